@@ -1,0 +1,66 @@
+//! Every number that bounds anything, on one page, each with why.
+//!
+//! The same constants bound what may be written (`decide`) and what is read, so no revision can be
+//! larger than a node accepts. Nothing here is configurable: a limit that differs between two nodes
+//! would let one of them refuse what the other wrote.
+
+/// Bytes of a name (tenant, app, host, rule, arm, layer, segment, tag): short enough to type and to print.
+pub const NAME_BYTES: usize = 63;
+/// Bytes of a salt or of a unit. A device id is 16 to 64 bytes; hashing stays a handful of blocks.
+pub const UNIT_BYTES: usize = 128;
+/// Bytes of a free text that people read (a title, a reason, notes).
+pub const TEXT_BYTES: usize = 2_000;
+/// Rules in one rollout. The walk is linear in rules that a device does not match.
+pub const RULES: usize = 1_000;
+/// Arms of one split.
+pub const ARMS: usize = 64;
+/// Sum of the weights of one split, so that a switch between two splits can be counted exactly.
+pub const WEIGHT_TOTAL: u32 = 10_000;
+/// Depth of nested `any`/`all`/`not`: evaluation is recursive and must not exhaust a stack.
+pub const AUDIENCE_DEPTH: usize = 8;
+/// Predicates in one audience.
+pub const AUDIENCE_TERMS: usize = 256;
+/// Values in one list of one predicate (longer lists are segments).
+pub const LIST_VALUES: usize = 1_000;
+/// Pins (unit → version) of one rollout (longer lists are segments).
+pub const PINS: usize = 10_000;
+/// Floors (versions that may not be skipped) of one rollout.
+pub const FLOORS: usize = 100;
+/// Hosts of one rollout.
+pub const HOSTS: usize = 64;
+/// Parameters of one serve, and bytes of one value.
+pub const PARAMS: usize = 64;
+/// Bytes of one parameter value.
+pub const PARAM_BYTES: usize = 1_024;
+/// Versions kept per app.
+pub const VERSIONS: usize = 10_000;
+/// Permissions asked for by one version.
+pub const PERMISSIONS: usize = 256;
+/// Units in one segment.
+pub const SEGMENT_UNITS: u64 = 100_000_000;
+/// Slots of a layer: 0.01 % each.
+pub const LAYER_SLOTS: u16 = 10_000;
+/// Bytes of one rule file or rollout document.
+pub const RULE_FILE_BYTES: usize = 1024 * 1024;
+/// Bytes of one ledger record. A record is read by every node: small enough to read in one piece.
+pub const RECORD_BYTES: usize = 1024 * 1024;
+/// Bytes of one manifest body, so that a client can bound what it reads.
+pub const MANIFEST_BYTES: usize = 64 * 1024;
+/// Bytes of a query string (or `Huidu-Device` header) of a single poll.
+pub const QUERY_BYTES: usize = 4 * 1024;
+/// Bytes of the body of a batch poll or of a batch of events.
+pub const POLL_BODY_BYTES: usize = 256 * 1024;
+/// Apps in one batch poll.
+pub const POLL_APPS: usize = 200;
+/// Tags one device may carry.
+pub const POLL_TAGS: usize = 64;
+/// Free attributes one device may carry.
+pub const POLL_ATTRS: usize = 32;
+/// Bytes of one attribute value.
+pub const ATTR_BYTES: usize = 256;
+/// Failed releases one device may name for one app.
+pub const POLL_FAILED: usize = 32;
+/// Events in one report.
+pub const REPORT_EVENTS: usize = 1_000;
+/// Bytes of a bundle: the hard ceiling; settings may lower it.
+pub const BUNDLE_BYTES: u64 = 200 * 1024 * 1024;
