@@ -3,8 +3,22 @@
 //! Values in, values out: no I/O, clock, randomness, log line or metric. The shell (`huidu`) hears
 //! events and says answers; this crate turns the one into the other and gives its reasons.
 
+// The vocabulary.
 pub mod digest;
 pub mod limits;
 pub mod name;
+pub mod revision;
 pub mod share;
+pub mod slots;
 pub mod time;
+pub mod version;
+pub mod version_range;
+// What people write.
+pub mod audience;
+pub mod bucket;
+pub mod rollout;
+// What is asked for, what happened, what is true.
+pub mod authority;
+pub mod catalogue;
+pub mod command;
+pub mod event;

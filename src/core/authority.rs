@@ -1,0 +1,182 @@
+//! Who may ask for what. The only door to `decide`: [`authorise`] turns a command and its actor into an
+//! [`Authorised`] command, and nothing else can make one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{command::Command, event::Actor, name::TenantId};
+
+/// What a credential may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// Lists, rolls out, kills and resumes.
+    ReleaseManager,
+    /// Watches, pauses, lowers and kills.
+    Sre,
+    /// Submits versions of one tenant's apps and sees them.
+    Partner(TenantId),
+    /// Reads everything, changes nothing.
+    Auditor,
+}
+
+impl Role {
+    /// The role's name as people read it.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Admin => "admin".into(),
+            Self::ReleaseManager => "release manager".into(),
+            Self::Sre => "SRE".into(),
+            Self::Partner(tenant) => format!("partner of `{tenant}`"),
+            Self::Auditor => "auditor".into(),
+        }
+    }
+
+    /// The only tenant this role may see, or none when it sees all.
+    pub const fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Partner(tenant) => Some(tenant),
+            _ => None,
+        }
+    }
+}
+
+/// A command whose actor may ask for it.
+#[derive(Debug, Clone)]
+pub struct Authorised {
+    command: Command,
+    actor: Actor,
+}
+
+impl Authorised {
+    /// What is asked for.
+    pub const fn command(&self) -> &Command {
+        &self.command
+    }
+
+    /// Who asks.
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+}
+
+/// Why a command was not let through.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Forbidden {
+    /// The role does not include it.
+    #[error("a {role} may not {verb}; ask somebody whose role allows it")]
+    Role {
+        /// The role's name.
+        role: String,
+        /// What was asked for.
+        verb: &'static str,
+    },
+    /// The thing belongs to another tenant; outside it looks as if it did not exist.
+    #[error("`{what}` does not exist")]
+    Foreign {
+        /// What was named.
+        what: String,
+    },
+}
+
+/// Lets a command through when the actor's role includes it.
+pub fn authorise(command: Command, actor: &Actor) -> Result<Authorised, Forbidden> {
+    if let (Some(own), Some(app)) = (actor.role.tenant(), command.app())
+        && own.as_str() != app.tenant()
+    {
+        return Err(Forbidden::Foreign {
+            what: app.to_string(),
+        });
+    }
+    let allowed = match &actor.role {
+        Role::Admin => true,
+        Role::ReleaseManager => !matches!(
+            command,
+            Command::AddToken { .. } | Command::RevokeToken { .. } | Command::Found { .. }
+        ),
+        Role::Sre => matches!(
+            command,
+            Command::Kill { .. }
+                | Command::Delist { .. }
+                | Command::SetPause { paused: true, .. }
+                | Command::LowerShare { .. }
+        ),
+        Role::Partner(_) => matches!(command, Command::SubmitVersion { .. }),
+        Role::Auditor => false,
+    };
+    if allowed {
+        Ok(Authorised {
+            command,
+            actor: actor.clone(),
+        })
+    } else {
+        Err(Forbidden::Role {
+            role: actor.role.word(),
+            verb: command.verb(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn actor(role: Role) -> Actor {
+        Actor {
+            id: "t".into(),
+            role,
+        }
+    }
+
+    fn kill(app: &str) -> Command {
+        Command::Kill {
+            app: app.parse().unwrap(),
+            version: None,
+            reason: "bad".into(),
+        }
+    }
+
+    #[test]
+    fn stopping_is_for_more_people_than_starting() {
+        for (role, may_kill, may_unkill) in [
+            (Role::Admin, true, true),
+            (Role::ReleaseManager, true, true),
+            (Role::Sre, true, false),
+            (Role::Auditor, false, false),
+        ] {
+            let unkill = Command::Unkill {
+                app: "a/b".parse().unwrap(),
+                version: None,
+                reason: "fixed".into(),
+            };
+            assert_eq!(
+                authorise(kill("a/b"), &actor(role.clone())).is_ok(),
+                may_kill,
+                "{role:?} kill"
+            );
+            assert_eq!(
+                authorise(unkill, &actor(role.clone())).is_ok(),
+                may_unkill,
+                "{role:?} unkill"
+            );
+        }
+    }
+
+    #[test]
+    fn a_foreign_app_looks_as_if_it_did_not_exist() {
+        let partner = actor(Role::Partner("pingan".parse().unwrap()));
+        assert_eq!(
+            authorise(kill("cmb/pay"), &partner)
+                .unwrap_err()
+                .to_string(),
+            "`cmb/pay` does not exist"
+        );
+        assert_eq!(
+            authorise(kill("pingan/travel"), &partner)
+                .unwrap_err()
+                .to_string(),
+            "a partner of `pingan` may not kill; ask somebody whose role allows it"
+        );
+    }
+}

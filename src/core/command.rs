@@ -1,0 +1,197 @@
+//! `Command`: what somebody asks for. It may be refused; what it leads to is an event.
+
+use crate::{
+    authority::Role,
+    digest::Digest,
+    name::{AppId, HostId, Permission, RuleName, SegmentName, TenantId},
+    rollout::Rollout,
+    share::Share,
+    version::{Bundle, Number, Review},
+};
+
+/// Something asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Begin a ledger. Only a node asks for it, on an empty store.
+    Found {
+        /// What manifests are addressed to, `bank/environment`.
+        audience: String,
+        /// Whether versions must be approved before they are listed.
+        review: Review,
+        /// The first credential: id and SHA-256 of its secret; its role is admin.
+        token: (String, Digest),
+    },
+    /// Give out a credential.
+    AddToken {
+        /// Its public name.
+        id: String,
+        /// SHA-256 of its secret.
+        sha256: Digest,
+        /// What it may do.
+        role: Role,
+        /// Who or what it is for.
+        note: String,
+    },
+    /// Take a credential back.
+    RevokeToken {
+        /// Its public name.
+        id: String,
+    },
+    /// Admit a tenant.
+    AddTenant {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its name as people read it.
+        title: String,
+    },
+    /// Admit a bank app.
+    AddHost {
+        /// The host.
+        host: HostId,
+        /// Its name as people read it.
+        title: String,
+    },
+    /// Admit a mini-program; admits its tenant too when it is new.
+    AddApp {
+        /// The app.
+        app: AppId,
+        /// Its name as people read it.
+        title: String,
+    },
+    /// Hand in a version whose bundle is already stored.
+    SubmitVersion {
+        /// The app.
+        app: AppId,
+        /// Its number.
+        number: Number,
+        /// Its bundle.
+        bundle: Bundle,
+        /// What it asks to be allowed.
+        permissions: Vec<Permission>,
+        /// What changed.
+        notes: String,
+    },
+    /// Let a version be rolled out.
+    List {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+    },
+    /// Offer a version no more.
+    Delist {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Why.
+        reason: String,
+    },
+    /// Stop a version, or the whole app, now.
+    Kill {
+        /// The app.
+        app: AppId,
+        /// The version; none: the whole app.
+        version: Option<Number>,
+        /// Why.
+        reason: String,
+    },
+    /// Take a kill back.
+    Unkill {
+        /// The app.
+        app: AppId,
+        /// The version; none: the whole app.
+        version: Option<Number>,
+        /// Why.
+        reason: String,
+    },
+    /// Put a rollout in place, whole.
+    PutRollout {
+        /// The rollout; names its app.
+        rollout: Box<Rollout>,
+    },
+    /// Move the share of one rule.
+    SetShare {
+        /// The app.
+        app: AppId,
+        /// The rule.
+        rule: RuleName,
+        /// Its share from now on.
+        share: Share,
+    },
+    /// Move the share of one rule down; refused when it would rise.
+    LowerShare {
+        /// The app.
+        app: AppId,
+        /// The rule.
+        rule: RuleName,
+        /// Its share from now on.
+        share: Share,
+    },
+    /// Pause or resume a rule.
+    SetPause {
+        /// The app.
+        app: AppId,
+        /// The rule.
+        rule: RuleName,
+        /// True: it takes nobody.
+        paused: bool,
+    },
+    /// Put a segment in place whose units are already stored.
+    PutSegment {
+        /// The segment.
+        segment: SegmentName,
+        /// SHA-256 of its encoded units.
+        sha256: Digest,
+        /// How many units it holds.
+        units: u64,
+    },
+    /// Take a segment away.
+    RemoveSegment {
+        /// The segment.
+        segment: SegmentName,
+    },
+}
+
+impl Command {
+    /// What is asked for, as an error says it: "a partner may not … ".
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Found { .. } => "found a ledger",
+            Self::AddToken { .. } => "give out tokens",
+            Self::RevokeToken { .. } => "revoke tokens",
+            Self::AddTenant { .. } => "add a tenant",
+            Self::AddHost { .. } => "add a host",
+            Self::AddApp { .. } => "add an app",
+            Self::SubmitVersion { .. } => "submit a version",
+            Self::List { .. } => "list a version",
+            Self::Delist { .. } => "delist a version",
+            Self::Kill { .. } => "kill",
+            Self::Unkill { .. } => "take back a kill",
+            Self::PutRollout { .. } => "change a rollout",
+            Self::SetShare { .. } => "move a share",
+            Self::LowerShare { .. } => "lower a share",
+            Self::SetPause { paused: true, .. } => "pause a rule",
+            Self::SetPause { .. } => "resume a rule",
+            Self::PutSegment { .. } => "upload a segment",
+            Self::RemoveSegment { .. } => "remove a segment",
+        }
+    }
+
+    /// The app it would change, if it would change one.
+    pub fn app(&self) -> Option<&AppId> {
+        match self {
+            Self::AddApp { app, .. }
+            | Self::SubmitVersion { app, .. }
+            | Self::List { app, .. }
+            | Self::Delist { app, .. }
+            | Self::Kill { app, .. }
+            | Self::Unkill { app, .. }
+            | Self::SetShare { app, .. }
+            | Self::LowerShare { app, .. }
+            | Self::SetPause { app, .. } => Some(app),
+            Self::PutRollout { rollout } => Some(&rollout.app),
+            _ => None,
+        }
+    }
+}

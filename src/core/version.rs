@@ -1,0 +1,130 @@
+//! A version of an app and its life: draft → submitted → approved | rejected → listed → delisted.
+//!
+//! The states are types' values and the legal moves are the methods here; nothing else changes a state.
+//! A version that is not `Listed` can never be prepared as an answer.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{digest::Digest, name::Permission, time::Timestamp};
+
+/// The number of a version: semantic versioning, without build metadata (two builds of one number would
+/// have no order, and a device could not tell them apart).
+pub type Number = semver::Version;
+
+/// How a bundle's bytes are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BundleFormat {
+    /// A ZIP archive.
+    Zip,
+    /// A gzip-compressed tar archive.
+    TarGz,
+}
+
+/// The archive a device runs, named by the SHA-256 of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// SHA-256 of the archive's bytes.
+    pub sha256: Digest,
+    /// Length of the archive in bytes.
+    pub bytes: u64,
+    /// How it is packed.
+    pub format: BundleFormat,
+    /// Number of regular files in it.
+    pub files: u32,
+    /// Sum of the files' lengths in bytes.
+    pub unpacked_bytes: u64,
+}
+
+/// Where a version stands in its life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Life {
+    /// Begun by the partner, not yet handed in.
+    Draft,
+    /// Handed in for review.
+    Submitted,
+    /// Reviewed and found fit.
+    Approved,
+    /// Reviewed and refused.
+    Rejected {
+        /// Why, in the reviewer's words.
+        reason: String,
+    },
+    /// May be rolled out.
+    Listed,
+    /// Taken out of circulation; never offered again unless listed again.
+    Delisted {
+        /// Why, in the words of whoever did it.
+        reason: String,
+        /// True when devices that run it must stop now.
+        killed: bool,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl Life {
+    /// The state's name as people read it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Draft => "a draft",
+            Self::Submitted => "submitted",
+            Self::Approved => "approved",
+            Self::Rejected { .. } => "rejected",
+            Self::Listed => "listed",
+            Self::Delisted { killed: true, .. } => "killed",
+            Self::Delisted { .. } => "delisted",
+        }
+    }
+
+    /// True when the version may be offered to devices.
+    pub const fn is_listed(&self) -> bool {
+        matches!(self, Self::Listed)
+    }
+
+    /// True when devices that run it must stop.
+    pub const fn is_killed(&self) -> bool {
+        matches!(self, Self::Delisted { killed: true, .. })
+    }
+
+    /// True when the version may become `Listed`. In development mode review may be skipped.
+    pub const fn may_list(&self, review: Review) -> bool {
+        match self {
+            Self::Approved | Self::Delisted { killed: false, .. } => true,
+            Self::Submitted => matches!(review, Review::Skipped),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a version must be approved before it is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Review {
+    /// A reviewer approves first.
+    Required,
+    /// Development mode: a submitter lists directly.
+    Skipped,
+}
+
+/// Everything kept about one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Its number.
+    pub number: Number,
+    /// What a device runs.
+    pub bundle: Bundle,
+    /// The host APIs and pages it asks to be allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<Permission>,
+    /// What changed, in the submitter's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub notes: String,
+    /// Where it stands.
+    pub life: Life,
+    /// When it was handed in.
+    pub submitted_at: Timestamp,
+}
