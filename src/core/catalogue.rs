@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     authority::Role,
     digest::Digest,
-    event::{Event, Stamped},
-    name::{AppId, HostId, LayerName, SegmentName, TenantId},
+    event::Event,
+    name::{AppId, HostId, LayerName, RuleName, SegmentName, TenantId},
     revision::Revision,
-    rollout::Rollout,
+    rollout::{Rollout, Rule},
     slots::Slots,
     time::Timestamp,
     version::{Life, Number, Review, Version},
@@ -114,5 +114,223 @@ impl Default for Catalogue {
             apps: BTreeMap::new(),
             segments: BTreeMap::new(),
         }
+    }
+}
+
+impl Catalogue {
+    /// Makes `events` of revision `revision` true. Total: nothing can be refused here.
+    pub fn apply(&mut self, revision: Revision, at: Timestamp, events: &[Event]) -> Touched {
+        let mut touched = Touched::default();
+        self.revision = revision;
+        for event in events {
+            self.apply_one(revision, at, event, &mut touched);
+        }
+        for app in &touched.apps {
+            if let Some(app) = self.apps.get_mut(app) {
+                app.revision = revision;
+            }
+        }
+        touched
+    }
+
+    fn apply_one(
+        &mut self,
+        revision: Revision,
+        at: Timestamp,
+        event: &Event,
+        touched: &mut Touched,
+    ) {
+        if let Some(app) = event.app() {
+            touched.apps.insert(app.clone());
+        }
+        match event {
+            Event::Founded { audience, review } => {
+                self.audience.clone_from(audience);
+                self.review = *review;
+            }
+            Event::TokenAdded {
+                id,
+                sha256,
+                role,
+                note,
+            } => {
+                let token = Token {
+                    sha256: *sha256,
+                    role: role.clone(),
+                    note: note.clone(),
+                };
+                self.tokens.insert(id.clone(), token);
+            }
+            Event::TokenRevoked { id } => {
+                self.tokens.remove(id);
+            }
+            Event::TenantAdded { tenant, title } => {
+                self.tenants.insert(tenant.clone(), title.clone());
+            }
+            Event::HostAdded { host, title } => {
+                self.hosts.insert(host.clone(), title.clone());
+            }
+            Event::SegmentPut {
+                segment,
+                sha256,
+                units,
+            } => {
+                let kept = SegmentRef {
+                    sha256: *sha256,
+                    units: *units,
+                    revision,
+                };
+                self.segments.insert(segment.clone(), kept);
+                self.touch_segment(segment, touched);
+            }
+            Event::SegmentRemoved { segment } => {
+                self.segments.remove(segment);
+                self.touch_segment(segment, touched);
+            }
+            Event::AppAdded { app, title } => {
+                self.apps
+                    .entry(app.clone())
+                    .or_insert_with(|| App::new(app.clone(), title.clone()));
+            }
+            _ => self.apply_to_app(at, event, touched),
+        }
+    }
+
+    fn apply_to_app(&mut self, at: Timestamp, event: &Event, touched: &mut Touched) {
+        let Some(app) = event.app().and_then(|app| self.apps.get_mut(app)) else {
+            return;
+        };
+        match event {
+            Event::VersionSubmitted { version, .. } => {
+                app.versions.insert(version.number.clone(), version.clone());
+            }
+            Event::VersionListed { version, .. } => app.set_life(version, Life::Listed),
+            Event::VersionDelisted {
+                version, reason, ..
+            } => {
+                app.set_life(
+                    version,
+                    Life::Delisted {
+                        reason: reason.clone(),
+                        killed: false,
+                        at,
+                    },
+                );
+            }
+            Event::Killed {
+                version, reason, ..
+            } => {
+                touched.kills = true;
+                match version {
+                    Some(version) => app.set_life(
+                        version,
+                        Life::Delisted {
+                            reason: reason.clone(),
+                            killed: true,
+                            at,
+                        },
+                    ),
+                    None => {
+                        app.killed = Some(AppKill {
+                            reason: reason.clone(),
+                            at,
+                        })
+                    }
+                }
+            }
+            Event::Unkilled { version, .. } => {
+                touched.kills = true;
+                match version {
+                    Some(version) => app.set_life(version, Life::Listed),
+                    None => app.killed = None,
+                }
+            }
+            Event::RolloutPut { rollout } => app.rollout = Some(Rollout::clone(rollout)),
+            Event::ShareSet {
+                rule, share, slots, ..
+            } => {
+                if let Some(rule) = app.rule_mut(rule) {
+                    rule.share = *share;
+                    rule.slots = slots.clone();
+                }
+            }
+            Event::PauseSet { rule, paused, .. } => {
+                if let Some(rule) = app.rule_mut(rule) {
+                    rule.paused = *paused;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn touch_segment(&self, segment: &SegmentName, touched: &mut Touched) {
+        touched.segments.insert(segment.clone());
+        touched.apps.extend(self.asking_about(segment).cloned());
+    }
+
+    /// The apps whose rollouts ask about `segment`.
+    pub fn asking_about(&self, segment: &SegmentName) -> impl Iterator<Item = &AppId> {
+        let asks = move |app: &&App| {
+            app.rollout
+                .as_ref()
+                .is_some_and(|r| r.segments().contains(segment))
+        };
+        self.apps.values().filter(asks).map(|app| &app.id)
+    }
+
+    /// The slots of every layer of `app`'s tenant that its other apps own: two apps of one tenant never
+    /// share a unit in one layer.
+    pub fn slots_of_others(&self, app: &AppId) -> BTreeMap<LayerName, Slots> {
+        let mut owned: BTreeMap<LayerName, Vec<u16>> = BTreeMap::new();
+        let others = self
+            .apps
+            .values()
+            .filter(|other| other.id.tenant() == app.tenant() && other.id != *app);
+        for rollout in others.filter_map(|other| other.rollout.as_ref()) {
+            for (layer, slots) in rollout.owned_slots() {
+                owned.entry(layer.clone()).or_default().extend(slots.iter());
+            }
+        }
+        owned
+            .into_iter()
+            .map(|(layer, slots)| (layer, Slots::from_slots(slots)))
+            .collect()
+    }
+}
+
+impl App {
+    /// An app without versions.
+    pub const fn new(id: AppId, title: String) -> Self {
+        Self {
+            id,
+            title,
+            revision: Revision::ZERO,
+            versions: BTreeMap::new(),
+            rollout: None,
+            killed: None,
+        }
+    }
+
+    fn set_life(&mut self, version: &Number, life: Life) {
+        if let Some(version) = self.versions.get_mut(version) {
+            version.life = life;
+        }
+    }
+
+    fn rule_mut(&mut self, name: &RuleName) -> Option<&mut Rule> {
+        self.rollout
+            .as_mut()?
+            .rules
+            .iter_mut()
+            .find(|rule| rule.name == *name)
+    }
+
+    /// The rule with this name.
+    pub fn rule(&self, name: &RuleName) -> Option<&Rule> {
+        self.rollout
+            .as_ref()?
+            .rules
+            .iter()
+            .find(|rule| rule.name == *name)
     }
 }

@@ -22,3 +22,5 @@ pub mod authority;
 pub mod catalogue;
 pub mod command;
 pub mod event;
+// What a device can trust.
+pub mod seal;

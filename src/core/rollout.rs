@@ -329,6 +329,19 @@ impl Rollout {
             .collect()
     }
 
+    /// The layers of its experiments and holdouts, with the slots each owns.
+    pub fn owned_slots(&self) -> impl Iterator<Item = (&LayerName, &Slots)> {
+        let ruled = self
+            .rules
+            .iter()
+            .filter_map(|rule| rule.layer.as_ref().map(|layer| (layer, &rule.slots)));
+        ruled.chain(
+            self.holdouts
+                .iter()
+                .map(|holdout| (&holdout.layer, &holdout.slots)),
+        )
+    }
+
     /// Every segment the rollout asks about.
     pub fn segments(&self) -> BTreeSet<&crate::name::SegmentName> {
         self.rules
