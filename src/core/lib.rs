@@ -22,5 +22,9 @@ pub mod authority;
 pub mod catalogue;
 pub mod command;
 pub mod event;
+// What is kept of it.
+pub mod checkpoint;
+pub mod op;
+pub mod record;
 // What a device can trust.
 pub mod seal;

@@ -44,6 +44,8 @@ pub const LAYER_SLOTS: u16 = 10_000;
 pub const RULE_FILE_BYTES: usize = 1024 * 1024;
 /// Bytes of one ledger record. A record is read by every node: small enough to read in one piece.
 pub const RECORD_BYTES: usize = 1024 * 1024;
+/// Wants whose end is remembered, so that a retry is recognised; every checkpoint carries them.
+pub const RECENT_OPS: usize = 4_096;
 /// Bytes of one manifest body, so that a client can bound what it reads.
 pub const MANIFEST_BYTES: usize = 64 * 1024;
 /// Bytes of a query string (or `Huidu-Device` header) of a single poll.

@@ -1,0 +1,315 @@
+//! `Record`: one revision of the ledger as bytes, for ever.
+//!
+//! A record holds what happened, who asked, and the hash of the record before it, so that the ledger is
+//! one chain. It is written once and read by every node that ever comes: what it means may only be added
+//! to, and a change of shape gets a new number in `v`. Unknown fields are refused, because a node that
+//! overlooked one would come to another truth than its writer. The hash of a record is the hash of its
+//! bytes as they were read, never of bytes encoded again.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    digest::Digest,
+    event::{Actor, Event},
+    limits,
+    op::{OpId, PutId},
+    revision::Revision,
+    time::Timestamp,
+};
+
+/// What the first record names as the one before it.
+pub const GENESIS: Digest = Digest::from_bytes([0; 32]);
+
+/// One revision of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The shape of this record.
+    pub v: V1,
+    /// Its revision: its place in the ledger.
+    pub rev: Revision,
+    /// SHA-256 of the bytes of the record before it; [`GENESIS`] for the first.
+    pub prev: Digest,
+    /// What somebody wanted.
+    pub op: OpId,
+    /// The attempt that wrote it.
+    pub put: PutId,
+    /// The node that wrote it.
+    pub node: String,
+    /// When, by that node's clock.
+    pub at: Timestamp,
+    /// Who wanted it.
+    pub actor: Actor,
+    /// Who else agreed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
+    /// Why, in the words of whoever wanted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What happened. Empty only in a record that voids a want.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
+    /// A want that shall never happen from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<OpId>,
+    /// A checkpoint that the writer vouches for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ck: Option<CheckpointRef>,
+}
+
+/// Somebody who agreed to a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// Who.
+    pub actor: Actor,
+    /// When, by the clock of the node that was told.
+    pub at: Timestamp,
+}
+
+/// Which checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointRef {
+    /// The last revision it holds.
+    pub rev: Revision,
+    /// SHA-256 of its bytes.
+    pub root: Digest,
+}
+
+/// The number 1: the first and so far only shape.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct V1;
+
+/// Why bytes are not a record (or a checkpoint), or a record has no bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Larger than any node reads.
+    #[error(
+        "a record of {bytes} bytes is over the limit of {}; split the change",
+        limits::RECORD_BYTES
+    )]
+    TooLarge {
+        /// How large.
+        bytes: usize,
+    },
+    /// Of a shape that this build does not know.
+    #[error("shape {v} is unknown to this build; upgrade this node")]
+    Shape {
+        /// The number it carries.
+        v: u64,
+    },
+    /// Neither a change nor a void, or both.
+    #[error(
+        "a record holds events or voids a want, one of both; this one was not written by huidu"
+    )]
+    Idle,
+    /// Not the JSON of it.
+    #[error("not the JSON of it: {source}; restore the object from another copy")]
+    Json {
+        /// What does not fit.
+        #[from]
+        source: serde_json::Error,
+    },
+}
+
+impl Record {
+    /// The record as it is stored: compact JSON, fields in this order.
+    pub fn encode(&self) -> Result<Bytes, RecordError> {
+        let bytes = serde_json::to_vec(self)?;
+        check_size(bytes.len())?;
+        Ok(bytes.into())
+    }
+
+    /// Reads a record. Whether it belongs where it was found is for the reader to check.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        check_size(bytes.len())?;
+        let record: Self = decode_versioned(bytes)?;
+        if record.events.is_empty() != record.void.is_some() {
+            return Err(RecordError::Idle);
+        }
+        Ok(record)
+    }
+}
+
+const fn check_size(bytes: usize) -> Result<(), RecordError> {
+    if bytes > limits::RECORD_BYTES {
+        return Err(RecordError::TooLarge { bytes });
+    }
+    Ok(())
+}
+
+/// Reads JSON whose field `v` must be 1; another number is told apart from a broken object.
+pub(crate) fn decode_versioned<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    #[derive(Deserialize)]
+    struct Shape {
+        v: u64,
+    }
+    serde_json::from_slice(bytes).map_err(|source| match serde_json::from_slice(bytes) {
+        Ok(Shape { v }) if v != 1 => RecordError::Shape { v },
+        _ => RecordError::Json { source },
+    })
+}
+
+impl TryFrom<u64> for V1 {
+    type Error = String;
+
+    fn try_from(v: u64) -> Result<Self, String> {
+        if v == 1 {
+            Ok(Self)
+        } else {
+            Err(format!("shape {v} is unknown to this build"))
+        }
+    }
+}
+
+impl From<V1> for u64 {
+    fn from(_: V1) -> Self {
+        1
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::authority::Role;
+
+    pub(crate) fn record() -> Record {
+        Record {
+            v: V1,
+            rev: Revision::new(7),
+            prev: Digest::of(b"the record before"),
+            op: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+            put: "01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap(),
+            node: "node-a".into(),
+            at: Timestamp::from_unix_ms(1_795_000_000_000),
+            actor: Actor {
+                id: "lin".into(),
+                role: Role::ReleaseManager,
+            },
+            approvals: Vec::new(),
+            why: Some("灰度 begins".into()),
+            events: vec![Event::TenantAdded {
+                tenant: "pingan".parse().unwrap(),
+                title: "平安".into(),
+            }],
+            void: None,
+            ck: Some(CheckpointRef {
+                rev: Revision::new(6),
+                root: Digest::of(b"a checkpoint"),
+            }),
+        }
+    }
+
+    /// These bytes are in ledgers out there. A change that breaks this test breaks them.
+    #[test]
+    fn a_record_has_exactly_these_bytes() {
+        let golden = concat!(
+            r#"{"v":1,"rev":7,"#,
+            r#""prev":"abf4fed9093ff28acaab8981590a75c32ed74e48588982541454b7c8af2170f4","#,
+            r#""op":"01ARZ3NDEKTSV4RRFFQ69G5FAV","put":"01ARZ3NDEKTSV4RRFFQ69G5FAW","#,
+            r#""node":"node-a","at":"2026-11-18T11:06:40Z","#,
+            r#""actor":{"id":"lin","role":"release-manager"},"why":"灰度 begins","#,
+            r#""events":[{"event":"tenant-added","tenant":"pingan","title":"平安"}],"#,
+            r#""ck":{"rev":6,"root":"8c51bcbcf387d1f00d73035db73bc8d356a5ad7b123e0af1d8cecb8107c58cd7"}}"#,
+        );
+        let bytes = record().encode().unwrap();
+        assert_eq!(std::str::from_utf8(&bytes).unwrap(), golden);
+        assert_eq!(Record::decode(golden.as_bytes()).unwrap(), record());
+        assert_eq!(
+            Digest::of(&bytes).to_hex(),
+            "6c973a8a7f795f1e14b917002220015201f6616b368851a2e0127b4fcb6ea111"
+        );
+    }
+
+    #[test]
+    fn a_void_has_no_events_and_a_change_voids_nothing() {
+        let mut both = record();
+        both.void = Some(both.op);
+        let mut neither = record();
+        neither.events.clear();
+        for wrong in [both, neither.clone()] {
+            assert!(matches!(
+                Record::decode(&wrong.encode().unwrap()),
+                Err(RecordError::Idle)
+            ));
+        }
+        neither.void = Some(neither.op);
+        assert_eq!(Record::decode(&neither.encode().unwrap()).unwrap(), neither);
+    }
+
+    #[test]
+    fn what_is_not_exactly_a_record_is_refused_with_its_reason() {
+        let text = String::from_utf8(record().encode().unwrap().to_vec()).unwrap();
+        for (wrong, reason) in [
+            (text.replace(r#""v":1"#, r#""v":2"#), "shape 2 is unknown"),
+            (
+                text.replace(r#""v":1,"#, r#""v":2,"new":0,"#),
+                "shape 2 is unknown",
+            ),
+            (text.replace(r#""v":1,"#, ""), "missing field `v`"),
+            (
+                text.replace(r#""v":1,"#, r#""v":1,"new":0,"#),
+                "unknown field `new`",
+            ),
+            (
+                text.replace("tenant-added", "tenant-eaten"),
+                "unknown variant",
+            ),
+            (text[..text.len() - 1].to_owned(), "EOF"),
+            (format!("{text}{text}"), "trailing characters"),
+            (String::new(), "EOF"),
+            (" ".repeat(limits::RECORD_BYTES + 1), "over the limit"),
+        ] {
+            let error = Record::decode(wrong.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{reason}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_no_node_would_read_is_not_written() {
+        let mut large = record();
+        large.why = Some("a".repeat(limits::RECORD_BYTES));
+        assert!(matches!(large.encode(), Err(RecordError::TooLarge { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_is_the_inverse_of_encoding(
+            rev in any::<u64>(),
+            prev in any::<[u8; 32]>(),
+            ids in "[0-7][0-9A-HJKMNP-TV-Z]{25}",
+            node in ".{0,40}",
+            at in 0..253_402_300_799_999u64,
+            why in proptest::option::of(".{0,80}"),
+            title in ".{0,80}",
+            (voids, approved, announces) in any::<(bool, bool, bool)>(),
+        ) {
+            let mut record = Record { rev: Revision::new(rev), prev: Digest::from_bytes(prev), node, why, ..record() };
+            record.op = ids.parse().unwrap();
+            record.at = Timestamp::from_unix_ms(at);
+            record.events = vec![Event::TenantAdded { tenant: "t".parse().unwrap(), title }];
+            if voids {
+                record.events.clear();
+                record.void = Some(record.op);
+            }
+            if approved {
+                record.approvals.push(Approval { actor: record.actor.clone(), at: record.at });
+            }
+            if !announces {
+                record.ck = None;
+            }
+            let bytes = record.encode().unwrap();
+            prop_assert_eq!(Record::decode(&bytes).unwrap(), record);
+        }
+
+        #[test]
+        fn any_bytes_are_a_record_or_an_error_but_never_a_panic(bytes: Vec<u8>) {
+            let _ = Record::decode(&bytes);
+        }
+    }
+}
