@@ -1,1 +1,3 @@
-//! shell
+//! The shell of huidu: it hears events and says answers; what it decides, `huidu-core` decides.
+
+pub mod store;
