@@ -6,5 +6,6 @@
 pub mod digest;
 pub mod limits;
 pub mod name;
+pub mod segment;
 pub mod share;
 pub mod time;
