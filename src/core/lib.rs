@@ -8,6 +8,7 @@ pub mod digest;
 pub mod limits;
 pub mod name;
 pub mod revision;
+pub mod segment;
 pub mod share;
 pub mod slots;
 pub mod time;
