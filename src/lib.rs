@@ -1,3 +1,6 @@
 //! The shell of huidu: it hears events and says answers; what it decides, `huidu-core` decides.
 
+pub mod backoff;
+pub mod clock;
+pub mod ledger;
 pub mod store;
