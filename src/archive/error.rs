@@ -298,7 +298,7 @@ pub enum NameFault {
     #[error("is not UTF-8; rename it")]
     NotUtf8,
     /// Not ASCII and not declared to be UTF-8, so that readers would guess.
-    #[error("is not declared as UTF-8; pack it with a tool that sets the flag")]
+    #[error("is not declared as UTF-8; pack a tar.gz, or a zip with a tool that sets the flag")]
     NotDeclaredUtf8,
     /// Not in Unicode's composed form.
     #[error("is not in Unicode form NFC; rename it")]
