@@ -4,3 +4,6 @@ pub mod backoff;
 pub mod clock;
 pub mod ledger;
 pub mod store;
+//! shell
+
+pub mod archive;
