@@ -1,4 +1,5 @@
 //! The integration tests: huidu against the real things, one binary.
+#![allow(clippy::unwrap_used, reason = "the steps of a test are tests too")]
 
 #[path = "../support/mod.rs"]
 mod support;

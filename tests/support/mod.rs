@@ -1,8 +1,9 @@
 //! What tests, demos and benches share. Included by `#[path]`, so each uses only a part of it.
 #![allow(
+    clippy::unwrap_used,
     dead_code,
     unreachable_pub,
-    reason = "every binary that includes this module uses another part of it"
+    reason = "test code: each binary that includes it uses another part, and a panic is its report"
 )]
 
 pub mod components;
