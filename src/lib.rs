@@ -1,9 +1,7 @@
 //! The shell of huidu: it hears events and says answers; what it decides, `huidu-core` decides.
 
+pub mod archive;
 pub mod backoff;
 pub mod clock;
 pub mod ledger;
 pub mod store;
-//! shell
-
-pub mod archive;
