@@ -130,7 +130,7 @@ fn a_package_as_npm_packs_it_is_accepted() {
     let entries = [
         file("package/package.json", b"{}"),
         tar_entry_with(b"index.js", b'0', b"one\n", |block| {
-            block[345..356].copy_from_slice(b"package/lib")
+            block[345..356].copy_from_slice(b"package/lib");
         }),
         tar_entry(b"PaxHeader/index.js", b'x', &records),
         tar_entry(&long.as_bytes()[..100], b'0', b"two\n"),

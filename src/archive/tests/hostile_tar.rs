@@ -264,7 +264,7 @@ fn a_header_that_readers_understand_differently_is_refused() {
 #[test]
 fn what_does_not_end_as_it_should_is_refused() {
     let plain = file("x", b"data");
-    let honest = tgz(&[plain.clone()]);
+    let honest = tgz(std::slice::from_ref(&plain));
     let zeros = |blocks: usize| vec![0; 512 * blocks];
     let damaged = {
         let mut bytes = honest.clone();
