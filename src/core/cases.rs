@@ -83,8 +83,8 @@ pub struct CaseDevice {
     pub tags: BTreeSet<Tag>,
     /// Its free attributes, as it states them: always text.
     pub attr: BTreeMap<AttrName, String>,
-    /// Versions that failed on it.
-    pub failed: BTreeSet<Number>,
+    /// Releases that failed on it: version numbers, or beginnings of a bundle's SHA-256.
+    pub failed: BTreeSet<String>,
 }
 
 impl CaseFile {
@@ -184,7 +184,7 @@ fn device(walk: &mut Walk, here: &Here<'_>) -> Option<CaseDevice> {
     }
     if let Some(at) = table.get("failed") {
         let failed = walk.list(&at, "a list of versions").unwrap_or_default();
-        device.failed = failed.iter().filter_map(|at| walk.number(at)).collect();
+        device.failed = failed.iter().filter_map(|at| release(walk, at)).collect();
     }
     table.finish(walk);
     Some(device)
@@ -192,6 +192,20 @@ fn device(walk: &mut Walk, here: &Here<'_>) -> Option<CaseDevice> {
 
 fn text(walk: &mut Walk, here: &Here<'_>) -> Option<String> {
     walk.text(here, "text in quotes").map(str::to_owned)
+}
+
+/// A release as a device names it: its number, or at least 16 digits of its bundle's SHA-256.
+fn release(walk: &mut Walk, here: &Here<'_>) -> Option<String> {
+    const DIGITS_LEAST: usize = 16;
+    let text = walk.text(here, "a version in quotes, such as \"2.4.0\"")?;
+    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    let digest = (DIGITS_LEAST..=64).contains(&text.len()) && text.bytes().all(hex);
+    if digest || Number::parse(text).is_ok() {
+        return Some(text.to_owned());
+    }
+    let help = "write a version such as \"2.4.0\", or 16 or more digits of its bundle's SHA-256";
+    walk.refuse(here, "names no release", help);
+    None
 }
 
 fn names<T>(walk: &mut Walk, here: &Here<'_>) -> BTreeSet<T>

@@ -204,3 +204,107 @@ fn finding(path: String, value: String, message: String, help: &str) -> Finding 
         severity: Severity::Error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rulefile::parse_toml;
+
+    fn rollout(holdout: u32, shares: &[u32]) -> Rollout {
+        let mut text = String::from("app = \"a/b\"\nhosts = [\"h\"]\nstable = \"1.0.0\"\n");
+        let share = |slots: u32| Share::from_millionths(slots * 10_000).unwrap();
+        text += &format!(
+            "[[holdout]]\nlayer = \"l\"\nshare = \"{}\"\n",
+            share(holdout)
+        );
+        for (index, slots) in shares.iter().enumerate() {
+            let share = share(*slots);
+            text += &format!(
+                "[[rule]]\nname = \"r{index}\"\nlayer = \"l\"\nshare = \"{share}\"\nserve = \"1.0.0\"\n"
+            );
+        }
+        parse_toml("t.toml", &text)
+            .unwrap_or_else(|p| panic!("{p}"))
+            .rollout
+    }
+
+    fn taken(slots: &str) -> BTreeMap<LayerName, Slots> {
+        BTreeMap::from([("l".parse().unwrap(), slots.parse().unwrap())])
+    }
+
+    fn shown(rollout: &Rollout) -> Vec<String> {
+        let ruled = rollout.rules.iter().map(|rule| rule.slots.to_string());
+        rollout
+            .holdouts
+            .iter()
+            .map(|h| h.slots.to_string())
+            .chain(ruled)
+            .collect()
+    }
+
+    #[test]
+    fn shares_move_without_touching_others() {
+        let none = BTreeMap::new();
+        let first = assign(&rollout(10, &[20, 30]), None, &none).unwrap();
+        assert_eq!(shown(&first), ["0-9", "10-29", "30-59"]);
+        let grown = assign(&rollout(10, &[25, 30]), Some(&first), &none).unwrap();
+        assert_eq!(shown(&grown), ["0-9", "10-29,60-64", "30-59"]);
+        let shrunk = assign(&rollout(10, &[25, 10]), Some(&grown), &none).unwrap();
+        assert_eq!(shown(&shrunk), ["0-9", "10-29,60-64", "30-39"]);
+        let third = assign(&rollout(10, &[25, 10, 30]), Some(&shrunk), &none).unwrap();
+        assert_eq!(
+            shown(&third),
+            ["0-9", "10-29,60-64", "30-39", "40-59,65-74"]
+        );
+        assert_eq!(assign(&third, Some(&third), &none), Ok(third.clone()));
+    }
+
+    #[test]
+    fn what_others_own_is_left_to_them() {
+        let given = assign(&rollout(0, &[5]), None, &taken("0-2,4")).unwrap();
+        assert_eq!(shown(&given), ["", "3,5-8"]);
+        let full = assign(&rollout(5, &[10]), None, &taken("0-9989")).unwrap_err();
+        insta::assert_snapshot!(full[0], @"");
+    }
+
+    #[test]
+    fn written_slots_are_taken_as_they_are_or_refused() {
+        let mut asked = rollout(0, &[3, 3]);
+        asked.rules[1].slots = "0-2".parse().unwrap();
+        let given = assign(&asked, None, &BTreeMap::new()).unwrap();
+        assert_eq!(shown(&given), ["", "3-5", "0-2"]);
+        insta::assert_snapshot!(assign(&asked, None, &taken("2")).unwrap_err()[0], @"");
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_keeps_or_loses_a_slot_beyond_what_its_share_demands(
+            steps in proptest::collection::vec((0..1_500_u32, proptest::collection::vec(0..1_500_u32, 0..5)), 1..6),
+            others in proptest::collection::btree_set(0..LAYER_SLOTS, 0..400),
+        ) {
+            let others = BTreeMap::from([("l".parse().unwrap(), Slots::from_slots(others))]);
+            let mut previous: Option<Rollout> = None;
+            for (holdout, shares) in steps {
+                let asked = rollout(holdout, &shares);
+                let given = assign(&asked, previous.as_ref(), &others).unwrap();
+                let mut seen: BTreeSet<u16> = others.values().flat_map(Slots::iter).collect();
+                for (_, slots) in given.owned_slots() {
+                    for slot in slots.iter() {
+                        prop_assert!(seen.insert(slot), "{} has two owners", slot);
+                    }
+                }
+                for rule in &given.rules {
+                    prop_assert_eq!(Some(rule.slots.len()), Slots::count_of(rule.share));
+                    let had = previous.iter().flat_map(|p| &p.rules).find(|had| had.name == rule.name);
+                    if let Some(had) = had {
+                        let kept = rule.slots.iter().filter(|slot| had.slots.contains(*slot)).count();
+                        prop_assert_eq!(kept, had.slots.len().min(rule.slots.len()));
+                    }
+                }
+                previous = Some(given);
+            }
+        }
+    }
+}
