@@ -1,3 +1,5 @@
 //! The shell of huidu: it hears events and says answers; what it decides, `huidu-core` decides.
 
+pub mod logging;
+pub mod settings;
 pub mod store;
