@@ -2,4 +2,7 @@
 
 pub mod logging;
 pub mod settings;
+pub mod backoff;
+pub mod clock;
+pub mod ledger;
 pub mod store;

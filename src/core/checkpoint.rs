@@ -5,6 +5,8 @@
 //! in it has an order. A change of shape gets a new number in `v`; a checkpoint of an unknown shape is
 //! passed over, which costs time and nothing else.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +21,7 @@ use crate::{
 /// Everything that is true at one revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Checkpoint {
+pub struct Checkpoint<'a> {
     /// The shape of this checkpoint.
     pub v: V1,
     /// The last revision it holds.
@@ -27,12 +29,12 @@ pub struct Checkpoint {
     /// SHA-256 of that revision's record.
     pub head: Digest,
     /// What is true.
-    pub catalogue: Catalogue,
+    pub catalogue: Cow<'a, Catalogue>,
     /// How the latest wants ended.
-    pub ops: RecentOps,
+    pub ops: Cow<'a, RecentOps>,
 }
 
-impl Checkpoint {
+impl Checkpoint<'_> {
     /// The checkpoint as it is stored, and its name.
     pub fn encode(&self) -> Result<(CheckpointRef, Bytes), RecordError> {
         let bytes = Bytes::from(serde_json::to_vec(self)?);
@@ -46,11 +48,14 @@ impl Checkpoint {
     }
 
     /// Reads the checkpoint of which `name` is the name; none when these bytes are not it.
-    pub fn decode(name: CheckpointRef, bytes: &[u8]) -> Result<Option<Self>, RecordError> {
+    pub fn decode(
+        name: CheckpointRef,
+        bytes: &[u8],
+    ) -> Result<Option<Checkpoint<'static>>, RecordError> {
         if Digest::of(bytes) != name.root {
             return Ok(None);
         }
-        let checkpoint: Self = decode_versioned(bytes)?;
+        let checkpoint: Checkpoint<'static> = decode_versioned(bytes)?;
         let belongs = checkpoint.rev == name.rev && checkpoint.catalogue.revision == name.rev;
         Ok(belongs.then_some(checkpoint))
     }
@@ -61,7 +66,7 @@ mod tests {
     use super::*;
     use crate::{record::tests::record, time::Timestamp};
 
-    fn checkpoint() -> Checkpoint {
+    fn checkpoint() -> Checkpoint<'static> {
         let mut record = record();
         record.events.push(crate::event::Event::AppAdded {
             app: "pingan/travel".parse().unwrap(),
@@ -75,8 +80,8 @@ mod tests {
             v: V1,
             rev: record.rev,
             head: Digest::of(b"head"),
-            catalogue,
-            ops,
+            catalogue: Cow::Owned(catalogue),
+            ops: Cow::Owned(ops),
         }
     }
 
