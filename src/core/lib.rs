@@ -29,3 +29,9 @@ pub mod op;
 pub mod record;
 // What a device can trust.
 pub mod seal;
+// What a device is told.
+pub mod compile;
+pub mod manifest;
+pub mod poll;
+pub mod predicate;
+pub mod resolve;

@@ -1,0 +1,388 @@
+//! Compiling an app: everything it can answer is prepared once, so that a poll only chooses.
+//!
+//! An answer exists only for what may be served. A version that is not listed has none, and a rule arm
+//! that names it has nothing to give: absence, not an `if` that somebody could forget. Compiling is a
+//! function of the app and its context alone, so two nodes at one revision hold the same bytes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{
+    bucket::{self, Salt},
+    catalogue::App,
+    digest::Digest,
+    manifest::{self, BundleRef, FORM, Manifest, OnStale, Reason, State},
+    name::{AppId, ArmName, HostId, RuleName},
+    predicate::{Members, Predicate},
+    revision::Revision,
+    rollout::{Arm, Param, Rollout, Rule},
+    share::Share,
+    slots::Slots,
+    time::Timestamp,
+    version::{Number, Version},
+};
+
+/// What every manifest of an installation states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// The installation, `bank/environment`.
+    pub audience: String,
+    /// Devices ask again after this.
+    pub poll_after_ms: u64,
+    /// And spread themselves over this.
+    pub poll_spread_ms: u64,
+}
+
+/// One prepared answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What the device does.
+    pub state: State,
+    /// The version it runs.
+    pub version: Option<Number>,
+    /// Why it is told this.
+    pub reason: Reason,
+    /// The rule that gives this answer.
+    pub rule: Option<RuleName>,
+    /// The arm of its split.
+    pub arm: Option<ArmName>,
+    /// The manifest.
+    pub body: Bytes,
+    /// SHA-256 of the body.
+    pub digest: Digest,
+    /// The body's entity tag, quoted.
+    pub etag: Box<str>,
+}
+
+/// An app made ready to answer polls.
+pub struct CompiledApp {
+    pub(crate) id: AppId,
+    pub(crate) revision: Revision,
+    pub(crate) app_killed: bool,
+    pub(crate) hosts: Box<[HostId]>,
+    pub(crate) has_rollout: bool,
+    /// Sorted by unit.
+    pub(crate) pins: Box<[(Box<str>, Pin)]>,
+    pub(crate) rules: Box<[CompiledRule]>,
+    pub(crate) salts: Box<[Box<str>]>,
+    pub(crate) stable: Option<Offer>,
+    pub(crate) stable_number: Option<Number>,
+    /// Listed floors, rising.
+    pub(crate) floors: Box<[(Number, Offer)]>,
+    /// Killed versions, rising.
+    pub(crate) killed: Box<[Number]>,
+    /// What failed releases are compared with.
+    pub(crate) releases: Box<[Release]>,
+    /// The first is `none`, the second `killed`.
+    pub(crate) answers: Box<[Answer]>,
+}
+
+/// Where the answers `none` and `killed` are.
+pub(crate) const NONE: u32 = 0;
+pub(crate) const KILLED: u32 = 1;
+
+/// An answer that may be given, and the release it serves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offer {
+    pub(crate) answer: u32,
+    pub(crate) release: u32,
+}
+
+pub(crate) struct Pin {
+    pub(crate) number: Number,
+    pub(crate) offer: Option<Offer>,
+}
+
+pub(crate) struct Release {
+    pub(crate) number: Number,
+    pub(crate) text: Box<str>,
+    pub(crate) sha256: Box<str>,
+}
+
+/// What of a rule is asked on every poll, in the order of asking.
+pub(crate) struct CompiledRule {
+    pub(crate) paused: bool,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Option<Timestamp>,
+    pub(crate) when: Predicate,
+    pub(crate) draw: Draw,
+    /// Index of the salt that arms are drawn with.
+    pub(crate) salt: u32,
+    pub(crate) tickets: u32,
+    pub(crate) arms: Box<[CompiledArm]>,
+    pub(crate) name: RuleName,
+}
+
+/// Which part of its audience a rule takes.
+pub(crate) enum Draw {
+    Everybody,
+    Share {
+        salt: u32,
+        share: Share,
+        end: u64,
+    },
+    Slots {
+        salt: u32,
+        slots: Slots,
+        held_out: Slots,
+    },
+}
+
+pub(crate) struct CompiledArm {
+    /// The last ticket that draws it.
+    pub(crate) up_to: u32,
+    pub(crate) offer: Option<Offer>,
+    pub(crate) name: Option<ArmName>,
+    pub(crate) number: Number,
+}
+
+impl CompiledApp {
+    /// The app.
+    pub fn id(&self) -> &AppId {
+        &self.id
+    }
+
+    /// The app's revision that its manifests carry.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Everything it can answer; an outcome's index points here.
+    pub fn answers(&self) -> &[Answer] {
+        &self.answers
+    }
+}
+
+/// Prepares everything `app` can answer. `members` finds the segments its audiences ask about.
+pub fn compile(app: &App, context: &Context, members: Members<'_>) -> CompiledApp {
+    let mut bench = Bench {
+        app,
+        context,
+        answers: Vec::new(),
+        releases: Vec::new(),
+        release_of: BTreeMap::new(),
+        salts: Vec::new(),
+        salt_of: BTreeMap::new(),
+    };
+    bench.answer(State::None, Reason::None, None, Gift::default());
+    bench.answer(State::Killed, Reason::Killed, None, Gift::default());
+    // A killed app answers `killed` to everybody: nothing else is prepared for it.
+    let rollout = app.rollout.as_ref().filter(|_| app.killed.is_none());
+    let stable = rollout.and_then(|r| bench.offer(Reason::Stable, &r.stable, Gift::default()));
+    let rules = rollout.map(|r| bench.rules(r, members)).unwrap_or_default();
+    let pins = rollout.map(|r| bench.pins(r)).unwrap_or_default();
+    let floors = rollout.map(|r| bench.floors(r)).unwrap_or_default();
+    CompiledApp {
+        id: app.id.clone(),
+        revision: app.revision,
+        app_killed: app.killed.is_some(),
+        hosts: rollout
+            .map(|r| r.hosts.iter().cloned().collect())
+            .unwrap_or_default(),
+        has_rollout: rollout.is_some(),
+        pins,
+        rules,
+        salts: bench.salts.into(),
+        stable,
+        stable_number: rollout.map(|r| r.stable.clone()),
+        floors,
+        killed: (app.versions.values())
+            .filter(|version| version.life.is_killed())
+            .map(|version| version.number.clone())
+            .collect(),
+        releases: bench.releases.into(),
+        answers: bench.answers.into(),
+    }
+}
+
+/// What a rule adds to a version.
+#[derive(Default)]
+struct Gift<'a> {
+    rule: Option<&'a RuleName>,
+    arm: Option<&'a ArmName>,
+    params: BTreeMap<crate::name::ParamName, Param>,
+    force: bool,
+}
+
+/// What is being prepared.
+struct Bench<'a> {
+    app: &'a App,
+    context: &'a Context,
+    answers: Vec<Answer>,
+    releases: Vec<Release>,
+    release_of: BTreeMap<&'a Number, u32>,
+    salts: Vec<Box<str>>,
+    salt_of: BTreeMap<Box<str>, u32>,
+}
+
+fn index(length: usize) -> u32 {
+    // Limits keep every table far below: 1 000 rules of 64 arms, 10 000 pins, 10 000 versions.
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+impl<'a> Bench<'a> {
+    fn answer(
+        &mut self,
+        state: State,
+        reason: Reason,
+        version: Option<&Version>,
+        gift: Gift<'_>,
+    ) -> u32 {
+        let manifest = Manifest {
+            v: FORM,
+            aud: self.context.audience.clone(),
+            app: self.app.id.clone(),
+            rev: self.app.revision,
+            state,
+            version: version.map(|version| version.number.clone()),
+            bundle: version.map(|version| BundleRef::of(&version.bundle)),
+            permissions: version.map(|v| v.permissions.clone()).unwrap_or_default(),
+            rule: gift.rule.cloned(),
+            arm: gift.arm.cloned(),
+            params: gift.params,
+            force: gift.force,
+            reason,
+            poll_after_ms: self.context.poll_after_ms,
+            poll_spread_ms: self.context.poll_spread_ms,
+            on_stale: OnStale::Run,
+        };
+        let body = manifest.to_bytes();
+        let digest = Digest::of(&body);
+        self.answers.push(Answer {
+            state,
+            version: manifest.version,
+            reason,
+            rule: manifest.rule,
+            arm: manifest.arm,
+            etag: manifest::etag(&digest),
+            body,
+            digest,
+        });
+        index(self.answers.len() - 1)
+    }
+
+    /// The answer that serves `number`, where it is listed; nothing where it is not.
+    fn offer(&mut self, reason: Reason, number: &Number, gift: Gift<'_>) -> Option<Offer> {
+        let app: &'a App = self.app;
+        let version = app
+            .versions
+            .get(number)
+            .filter(|version| version.life.is_listed())?;
+        let answer = self.answer(State::Run, reason, Some(version), gift);
+        let release = match self.release_of.get(number) {
+            Some(known) => *known,
+            None => {
+                self.releases.push(Release {
+                    number: version.number.clone(),
+                    text: version.number.to_string().into(),
+                    sha256: version.bundle.sha256.to_hex().into(),
+                });
+                let release = index(self.releases.len() - 1);
+                self.release_of.insert(&version.number, release);
+                release
+            }
+        };
+        Some(Offer { answer, release })
+    }
+
+    fn salt(&mut self, salt: &str) -> u32 {
+        if let Some(known) = self.salt_of.get(salt) {
+            return *known;
+        }
+        let at = index(self.salts.len());
+        self.salts.push(salt.into());
+        self.salt_of.insert(salt.into(), at);
+        at
+    }
+
+    fn rules(&mut self, rollout: &Rollout, members: Members<'_>) -> Box<[CompiledRule]> {
+        (rollout.rules.iter())
+            .map(|rule| self.rule(rollout, rule, members))
+            .collect()
+    }
+
+    fn rule(&mut self, rollout: &Rollout, rule: &Rule, members: Members<'_>) -> CompiledRule {
+        let salt = self.salt(&rollout.salt_of(rule));
+        let draw = match &rule.layer {
+            Some(layer) => {
+                let held_out: Vec<u16> = (rollout.holdouts.iter())
+                    .filter(|holdout| holdout.layer == *layer)
+                    .flat_map(|holdout| holdout.slots.iter())
+                    .collect();
+                let held_out = Slots::from_slots(held_out);
+                let owned = rule.slots.iter().filter(|slot| !held_out.contains(*slot));
+                Draw::Slots {
+                    salt: self.salt(Salt::of_layer(layer).as_str()),
+                    slots: Slots::from_slots(owned),
+                    held_out,
+                }
+            }
+            None if rule.share == Share::ALL => Draw::Everybody,
+            None => Draw::Share {
+                salt,
+                share: rule.share,
+                end: bucket::threshold(rule.share),
+            },
+        };
+        let mut tickets = 0_u32;
+        let mut arms = Vec::new();
+        for (name, weight, Arm { version, params }) in rule.arms() {
+            tickets = tickets.saturating_add(weight);
+            let gift = Gift {
+                rule: Some(&rule.name),
+                arm: name,
+                params: params.clone(),
+                force: rule.force,
+            };
+            arms.push(CompiledArm {
+                up_to: tickets,
+                offer: self.offer(Reason::Rule, version, gift),
+                name: name.cloned(),
+                number: version.clone(),
+            });
+        }
+        CompiledRule {
+            paused: rule.paused,
+            start: rule.start.unwrap_or(Timestamp::EPOCH),
+            end: rule.end,
+            when: Predicate::compile(&rule.when, members),
+            draw,
+            salt,
+            tickets,
+            arms: arms.into(),
+            name: rule.name.clone(),
+        }
+    }
+
+    fn pins(&mut self, rollout: &Rollout) -> Box<[(Box<str>, Pin)]> {
+        // One answer per version, however many units are pinned to it.
+        let mut offers: BTreeMap<&Number, Option<Offer>> = BTreeMap::new();
+        for number in rollout.pins.values() {
+            if !offers.contains_key(number) {
+                offers.insert(number, self.offer(Reason::Pinned, number, Gift::default()));
+            }
+        }
+        let pin = |number: &Number| Pin {
+            number: number.clone(),
+            offer: offers.get(number).copied().flatten(),
+        };
+        let pins = rollout.pins.iter();
+        pins.map(|(unit, number)| (unit.as_str().into(), pin(number)))
+            .collect()
+    }
+
+    fn floors(&mut self, rollout: &Rollout) -> Box<[(Number, Offer)]> {
+        (rollout.floors.iter())
+            .filter_map(|number| {
+                let offer = self.offer(Reason::Floor, number, Gift::default())?;
+                Some((number.clone(), offer))
+            })
+            .collect()
+    }
+}
+
+/// A finder of segments that knows none.
+pub fn no_segments(_: &crate::name::SegmentName) -> Option<Arc<dyn crate::predicate::Membership>> {
+    None
+}

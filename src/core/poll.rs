@@ -1,0 +1,347 @@
+//! What a device tells about itself in a poll, borrowed from the bytes it came in.
+//!
+//! Two written forms lead here: the query string (also the `Huidu-Device` header) of one app's poll, and
+//! the JSON of a batch. Both are strict where a mistake would change an answer (a duplicate, a control
+//! character, a value too long) and ignore keys they do not know, because old servers meet new clients.
+//! An error names the field and what is allowed. It never carries a value: what devices say about people
+//! must not reach a log line.
+
+mod json;
+mod query;
+
+use crate::{limits, name::is_name, version_range::StatedVersion};
+
+pub use json::{AppPoll, BatchPoll, DeviceDocument, PollLine, Text};
+pub use query::{Poll, Scratch};
+
+/// What a device says it is.
+#[derive(Debug, Clone)]
+pub struct Device<'a> {
+    /// What is hashed: a device id or a pseudonymous user id.
+    pub unit: &'a str,
+    /// Its platform, such as `android`.
+    pub platform: Option<&'a str>,
+    /// ISO 3166-2 region.
+    pub region: Option<&'a str>,
+    /// City.
+    pub city: Option<&'a str>,
+    /// BCP 47 language.
+    pub language: Option<&'a str>,
+    /// Device model.
+    pub model: Option<&'a str>,
+    /// Distribution channel of the host app.
+    pub channel: Option<&'a str>,
+    /// Version of the host app.
+    pub host_version: Option<StatedVersion<'a>>,
+    /// Version of the operating system.
+    pub os_version: Option<StatedVersion<'a>>,
+    /// Tags it carries.
+    pub tags: Tags<'a>,
+    /// Free attributes of the user profile.
+    pub attrs: Attrs<'a>,
+}
+
+impl<'a> Device<'a> {
+    /// A device that states its unit and nothing else.
+    pub const fn new(unit: &'a str) -> Self {
+        Self {
+            unit,
+            platform: None,
+            region: None,
+            city: None,
+            language: None,
+            model: None,
+            channel: None,
+            host_version: None,
+            os_version: None,
+            tags: Tags(Words::NONE),
+            attrs: Attrs::NONE,
+        }
+    }
+}
+
+/// What a device has of one app.
+#[derive(Debug, Clone, Default)]
+pub struct Installed<'a> {
+    /// The version it runs now.
+    pub version: Option<StatedVersion<'a>>,
+    /// Releases that failed on it: never offered to it again.
+    pub failed: Failed<'a>,
+}
+
+/// Several short texts, as they came: separated by commas, or as a list.
+#[derive(Debug, Clone, Copy)]
+enum Words<'a> {
+    Commas(&'a str),
+    List(&'a [Text<'a>]),
+}
+
+impl<'a> Words<'a> {
+    const NONE: Self = Self::List(&[]);
+
+    fn any(self, mut wanted: impl FnMut(&'a str) -> bool) -> bool {
+        match self {
+            Self::Commas(text) => text.split(',').any(|word| !word.is_empty() && wanted(word)),
+            Self::List(words) => words.iter().any(|word| wanted(word.as_str())),
+        }
+    }
+
+    fn count(self) -> usize {
+        let mut count = 0;
+        self.any(|_| {
+            count += 1;
+            false
+        });
+        count
+    }
+}
+
+/// The tags a device carries.
+#[derive(Debug, Clone, Copy)]
+pub struct Tags<'a>(Words<'a>);
+
+impl<'a> Tags<'a> {
+    /// Tags separated by commas, unchecked: for tests and tools; a poll checks its own.
+    pub const fn from_commas(text: &'a str) -> Self {
+        Self(Words::Commas(text))
+    }
+
+    /// True when `wanted` holds for one of them.
+    pub fn any(self, wanted: impl FnMut(&'a str) -> bool) -> bool {
+        self.0.any(wanted)
+    }
+
+    /// True when `tag` is among them.
+    pub fn contains(self, tag: &str) -> bool {
+        self.any(|carried| carried == tag)
+    }
+}
+
+/// The releases that failed on a device: version numbers, or beginnings of a bundle's SHA-256.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed<'a>(Words<'a>);
+
+impl Default for Failed<'_> {
+    fn default() -> Self {
+        Self(Words::NONE)
+    }
+}
+
+impl<'a> Failed<'a> {
+    /// Releases separated by commas, unchecked: for tests and tools; a poll checks its own.
+    pub const fn from_commas(text: &'a str) -> Self {
+        Self(Words::Commas(text))
+    }
+
+    /// True when the release with this number, or with this digest, is among them.
+    pub fn names(self, number: &str, sha256: &str) -> bool {
+        self.0
+            .any(|word| word == number || (word.len() >= FAILED_HEX && sha256.starts_with(word)))
+    }
+}
+
+/// Fewest hexadecimal digits that name a bundle: 64 bits, so that no two releases of an app share them.
+const FAILED_HEX: usize = 16;
+
+/// The free attributes of a device.
+#[derive(Debug, Clone)]
+pub struct Attrs<'a>(Pairs<'a>);
+
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a poll lives on the stack of one request; a box would be an allocation per poll"
+)]
+enum Pairs<'a> {
+    Few([(&'a str, &'a str); limits::POLL_ATTRS], usize),
+    List(&'a [(Text<'a>, Text<'a>)]),
+}
+
+impl<'a> Attrs<'a> {
+    const NONE: Self = Self(Pairs::List(&[]));
+
+    /// The attributes of these pairs, unchecked, as many as a poll may carry: for tests and tools.
+    pub fn from_pairs(pairs: &[(&'a str, &'a str)]) -> Self {
+        let mut few = [("", ""); limits::POLL_ATTRS];
+        let count = pairs.len().min(few.len());
+        few[..count].copy_from_slice(&pairs[..count]);
+        Self(Pairs::Few(few, count))
+    }
+
+    /// The value stated for `name`.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        match &self.0 {
+            Pairs::Few(pairs, count) => pairs[..*count]
+                .iter()
+                .find_map(|(key, value)| (*key == name).then_some(*value)),
+            Pairs::List(pairs) => pairs
+                .iter()
+                .find_map(|(key, value)| (key.as_str() == name).then_some(value.as_str())),
+        }
+    }
+}
+
+/// Why a poll is not understood. Names fields, never values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PollError {
+    /// The whole is too long.
+    #[error("a poll has at most {most} bytes here")]
+    TooLong {
+        /// How many are allowed.
+        most: usize,
+    },
+    /// One field is wrong.
+    #[error("field `{field}` {problem}")]
+    Field {
+        /// Its name as it is written.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+    /// The body is not the JSON of a poll.
+    #[error("the body is not the JSON of a poll at line {line} column {column}: {problem}")]
+    Json {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong there.
+        problem: &'static str,
+    },
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// It must be there.
+    #[error("is missing; every poll states it")]
+    Missing,
+    /// It is there twice.
+    #[error("is given twice; give it once")]
+    Twice,
+    /// A percent sign without two hexadecimal digits, or bytes that are no UTF-8.
+    #[error("is not percent-encoded UTF-8")]
+    Encoding,
+    /// A control character.
+    #[error("holds a control character; leave it out")]
+    Control,
+    /// Too many bytes.
+    #[error("has at most {0} bytes")]
+    Bytes(usize),
+    /// Too many members.
+    #[error("has at most {0} members")]
+    Many(usize),
+    /// Not of the allowed form.
+    #[error("must be {0}")]
+    Form(&'static str),
+}
+
+fn wrong(field: &'static str, problem: Problem) -> PollError {
+    PollError::Field { field, problem }
+}
+
+/// A text of at most `most` bytes without control characters.
+fn checked<'a>(field: &'static str, value: &'a str, most: usize) -> Result<&'a str, PollError> {
+    if value.len() > most {
+        return Err(wrong(field, Problem::Bytes(most)));
+    }
+    // Two tests, because the first settles nearly every value by one pass over bytes.
+    let plain = value.bytes().all(|b| (0x20..0x7f).contains(&b));
+    if !plain && value.chars().any(char::is_control) {
+        return Err(wrong(field, Problem::Control));
+    }
+    Ok(value)
+}
+
+/// A text as [`checked`], or nothing when it is empty: an empty value states nothing.
+fn optional<'a>(field: &'static str, value: &'a str) -> Result<Option<&'a str>, PollError> {
+    Ok(Some(checked(field, value, limits::ATTR_BYTES)?).filter(|text| !text.is_empty()))
+}
+
+fn checked_unit<'a>(field: &'static str, value: &'a str) -> Result<&'a str, PollError> {
+    match checked(field, value, limits::UNIT_BYTES)? {
+        "" => Err(wrong(field, Problem::Missing)),
+        unit => Ok(unit),
+    }
+}
+
+fn checked_tags<'a>(field: &'static str, tags: Words<'a>) -> Result<Tags<'a>, PollError> {
+    if tags.count() > limits::POLL_TAGS {
+        return Err(wrong(field, Problem::Many(limits::POLL_TAGS)));
+    }
+    if tags.any(|tag| !is_name(tag)) {
+        let form = "names of 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit";
+        return Err(wrong(field, Problem::Form(form)));
+    }
+    Ok(Tags(tags))
+}
+
+fn checked_failed<'a>(field: &'static str, failed: Words<'a>) -> Result<Failed<'a>, PollError> {
+    if failed.count() > limits::POLL_FAILED {
+        return Err(wrong(field, Problem::Many(limits::POLL_FAILED)));
+    }
+    let release = |word: &str| {
+        let hex = word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let number = word.bytes().filter(|b| *b == b'.').count() >= 2
+            && word
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+        (hex && (FAILED_HEX..=64).contains(&word.len()))
+            || (number && word.len() <= limits::UNIT_BYTES)
+    };
+    if failed.any(|word| !release(word)) {
+        let form =
+            "version numbers, or 16 to 64 lowercase hexadecimal digits of a bundle's SHA-256";
+        return Err(wrong(field, Problem::Form(form)));
+    }
+    Ok(Failed(failed))
+}
+
+fn checked_attr_name(field: &'static str, name: &str) -> Result<(), PollError> {
+    if is_name(name) {
+        Ok(())
+    } else {
+        let form = "named by 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit";
+        Err(wrong(field, Problem::Form(form)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_release_is_named_by_its_number_or_sixteen_digits_of_its_digest() {
+        let sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        for (failed, named) in [
+            ("2.4.0", true),
+            ("2.4.1,2.4.0", true),
+            ("2.4.00", false),
+            ("ba7816bf8f01cfea", true),
+            ("ba7816bf8f01cfe", false),
+            (sha, true),
+            ("ca7816bf8f01cfea", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                Failed::from_commas(failed).names("2.4.0", sha),
+                named,
+                "{failed}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_error_carries_a_value() {
+        let secret = "13800138000\u{7}";
+        for error in [
+            checked_unit("u", secret).unwrap_err(),
+            checked_unit("u", &secret.repeat(50)).unwrap_err(),
+            checked_attr_name("a.NAME", secret).unwrap_err(),
+            checked_tags("t", Words::Commas(secret)).unwrap_err(),
+            checked_failed("x", Words::Commas(secret)).unwrap_err(),
+        ] {
+            assert!(!format!("{error} {error:?}").contains("138"), "{error}");
+        }
+    }
+}
