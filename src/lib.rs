@@ -2,6 +2,7 @@
 
 pub mod logging;
 pub mod settings;
+pub mod archive;
 pub mod backoff;
 pub mod clock;
 pub mod ledger;

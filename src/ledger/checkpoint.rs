@@ -65,14 +65,17 @@ impl<F: Fold> Ledger<F> {
     /// until then it counts only as long as nothing follows.
     pub async fn checkpoint(&mut self) -> Result<CheckpointRef, LedgerError> {
         self.sound()?;
-        let checkpoint = Checkpoint {
-            v: V1,
-            rev: self.at.rev,
-            head: self.at.head,
-            catalogue: Cow::Borrowed(self.fold.catalogue()),
-            ops: Cow::Borrowed(&self.ops),
+        let (name, bytes) = {
+            let catalogue = self.fold.catalogue();
+            let checkpoint = Checkpoint {
+                v: V1,
+                rev: self.at.rev,
+                head: self.at.head,
+                catalogue: Cow::Borrowed(&*catalogue),
+                ops: Cow::Borrowed(&self.ops),
+            };
+            checkpoint.encode().map_err(LedgerError::Unwritable)?
         };
-        let (name, bytes) = checkpoint.encode().map_err(LedgerError::Unwritable)?;
         match self.parts.store.put_new(&key(name), bytes).await {
             Err(error) if !error.is_already_exists() => Err(error.into()),
             // Named by its bytes: whoever wrote it wrote the same.

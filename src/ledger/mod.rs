@@ -25,7 +25,7 @@ mod model_test;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use bytes::Bytes;
 use huidu_core::{
@@ -54,8 +54,13 @@ pub trait Fold: Send {
     /// Takes in the next revision: `bytes` are what the store keeps in its slot. Total.
     fn apply(&mut self, record: &Record, bytes: &Bytes);
 
-    /// What is true now.
-    fn catalogue(&self) -> &Catalogue;
+    /// How the fold lends out what it holds: a reference, or a guard where others read it too.
+    type View<'a>: Deref<Target = Catalogue>
+    where
+        Self: 'a;
+
+    /// What is true now. Held for as short as possible.
+    fn catalogue(&self) -> Self::View<'_>;
 }
 
 impl Fold for Catalogue {
@@ -67,7 +72,9 @@ impl Fold for Catalogue {
         let _touched = Self::apply(self, record.rev, record.at, &record.events);
     }
 
-    fn catalogue(&self) -> &Catalogue {
+    type View<'a> = &'a Self;
+
+    fn catalogue(&self) -> &Self {
         self
     }
 }

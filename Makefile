@@ -1,0 +1,40 @@
+# What people type. `make run` and `make test` do all set-up on a fresh Debian machine with Rust and Node.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BACKING ?= embedded
+
+.PHONY: help run demo test setup setup-test lint fuzz bench doc bless clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
+
+run: ## build, start the embedded server with a real demo, and keep it running
+	@tests/setup.sh run
+	cargo run --release --locked --example demo -- --backing embedded --stay
+
+demo: ## the whole story on real packages; BACKING=embedded or BACKING=s3+redis (three nodes)
+	@tests/setup.sh demo $(BACKING)
+	cargo run --release --locked --example demo -- --backing '$(BACKING)'
+
+test: ## install what is missing and run everything CI runs
+	@tests/setup.sh test
+	tests/run-all.sh
+
+lint: ## format, clippy and documentation, without warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
+	@tests/setup.sh fuzz
+	tests/fuzz/run.sh
+
+bench: ## the benches; each prints what it is compared with
+	cargo bench --locked -p huidu-core
+	cargo bench --locked -p huidu
+
+bless: ## rewrite the generated files that tests guard against drift
+	HUIDU_BLESS=1 cargo nextest run --workspace --locked -E 'test(drift)' --no-fail-fast
+
+doc: ## the library's documentation
+	cargo doc --workspace --no-deps --locked --open

@@ -1,0 +1,417 @@
+//! The engine: the one task of a node that reads and writes the ledger.
+//!
+//! It sleeps until a hint, a tick, or somebody's change wakes it; reads the ledger to its tail; compiles
+//! what changed; swaps the snapshot; and only then answers whoever asked for the change. One task, so
+//! that no two catch-ups of a node interleave. A hint is only a reason to look; the tick makes every hint
+//! dispensable.
+
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use huidu_core::{
+    authority::{Forbidden, authorise},
+    catalogue::Catalogue,
+    command::Command,
+    compile::{CompiledApp, Context, compile},
+    decide::{Refusal, decide},
+    event::{Actor, Event},
+    name::AppId,
+    op::{OpId, Settled},
+    revision::Revision,
+    time::Timestamp,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Parts, Shared,
+    fold::{Changed, Folded},
+    live::{Live, LiveApp},
+    segments::Segments,
+    write::{Change, OpState, WriteError, Written},
+};
+use crate::{
+    bus::{Hint, Wake},
+    ledger::{Appended, Ledger, LedgerError, Position, Start, Tail, Trust, Want},
+};
+
+/// Something asked of the engine.
+pub(super) enum Ask {
+    /// Make a change.
+    Write(Box<Change>, oneshot::Sender<Result<Written, WriteError>>),
+    /// How a want ended.
+    Op(OpId, oneshot::Sender<OpState>),
+    /// Look at the ledger now.
+    Look,
+}
+
+/// Where what this node serves comes from.
+enum Source {
+    /// The store.
+    Store(Box<Ledger<Folded>>),
+    /// The mirror, because the store did not answer when the node started.
+    Mirror { at: Position },
+}
+
+pub(super) struct Engine {
+    parts: Arc<Parts>,
+    shared: Arc<Shared>,
+    source: Source,
+    segments: Segments,
+    /// Apps that wait for a segment.
+    waiting: BTreeSet<AppId>,
+    since_checkpoint: u64,
+    storing: bool,
+}
+
+impl Engine {
+    /// Opens the ledger in the store; when the store does not answer, its last-known-good copy.
+    pub(super) async fn open(parts: Arc<Parts>, shared: Arc<Shared>) -> Result<Self, LedgerError> {
+        let mut engine = Self {
+            source: Source::Mirror { at: Position::GENESIS },
+            parts,
+            shared,
+            segments: Segments::default(),
+            waiting: BTreeSet::new(),
+            since_checkpoint: 0,
+            storing: true,
+        };
+        match engine.open_store(None).await {
+            Ok(ledger) => engine.source = Source::Store(Box::new(ledger)),
+            Err(error @ LedgerError::Fork(_)) => return Err(error),
+            Err(error) => {
+                let Some(copy) = engine.parts.mirror_store.clone() else { return Err(error) };
+                tracing::error!(%error, "the store does not answer; serving the last-known-good copy");
+                let fold = Folded::new(None);
+                let start = Start { known: None, trust: Trust::OwnCopy };
+                let mut ledger = Ledger::open(engine.parts.ledger_parts(copy), fold, start).await?;
+                if ledger.revision() == Revision::ZERO {
+                    return Err(error);
+                }
+                engine.source = Source::Mirror { at: ledger.position() };
+                engine.storing = false;
+                engine.shared.health.set_store(false);
+                ledger.fold_mut().show(&engine.shared.catalogue);
+                let changed = ledger.fold_mut().take_changed();
+                engine.refresh(changed).await;
+            }
+        }
+        if let Source::Store(_) = engine.source {
+            engine.caught_up().await;
+        }
+        Ok(engine)
+    }
+
+    /// Opens the ledger in the store, which must hold what is `known` already.
+    async fn open_store(&self, known: Option<Position>) -> Result<Ledger<Folded>, LedgerError> {
+        let fold = Folded::new(self.parts.mirror.clone());
+        let parts = self.parts.ledger_parts(Arc::clone(&self.parts.store));
+        let mut ledger = Ledger::open(parts, fold, Start { known, trust: Trust::Vouched }).await?;
+        let proved_at = ledger.catch_up().await?;
+        ledger.fold_mut().show(&self.shared.catalogue);
+        self.shared.proved(proved_at);
+        Ok(ledger)
+    }
+
+    /// Runs until every asker is gone.
+    pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
+        let mut wakes = self.parts.bus.subscribe();
+        let mut hinted = true;
+        let mut next_tick = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                ask = asks.recv() => match ask {
+                    Some(Ask::Write(change, answer)) => {
+                        let result = self.write(*change).await;
+                        let _asker_gone = answer.send(result);
+                    }
+                    Some(Ask::Op(op, answer)) => {
+                        let _asker_gone = answer.send(self.op(&op));
+                    }
+                    Some(Ask::Look) => self.follow().await,
+                    None => return,
+                },
+                wake = wakes.recv(), if hinted => match wake {
+                    Some(Wake::Hint(Hint { rev, .. })) if rev <= self.shared.live.load().revision => {}
+                    Some(_) => self.follow().await,
+                    // A bus that is gone for good leaves the tick, which is enough.
+                    None => hinted = false,
+                },
+                () = sleep_until(next_tick) => {
+                    self.follow().await;
+                    self.retry_waiting().await;
+                    next_tick = Instant::now() + self.jittered_tick();
+                }
+            }
+        }
+    }
+
+    /// The tick, give or take a fifth, so that a fleet does not look all at once.
+    fn jittered_tick(&self) -> Duration {
+        self.parts.settings.tick.mul_f64(0.8 + 0.4 * fastrand::f64())
+    }
+
+    /// Reads the ledger to its tail and serves what is new.
+    async fn follow(&mut self) {
+        match &mut self.source {
+            Source::Store(ledger) => {
+                let result = loop {
+                    match ledger.next().await {
+                        Ok(Tail::Record(_)) => {}
+                        Ok(Tail::AtTail { probed_at }) => break Ok(probed_at),
+                        Err(error) => break Err(error),
+                    }
+                };
+                if let Ok(proved_at) = &result {
+                    self.shared.proved(*proved_at);
+                }
+                self.note_store(result.err().as_ref());
+                self.caught_up().await;
+            }
+            Source::Mirror { at } => {
+                let at = *at;
+                self.return_to_store(at).await;
+            }
+        }
+    }
+
+    /// The store answers again after a start from the mirror: goes on from the store, if it still holds
+    /// what the mirror does.
+    async fn return_to_store(&mut self, at: Position) {
+        match self.open_store(Some(at)).await {
+            Ok(ledger) => {
+                tracing::info!(revision = ledger.revision().get(), "the store answers again");
+                self.source = Source::Store(Box::new(ledger));
+                self.note_store(None);
+                self.caught_up().await;
+            }
+            Err(error) => self.note_store(Some(&error)),
+        }
+    }
+
+    fn note_store(&mut self, error: Option<&LedgerError>) {
+        let storing = error.is_none();
+        if self.storing != storing {
+            match error {
+                Some(error) => tracing::warn!(%error, "the ledger cannot be followed; serving what is known"),
+                None => tracing::info!("the ledger is followed again"),
+            }
+        }
+        self.storing = storing;
+        self.shared.health.set_store(storing);
+        if matches!(error, Some(LedgerError::Fork(_))) {
+            self.shared.health.set_fork(true);
+        }
+    }
+
+    /// Serves what the fold has taken in since the last call.
+    async fn caught_up(&mut self) {
+        let Source::Store(ledger) = &mut self.source else { return };
+        let changed = ledger.fold_mut().take_changed();
+        if changed.records > 0 || changed.everything {
+            self.since_checkpoint += changed.records;
+            self.refresh(changed).await;
+        }
+    }
+
+    async fn write(&mut self, change: Change) -> Result<Written, WriteError> {
+        let Source::Store(ledger) = &mut self.source else { return Err(WriteError::ReadOnly) };
+        let want = Want { op: change.op, actor: change.actor.clone(), approvals: Vec::new(), why: change.why.clone() };
+        let known = ledger.settled(&change.op).is_some();
+        let result = ledger.append(want, change.patience, |fold, now| decided(fold, &change, now)).await;
+        let metrics = &self.parts.metrics;
+        let answer = match result {
+            Ok(Appended::Committed(revision)) => {
+                metrics.ledger_appends.with_label_values(&["committed"]).inc();
+                let urgent = matches!(change.command, Command::Kill { .. });
+                if !known {
+                    self.parts.bus.publish(Hint { rev: revision, urgent });
+                }
+                Ok(Written { revision, op: change.op, repeated: known })
+            }
+            Ok(Appended::Voided(revision)) => Err(WriteError::Cancelled { op: change.op, revision }),
+            Ok(Appended::Unchanged) => {
+                let revision = ledger.revision();
+                Ok(Written { revision, op: change.op, repeated: false })
+            }
+            Ok(Appended::Refused(refused)) => {
+                metrics.ledger_appends.with_label_values(&["refused"]).inc();
+                Err(refused)
+            }
+            Ok(Appended::Unknown { op }) => {
+                metrics.ledger_appends.with_label_values(&["unknown"]).inc();
+                Err(WriteError::Unknown { op })
+            }
+            Err(error) => {
+                metrics.ledger_appends.with_label_values(&["unavailable"]).inc();
+                self.note_store(Some(&error));
+                Err(error.into())
+            }
+        };
+        // Whatever came of it, records of others may have been taken in on the way; and an answer goes
+        // out only when this node serves what it says.
+        self.caught_up().await;
+        self.checkpoint_if_due().await;
+        answer
+    }
+
+    fn op(&self, op: &OpId) -> OpState {
+        let Source::Store(ledger) = &self.source else { return OpState::Absent };
+        match ledger.settled(op) {
+            Some(Settled::Committed(revision)) => OpState::Committed(revision),
+            Some(Settled::Voided(revision)) => OpState::Cancelled(revision),
+            None if ledger.pending() == Some(*op) => OpState::Unknown,
+            None => OpState::Absent,
+        }
+    }
+
+    /// Compiles what changed and swaps the snapshot. Kills first, and without waiting for anything.
+    async fn refresh(&mut self, changed: Changed) {
+        let (revision, apps) = {
+            let catalogue = self.shared.catalogue.read();
+            if changed.everything || !changed.touched.segments.is_empty() {
+                self.segments.know(&catalogue.segments);
+            }
+            let apps: BTreeSet<AppId> = if changed.everything {
+                catalogue.apps.keys().cloned().collect()
+            } else {
+                changed.touched.apps
+            };
+            (catalogue.revision, apps)
+        };
+        if changed.touched.kills || changed.everything {
+            let live = self.compiled(&self.shared.live.load(), &apps, changed.everything);
+            self.swap(live, revision);
+        }
+        let missing = self.missing(&apps);
+        if !missing.is_empty() {
+            self.load(&missing).await;
+        }
+        if !missing.is_empty() || !(changed.touched.kills || changed.everything) {
+            let live = self.compiled(&self.shared.live.load(), &apps, false);
+            self.swap(live, revision);
+        }
+        let now = self.parts.clock.now();
+        for killed_at in changed.killed_at {
+            let seconds = now.ms_since(killed_at) as f64 / 1_000.0;
+            self.parts.metrics.kill_propagation_seconds.observe(seconds);
+        }
+    }
+
+    /// `live` with `apps` compiled anew from the catalogue.
+    fn compiled(&self, live: &Live, apps: &BTreeSet<AppId>, whole: bool) -> Live {
+        let catalogue = self.shared.catalogue.read();
+        let context = Context {
+            audience: catalogue.audience.clone(),
+            poll_after_ms: self.parts.settings.poll_after_ms,
+            poll_spread_ms: self.parts.settings.poll_spread_ms,
+        };
+        self.shared.stamper.address(&catalogue.audience);
+        let compiled = apps.iter().filter_map(|id| {
+            let app = catalogue.apps.get(id)?;
+            let work = || compile(app, &context, &|name: &_| self.segments.get(name));
+            // A defect in the compiler must not take down what is served: the app stays as it was.
+            match std::panic::catch_unwind(AssertUnwindSafe(work)) {
+                Ok(compiled) => Some(self.live_app(compiled)),
+                Err(_) => {
+                    tracing::error!(app.id = %id, revision = %catalogue.revision, "this revision cannot be compiled; the app stays as it was");
+                    None
+                }
+            }
+        });
+        let base = if whole { Live::empty() } else { live.clone() };
+        base.with_apps(catalogue.revision, compiled).with_kills(&catalogue, &self.shared.stamper, &self.parts.metrics)
+    }
+
+    fn live_app(&self, compiled: CompiledApp) -> Arc<LiveApp> {
+        Arc::new(LiveApp::new(compiled, &self.shared.stamper, &self.parts.metrics))
+    }
+
+    fn swap(&self, live: Live, revision: Revision) {
+        self.shared.live.store(Arc::new(live));
+        self.shared.revision.send_replace(revision);
+        self.parts.metrics.ledger_revision.set(i64::try_from(revision.get()).unwrap_or(i64::MAX));
+    }
+
+    /// Segments that `apps` ask about and that are not in memory.
+    fn missing(&mut self, apps: &BTreeSet<AppId>) -> BTreeSet<huidu_core::name::SegmentName> {
+        let catalogue = self.shared.catalogue.read();
+        let rollouts = apps.iter().filter_map(|app| catalogue.apps.get(app)?.rollout.as_ref());
+        let asked = rollouts.flat_map(huidu_core::rollout::Rollout::segments);
+        asked.filter(|name| self.segments.is_missing(name)).cloned().collect()
+    }
+
+    async fn load(&mut self, names: &BTreeSet<huidu_core::name::SegmentName>) {
+        let mut stores = vec![Arc::clone(&self.parts.store)];
+        stores.extend(self.parts.mirror_store.clone());
+        for name in names {
+            if let Some((digest, segment)) = self.shared.take_made(name) {
+                self.segments.keep(digest, segment);
+            } else if let Err(error) = self.segments.load(name, &stores).await {
+                tracing::error!(segment = %name, %error, "a segment cannot be loaded; it matches nobody until it can");
+                self.waiting.extend(self.shared.catalogue.read().asking_about(name).cloned());
+            } else if let (Some(mirror), Some(segment)) = (&self.parts.mirror, self.segments.get(name)) {
+                mirror.put_segment(&segment);
+            }
+        }
+        let (bytes, units) = self.segments.size();
+        self.parts.metrics.segment_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.parts.metrics.segment_units.set(i64::try_from(units).unwrap_or(i64::MAX));
+    }
+
+    async fn retry_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let apps = std::mem::take(&mut self.waiting);
+        let touched = huidu_core::catalogue::Touched { apps, ..Default::default() };
+        self.refresh(Changed { touched, ..Changed::default() }).await;
+    }
+
+    async fn checkpoint_if_due(&mut self) {
+        if self.since_checkpoint < self.parts.settings.checkpoint_every {
+            return;
+        }
+        let Source::Store(ledger) = &mut self.source else { return };
+        match ledger.checkpoint().await {
+            Ok(_) => self.since_checkpoint = 0,
+            Err(error) => tracing::warn!(%error, "no checkpoint was written; starting takes longer"),
+        }
+    }
+}
+
+/// Decides a change against one prefix of the ledger.
+fn decided(fold: &Folded, change: &Change, now: Timestamp) -> Result<Vec<Event>, WriteError> {
+    let catalogue = crate::ledger::Fold::catalogue(fold);
+    let actor = actor_now(&catalogue, &change.actor)?;
+    let authorised = authorise(change.command.clone(), &actor)?;
+    if let Some(expected) = change.expected {
+        match_revision(&catalogue, &change.command, expected).map_err(Box::new)?;
+    }
+    decide(&catalogue, &authorised, now).map_err(|refusal| Box::new(refusal).into())
+}
+
+/// The actor as it stands at this revision: a credential that was revoked meanwhile counts for nothing.
+fn actor_now(catalogue: &Catalogue, actor: &Actor) -> Result<Actor, Forbidden> {
+    if actor.id == super::SELF {
+        return Ok(actor.clone());
+    }
+    match catalogue.tokens.get(&actor.id) {
+        Some(token) => Ok(Actor { id: actor.id.clone(), role: token.role.clone() }),
+        None => Err(Forbidden::Foreign { what: actor.id.clone() }),
+    }
+}
+
+fn match_revision(catalogue: &Catalogue, command: &Command, expected: Revision) -> Result<(), Refusal> {
+    let (what, is) = match (command, command.app()) {
+        (Command::PutSegment { segment, .. } | Command::RemoveSegment { segment }, _) => {
+            (segment.to_string(), catalogue.segments.get(segment).map(|kept| kept.revision))
+        }
+        (_, Some(app)) => (app.to_string(), catalogue.apps.get(app).map(|app| app.revision)),
+        (_, None) => return Ok(()),
+    };
+    let is = is.unwrap_or(Revision::ZERO);
+    if is == expected { Ok(()) } else { Err(Refusal::Stale { what, is: is.get(), expected: expected.get() }) }
+}

@@ -1,0 +1,94 @@
+//! The mirror: the last-known-good copy of the ledger on this node's own disk.
+//!
+//! A node that starts while the store and the bus are down serves from here what it last knew. The layout
+//! is that of a directory store (`log/…`, `snap/…`, `cas/…`), so it is opened by the same code that opens
+//! the real one and every byte is checked by hash on the way in. It is written behind the node's back, in
+//! order, and is never read while the store answers; losing it costs nothing but a cold start.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+};
+
+use bytes::Bytes;
+
+use crate::store::Key;
+
+/// Objects on their way to the disk; beyond that the newest are dropped and the mirror ends earlier.
+const QUEUE: usize = 65_536;
+
+/// The writing end of a mirror.
+#[derive(Debug, Clone)]
+pub(super) struct Mirror {
+    root: PathBuf,
+    queue: mpsc::SyncSender<Task>,
+}
+
+enum Task {
+    Put(Key, Bytes),
+    Flush(mpsc::Sender<()>),
+}
+
+impl Mirror {
+    /// Opens, or makes, a mirror under `root`.
+    pub(super) fn open(root: &Path) -> io::Result<Self> {
+        for folder in ["log", "snap", "cas/sha256"] {
+            fs::create_dir_all(root.join(folder))?;
+        }
+        let (queue, tasks) = mpsc::sync_channel(QUEUE);
+        let at = root.to_owned();
+        thread::Builder::new().name("mirror".into()).spawn(move || run(&at, &tasks))?;
+        Ok(Self { root: root.to_owned(), queue })
+    }
+
+    /// Where it lies.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Keeps a copy of an object, soon.
+    pub(super) fn put(&self, key: Key, bytes: Bytes) {
+        if self.queue.try_send(Task::Put(key, bytes)).is_err() {
+            tracing::warn!("the mirror cannot keep up; a cold start without the store will know less");
+        }
+    }
+
+    /// Waits until everything handed in so far is on disk.
+    pub(super) fn flush(&self) {
+        let (done, wait) = mpsc::channel();
+        if self.queue.send(Task::Flush(done)).is_ok() {
+            let _stopped = wait.recv();
+        }
+    }
+}
+
+fn run(root: &Path, tasks: &mpsc::Receiver<Task>) {
+    let mut failing = false;
+    while let Ok(task) = tasks.recv() {
+        match task {
+            Task::Put(key, bytes) => {
+                let result = put(root, &key, &bytes);
+                if let (Err(error), false) = (&result, failing) {
+                    tracing::error!(%key, %error, "the mirror cannot be written; this node may not restart without the store");
+                }
+                failing = result.is_err();
+            }
+            Task::Flush(done) => {
+                let _gone = done.send(());
+            }
+        }
+    }
+}
+
+/// Written aside and renamed: a torn write leaves the old object or none, never half of one.
+fn put(root: &Path, key: &Key, bytes: &[u8]) -> io::Result<()> {
+    let path = root.join(key.to_string());
+    if path.exists() {
+        return Ok(());
+    }
+    let aside = root.join(format!(".mirror.{}", std::process::id()));
+    fs::write(&aside, bytes)?;
+    fs::rename(&aside, &path)
+}

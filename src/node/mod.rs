@@ -1,0 +1,411 @@
+//! A node: where the edges meet. The only folder that knows both the store and the bus.
+//!
+//! ```text
+//! live.rs      the snapshot that polls are answered from; swapped whole, read without a lock
+//! engine.rs    the one task that follows and writes the ledger
+//! fold.rs      what the ledger is folded into
+//! write.rs     what the control plane hands in and gets back
+//! segments.rs  uploaded lists of units, in memory
+//! bundles.rs   the archives devices run, hot ones in memory
+//! counters.rs  what devices reported, counted
+//! mirror.rs    the last-known-good copy on this node's disk
+//! ```
+//!
+//! A node has one way to learn of a change, also of its own: following the ledger. It never answers a
+//! change before it serves it, and it goes on serving what it last knew whatever is down.
+
+pub mod bundles;
+pub mod counters;
+mod engine;
+mod fold;
+pub mod live;
+mod mirror;
+mod segments;
+mod write;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, RwLockReadGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use huidu_core::{
+    authority::Role,
+    catalogue::Catalogue,
+    command::Command,
+    digest::Digest,
+    event::Actor,
+    name::{AppId, SegmentName},
+    op::OpId,
+    record::Record,
+    revision::Revision,
+    segment::Segment,
+    time::Timestamp,
+    version::Review,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use write::{Change, OpState, WriteError, Written};
+
+use self::{
+    bundles::Bundles,
+    counters::Counters,
+    engine::{Ask, Engine},
+    live::{Live, Stamper},
+    mirror::Mirror,
+};
+use crate::{
+    backoff::Backoff,
+    bus::Bus,
+    clock::{Clock, Ids},
+    ledger::{self, LedgerError},
+    metrics::Metrics,
+    store::{Key, Store, StoreError, fs::FsStore},
+};
+
+/// The actor of what a node does by itself.
+pub const SELF: &str = "huidu";
+/// Changes that may wait for the engine.
+const WAITING: usize = 1_024;
+/// Records that one look into the history may read.
+const HISTORY_READS: u64 = 2_000;
+
+/// What a node is made of, besides its store and bus: values.
+#[derive(Debug, Clone)]
+pub struct NodeSettings {
+    /// Its name, in records and metrics.
+    pub name: String,
+    /// How often it looks at the ledger without being told.
+    pub tick: Duration,
+    /// Revisions between two checkpoints.
+    pub checkpoint_every: u64,
+    /// When devices poll again, in milliseconds.
+    pub poll_after_ms: u64,
+    /// Over how many milliseconds they spread.
+    pub poll_spread_ms: u64,
+    /// How long an answer may be trusted, in milliseconds.
+    pub lease_ms: u32,
+    /// Bytes of hot bundles in memory.
+    pub bundle_memory: u64,
+    /// Where the last-known-good copy lies; none: no copy (the store is this disk already).
+    pub mirror: Option<PathBuf>,
+}
+
+/// The parts a node is put together from.
+pub struct NodeParts {
+    /// The only truth.
+    pub store: Arc<dyn Store>,
+    /// Hints.
+    pub bus: Arc<dyn Bus>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub ids: Arc<dyn Ids>,
+    /// The online key that stamps are signed with.
+    pub key: ed25519_dalek::SigningKey,
+    /// Where counters are flushed to.
+    pub metrics: Arc<Metrics>,
+    /// Values.
+    pub settings: NodeSettings,
+}
+
+/// The parts as the engine holds them.
+struct Parts {
+    store: Arc<dyn Store>,
+    mirror: Option<Mirror>,
+    mirror_store: Option<Arc<dyn Store>>,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    metrics: Arc<Metrics>,
+    settings: NodeSettings,
+}
+
+impl Parts {
+    fn ledger_parts(&self, store: Arc<dyn Store>) -> ledger::Parts {
+        ledger::Parts {
+            store,
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            backoff: Backoff::default(),
+            node: self.settings.name.clone(),
+        }
+    }
+}
+
+/// What the engine and everybody else look at together.
+struct Shared {
+    catalogue: fold::Shared,
+    live: ArcSwap<Live>,
+    stamper: Arc<Stamper>,
+    revision: watch::Sender<Revision>,
+    health: Flags,
+    /// Segments this node has just made, by digest: the engine need not load them again.
+    made: Mutex<HashMap<Digest, Arc<Segment>>>,
+}
+
+#[derive(Debug, Default)]
+struct Flags {
+    asof: AtomicU64,
+    store: AtomicBool,
+    fork: AtomicBool,
+    from_store: AtomicBool,
+}
+
+impl Flags {
+    fn set_store(&self, answers: bool) {
+        self.store.store(answers, Ordering::Relaxed);
+    }
+
+    fn set_fork(&self, forked: bool) {
+        self.fork.store(forked, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// The log's tail was read at `at`: what is served was all there was.
+    fn proved(&self, at: Timestamp) {
+        self.health.asof.fetch_max(at.unix_ms(), Ordering::Relaxed);
+        self.health.from_store.store(true, Ordering::Relaxed);
+        self.stamper.prove(at);
+    }
+
+    fn take_made(&self, name: &SegmentName) -> Option<(Digest, Arc<Segment>)> {
+        let digest = self.catalogue.read().segments.get(name)?.sha256;
+        let segment = self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest)?;
+        Some((digest, segment))
+    }
+}
+
+/// How a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The revision it serves.
+    pub revision: Revision,
+    /// When it last proved that this was all there is.
+    pub asof: Timestamp,
+    /// Whether the store answers.
+    pub store: bool,
+    /// Whether the bus is connected.
+    pub bus: bool,
+    /// Whether what it serves has been read from the store since the start; else it is the
+    /// last-known-good copy.
+    pub from_store: bool,
+    /// Whether the store's chain is not the one this node knows: nothing is written until people look.
+    pub fork: bool,
+}
+
+/// One running node. Dropping the last handle stops it.
+pub struct Node {
+    shared: Arc<Shared>,
+    parts: Arc<Parts>,
+    bundles: Arc<Bundles>,
+    counters: Arc<Counters>,
+    asks: mpsc::Sender<Ask>,
+}
+
+impl Node {
+    /// Opens the ledger, serves what is in it, and follows it from then on.
+    pub async fn start(parts: NodeParts) -> Result<Arc<Self>, LedgerError> {
+        let NodeParts { store, bus, clock, ids, key, metrics, settings } = parts;
+        let (mirror, mirror_store) = open_mirror(&settings).await?;
+        let stamper = Arc::new(Stamper::new(key, settings.lease_ms));
+        let shared = Arc::new(Shared {
+            catalogue: fold::Shared::default(),
+            live: ArcSwap::from_pointee(Live::empty()),
+            stamper,
+            revision: watch::Sender::new(Revision::ZERO),
+            health: Flags::default(),
+            made: Mutex::default(),
+        });
+        let bundles = Arc::new(Bundles::new(Arc::clone(&store), settings.bundle_memory, Arc::clone(&metrics)));
+        let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
+        let parts = Arc::new(Parts { store, mirror, mirror_store, bus, clock, ids, metrics, settings });
+        let engine = Engine::open(Arc::clone(&parts), Arc::clone(&shared)).await?;
+        let (asks, inbox) = mpsc::channel(WAITING);
+        tokio::spawn(engine.run(inbox));
+        tokio::spawn(live::refresh_stamps(Arc::downgrade(&shared.stamper), Arc::clone(&shared) as Arc<dyn live::Served>));
+        Ok(Arc::new(Self { shared, parts, bundles, counters, asks }))
+    }
+
+    /// The snapshot polls are answered from. No lock.
+    pub fn live(&self) -> arc_swap::Guard<Arc<Live>> {
+        self.shared.live.load()
+    }
+
+    /// The catalogue, for the control plane: hold it briefly, never across an await.
+    pub fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
+        self.shared.catalogue.read()
+    }
+
+    /// Makes a change; answers once this node serves it.
+    pub async fn write(&self, change: Change) -> Result<Written, WriteError> {
+        let (answer, wait) = oneshot::channel();
+        self.asks.try_send(Ask::Write(Box::new(change), answer)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => WriteError::Busy { waiting: WAITING },
+            mpsc::error::TrySendError::Closed(_) => WriteError::Stopping,
+        })?;
+        wait.await.unwrap_or(Err(WriteError::Stopping))
+    }
+
+    /// Begins the ledger, if nobody has: the first token's id and the digest of its secret. True when it
+    /// was this node that did.
+    pub async fn found(&self, audience: &str, review: Review, token: (String, Digest)) -> Result<bool, WriteError> {
+        if !self.catalogue().audience.is_empty() {
+            return Ok(false);
+        }
+        let id = token.0.clone();
+        let change = Change {
+            actor: Actor { id: SELF.into(), role: Role::Admin },
+            command: Command::Found { audience: audience.to_owned(), review, token },
+            op: self.new_op(),
+            expected: None,
+            why: None,
+            patience: Duration::from_secs(30),
+        };
+        match self.write(change).await {
+            Ok(_) => Ok(self.catalogue().tokens.contains_key(&id)),
+            Err(WriteError::Refused(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A new name for a want.
+    pub fn new_op(&self) -> OpId {
+        self.parts.ids.op()
+    }
+
+    /// The time of day, as this node sees it.
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// How a want ended.
+    pub async fn op(&self, op: OpId) -> OpState {
+        let (answer, wait) = oneshot::channel();
+        if self.asks.send(Ask::Op(op, answer)).await.is_err() {
+            return OpState::Absent;
+        }
+        wait.await.unwrap_or(OpState::Absent)
+    }
+
+    /// Asks the engine to look at the ledger now.
+    pub fn look(&self) {
+        let _full_means_it_is_busy_looking = self.asks.try_send(Ask::Look);
+    }
+
+    /// Stores the units of a segment under their digest; `Command::PutSegment` then names it.
+    pub async fn store_segment(&self, segment: Segment) -> Result<Digest, StoreError> {
+        let bytes = Bytes::from(segment.to_bytes());
+        let digest = Digest::of(&bytes);
+        match self.parts.store.put_new(&Key::Cas(digest), bytes.clone()).await {
+            Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        if let Some(mirror) = &self.parts.mirror {
+            mirror.put(Key::Cas(digest), bytes);
+        }
+        self.shared.made.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, Arc::new(segment));
+        Ok(digest)
+    }
+
+    /// Records from the newest (or the one before `before`) backwards, at most `limit`, only those that
+    /// concern `app` when one is given.
+    pub async fn history(&self, app: Option<&AppId>, before: Option<Revision>, limit: usize) -> Result<History, StoreError> {
+        let newest = self.shared.catalogue.read().revision;
+        let mut at = before.map_or(newest.get(), |before| before.get().saturating_sub(1).min(newest.get()));
+        let lowest = at.saturating_sub(HISTORY_READS);
+        let mut records = Vec::new();
+        while at > lowest && records.len() < limit {
+            let bytes = self.record_bytes(at).await?;
+            at -= 1;
+            // A record that was followed once decodes; one that does not is left out rather than hiding
+            // all the others.
+            let Ok(record) = Record::decode(&bytes) else { continue };
+            if app.is_none_or(|app| concerns(&record, app)) {
+                records.push(record);
+            }
+        }
+        Ok(History { records, next: (at > 0).then(|| Revision::new(at + 1)) })
+    }
+
+    async fn record_bytes(&self, revision: u64) -> Result<Bytes, StoreError> {
+        let key = Key::Log(revision);
+        match (self.parts.store.get(&key).await, &self.parts.mirror_store) {
+            (Err(_), Some(mirror)) => mirror.get(&key).await,
+            (result, _) => result,
+        }
+    }
+
+    /// How this node is; cheap.
+    pub fn health(&self) -> Health {
+        let flags = &self.shared.health;
+        Health {
+            revision: self.live().revision,
+            asof: Timestamp::from_unix_ms(flags.asof.load(Ordering::Relaxed)),
+            store: flags.store.load(Ordering::Relaxed),
+            bus: self.parts.bus.healthy(),
+            from_store: flags.from_store.load(Ordering::Relaxed),
+            fork: flags.fork.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits until this node serves `revision` or a later one.
+    pub async fn serves(&self, revision: Revision) {
+        let mut seen = self.shared.revision.subscribe();
+        let _closed = seen.wait_for(|now| *now >= revision).await;
+    }
+
+    /// The bundles.
+    pub const fn bundles(&self) -> &Arc<Bundles> {
+        &self.bundles
+    }
+
+    /// What devices reported.
+    pub const fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.parts.metrics
+    }
+
+    /// The values this node runs with.
+    pub fn settings(&self) -> &NodeSettings {
+        &self.parts.settings
+    }
+
+    /// Writes what must survive a stop.
+    pub fn flush(&self) {
+        if let Some(mirror) = &self.parts.mirror {
+            mirror.flush();
+        }
+    }
+}
+
+/// A part of the history.
+#[derive(Debug)]
+pub struct History {
+    /// Records, newest first.
+    pub records: Vec<Record>,
+    /// Ask again with this as `before` for older ones; none: there are none.
+    pub next: Option<Revision>,
+}
+
+fn concerns(record: &Record, app: &AppId) -> bool {
+    record.events.iter().any(|event| event.app() == Some(app))
+}
+
+async fn open_mirror(settings: &NodeSettings) -> Result<(Option<Mirror>, Option<Arc<dyn Store>>), LedgerError> {
+    let Some(root) = settings.mirror.clone() else { return Ok((None, None)) };
+    let store = FsStore::open(root.clone()).await?;
+    let mirror = Mirror::open(&root).map_err(|error| StoreError::unavailable(crate::store::Place::Store, error))?;
+    Ok((Some(mirror), Some(Arc::new(store))))
+}

