@@ -1,9 +1,10 @@
 //! The shell of huidu: it hears events and says answers; what it decides, `huidu-core` decides.
 
-pub mod logging;
-pub mod settings;
 pub mod archive;
 pub mod backoff;
+pub mod client;
 pub mod clock;
 pub mod ledger;
+pub mod logging;
+pub mod settings;
 pub mod store;
