@@ -37,7 +37,7 @@ impl<T> OneOrMany<T> {
 
 /// How a text attribute is matched: exactly, by a list, or by prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum TextMatch {
     /// Equal to one of these.
     Is(OneOrMany<String>),
@@ -50,7 +50,7 @@ pub enum TextMatch {
 
 /// How a version attribute is matched: by semantic versioning, or by any number of numeric fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum VersionMatch {
     /// `">=8.2, <9"`: semantic versioning.
     Semver(VersionRange),
@@ -63,7 +63,7 @@ pub enum VersionMatch {
 
 /// How the set of tags of a device is matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum TagMatch {
     /// The device carries one of these.
     Any(OneOrMany<Tag>),
@@ -76,7 +76,7 @@ pub enum TagMatch {
 
 /// How a free attribute is matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum AttrMatch {
     /// A whole number equal to this.
     Number(i64),

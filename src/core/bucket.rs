@@ -109,6 +109,15 @@ pub enum Bucketing {
     Huidu1,
 }
 
+impl Bucketing {
+    /// The name it is written by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Huidu1 => "huidu/1",
+        }
+    }
+}
+
 /// Where a unit stands in the order of one salt: 0 ..= 4 294 967 299.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fine(u64);

@@ -17,7 +17,12 @@ pub mod version_range;
 // What people write.
 pub mod audience;
 pub mod bucket;
+pub mod cases;
 pub mod rollout;
+pub mod rulefile;
+// What is wrong with it, and which slots it gets.
+pub mod check;
+pub mod slots_assign;
 // What is asked for, what happened, what is true.
 pub mod authority;
 pub mod catalogue;

@@ -1,0 +1,1 @@
+//! Rollouts at random, for property tests: everything the language can say, within the limits.
