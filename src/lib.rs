@@ -2,6 +2,9 @@
 
 pub mod archive;
 pub mod backoff;
+pub mod client;
 pub mod clock;
 pub mod ledger;
+pub mod logging;
+pub mod settings;
 pub mod store;

@@ -1,0 +1,219 @@
+//! What a device must still know after its battery died: one JSON file, replaced whole.
+//!
+//! Written aside, synced, renamed over: a reader finds the old state or the new one. A file that cannot be
+//! read is refused and not begun anew, because a device that forgets would accept yesterday's answers.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use huidu_core::{digest::Digest, manifest::State, version::Number};
+use serde::{Deserialize, Serialize};
+
+/// Events kept while nobody can be told.
+const PENDING: usize = 200;
+/// Failed releases kept for one app: what a poll may name.
+const FAILED: usize = huidu_core::limits::POLL_FAILED;
+/// Tries to start a release before it counts as failed: one may have been cut short by a dead battery.
+const TRIES: u32 = 2;
+
+/// Everything a device keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeviceState {
+    /// The form of this file.
+    pub v: u32,
+    /// No instant before this can be now: the latest that a trusted stamp spoke of, Unix ms.
+    pub time_floor_ms: u64,
+    /// What must not run, as last heard.
+    #[serde(default)]
+    pub kills: KillState,
+    /// Apps by `tenant/app`.
+    #[serde(default)]
+    pub apps: BTreeMap<String, AppState>,
+    /// What nobody could be told yet.
+    #[serde(default)]
+    pub pending: Vec<Event>,
+}
+
+/// The kill list as last heard.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KillState {
+    /// The revision it was true at.
+    pub rev: u64,
+    /// Its entity tag.
+    pub etag: Option<String>,
+    /// Its bytes.
+    pub body: String,
+}
+
+/// What a device knows of one app.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AppState {
+    /// The newest revision heard of.
+    pub rev: u64,
+    /// What the newest answer said to do.
+    pub state: Option<State>,
+    /// The newest answer's entity tag.
+    pub etag: Option<String>,
+    /// The newest answer's bytes.
+    pub body: String,
+    /// When it was true, Unix ms.
+    pub asof_ms: u64,
+    /// How long after that it may be trusted.
+    pub lease_ms: u64,
+    /// Releases on this device, by the digest of their archive.
+    #[serde(default)]
+    pub releases: BTreeMap<Digest, Number>,
+    /// The release that runs.
+    pub running: Option<Digest>,
+    /// The one before it, to fall back to.
+    pub previous: Option<Digest>,
+    /// A release that is being started, and how often it was tried. Still here after a restart: the start
+    /// ended the process.
+    pub starting: Option<(Digest, u32)>,
+    /// Versions that failed here: never installed again.
+    #[serde(default)]
+    pub failed: Vec<String>,
+    /// Releases that were killed, with the revision that said so; nothing not newer brings one back.
+    #[serde(default)]
+    pub killed: BTreeMap<Digest, u64>,
+    /// Set while the whole app is killed: the revision that said so.
+    #[serde(default)]
+    pub all_killed: Option<u64>,
+}
+
+/// Something that happened here. Never who.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// `tenant/app`.
+    pub app: String,
+    /// The version it happened to.
+    pub version: String,
+    /// The rule that gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The arm of its split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
+    /// `download`, `activate`, `crash`, `rollback`, `conversion`, `load-failed`.
+    pub event: String,
+}
+
+/// Why the state cannot be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The disk.
+    #[error("`{}`: {error}; make the directory writable", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The content.
+    #[error("`{}` is no state of a device ({error}); restore it, or remove the whole directory to begin anew", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: serde_json::Error,
+    },
+}
+
+impl DeviceState {
+    /// Reads the state in `dir`; there being none is a new device.
+    pub fn read(dir: &Path) -> Result<Self, StateError> {
+        let path = dir.join("state.json");
+        match fs::read(&path) {
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|error| StateError::Content { path, error })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self {
+                v: 1,
+                ..Self::default()
+            }),
+            Err(error) => Err(StateError::Io { path, error }),
+        }
+    }
+
+    /// Keeps the state in `dir`, for good.
+    pub fn write(&self, dir: &Path) -> Result<(), StateError> {
+        let path = dir.join("state.json");
+        let failed = |error: io::Error| StateError::Io {
+            path: path.clone(),
+            error,
+        };
+        let bytes = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        write_aside(&path, &bytes).map_err(failed)
+    }
+
+    /// Notes something to be told, dropping the oldest when too much has gathered.
+    pub fn note(&mut self, event: Event) {
+        if self.pending.len() == PENDING {
+            self.pending.remove(0);
+        }
+        self.pending.push(event);
+    }
+}
+
+impl AppState {
+    /// The version that runs.
+    pub fn version(&self) -> Option<&Number> {
+        self.running.and_then(|digest| self.releases.get(&digest))
+    }
+
+    /// True when `digest` may not be run on the word of revision `rev`.
+    pub fn is_killed(&self, digest: &Digest, rev: u64) -> bool {
+        let single = self.killed.get(digest).copied();
+        single
+            .max(self.all_killed)
+            .is_some_and(|since| rev <= since)
+    }
+
+    /// Remembers that `version` failed here.
+    pub fn fail(&mut self, version: &Number) {
+        let version = version.to_string();
+        if !self.failed.contains(&version) {
+            if self.failed.len() == FAILED {
+                self.failed.remove(0);
+            }
+            self.failed.push(version);
+        }
+    }
+
+    /// True when `version` failed here.
+    pub fn has_failed(&self, version: &Number) -> bool {
+        self.failed.contains(&version.to_string())
+    }
+
+    /// Counts a try to start `digest`.
+    pub fn begin_start(&mut self, digest: Digest) {
+        let tries = self
+            .starting
+            .filter(|(same, _)| *same == digest)
+            .map_or(0, |(_, tries)| tries);
+        self.starting = Some((digest, tries + 1));
+    }
+
+    /// A release whose starts ended the process too often.
+    pub fn start_that_never_ended(&self) -> Option<Digest> {
+        self.starting
+            .filter(|(_, tries)| *tries >= TRIES)
+            .map(|(digest, _)| digest)
+    }
+}
+
+/// Replaces a file whole: written aside, synced, renamed over, the directory synced.
+pub(crate) fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir)?;
+    let aside = path.with_extension("new");
+    let mut file = File::create(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, path)?;
+    File::open(dir)?.sync_all()
+}

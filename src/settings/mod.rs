@@ -1,0 +1,578 @@
+//! Settings: the values a process is started with, and what they mean. Never the running parts.
+//!
+//! One TOML file, the environment (`HUIDU_STORE__KIND=s3`; two underscores are a dot) and the flags of
+//! `huidu serve`; flags win over the environment, the environment over the file. Everything that is wrong is
+//! told at once, each with its place. A secret is never printed, not even by `Debug`.
+
+mod keys;
+mod raw;
+#[cfg(test)]
+mod tests;
+pub mod units;
+
+use std::{fmt, fs, net::SocketAddr, path::PathBuf, time::Duration};
+
+use huidu_core::{limits, version::Review};
+
+pub use keys::{KEYS, Key};
+pub use raw::{FlagValue, Origin, Problem, Sources, Value};
+
+use raw::Raw;
+
+/// Everything a process is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where this node keeps what it must not lose: the embedded store, its last known good, its keys.
+    pub data_dir: PathBuf,
+    /// What manifests are addressed to, `bank/environment`. Written into the ledger when it is founded.
+    pub audience: String,
+    /// Whether versions must be approved before they are listed.
+    pub review: Review,
+    /// The data plane.
+    pub device: DeviceSettings,
+    /// The control plane.
+    pub control: ControlSettings,
+    /// Where the truth is.
+    pub store: StoreSettings,
+    /// How nodes tell each other that there is news.
+    pub bus: BusSettings,
+    /// This node.
+    pub node: NodeSettings,
+    /// What a bundle may be.
+    pub bundles: BundleSettings,
+    /// What is written about what happens.
+    pub log: LogSettings,
+}
+
+/// The data plane: the port that devices reach.
+#[derive(Debug, Clone)]
+pub struct DeviceSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Cores that serve it, one runtime each; 0: all there are.
+    pub cores: usize,
+    /// Connections at once, over all cores.
+    pub max_connections: usize,
+    /// How long a request's head may take.
+    pub header_timeout: Duration,
+    /// How long a connection may be idle.
+    pub idle_timeout: Duration,
+    /// When devices are told to ask again.
+    pub poll_after: Duration,
+    /// Over how much time more they are spread.
+    pub poll_spread: Duration,
+    /// How long an answer may be trusted.
+    pub lease: Duration,
+}
+
+/// The control plane: the private port.
+#[derive(Debug, Clone)]
+pub struct ControlSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its address as others reach it, `https://…`.
+    pub public_address: Option<String>,
+}
+
+/// Where the truth is.
+#[derive(Debug, Clone)]
+pub enum StoreSettings {
+    /// A directory.
+    Fs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// An S3 that enforces conditional writes.
+    S3(S3Settings),
+    /// Nowhere: gone when the process ends.
+    Memory,
+}
+
+/// How an S3 is reached.
+#[derive(Debug, Clone)]
+pub struct S3Settings {
+    /// Its gateways, `http://…` or `https://…`; all lead to the same objects.
+    pub endpoints: Vec<String>,
+    /// Its region.
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What every key begins with.
+    pub prefix: String,
+    /// Public half of the credentials.
+    pub access_key: String,
+    /// Secret half.
+    pub secret_key: Secret,
+}
+
+/// How nodes tell each other that there is news.
+#[derive(Debug, Clone)]
+pub enum BusSettings {
+    /// There is one node.
+    Local,
+    /// By a Redis. Its address may hold a password.
+    Redis {
+        /// `redis://…`
+        url: Secret,
+    },
+}
+
+/// This node.
+#[derive(Debug, Clone)]
+pub struct NodeSettings {
+    /// Its name, as others see it.
+    pub name: String,
+    /// How often it looks for news by itself.
+    pub tick: Duration,
+    /// After how many changes a checkpoint is written.
+    pub checkpoint_every: u64,
+}
+
+/// What a bundle may be.
+#[derive(Debug, Clone)]
+pub struct BundleSettings {
+    /// Bytes as uploaded.
+    pub packed_max: u64,
+    /// Bytes unpacked.
+    pub unpacked_max: u64,
+    /// Bytes of memory for hot bundles.
+    pub memory: u64,
+}
+
+/// What is written about what happens.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// How much: `info`, or `info,huidu::node=debug`.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for whoever has to send it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Everything that is wrong with the settings, at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", listed(.problems))]
+pub struct SettingsError {
+    /// Each with its place.
+    pub problems: Vec<Problem>,
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let noun = if lines.len() == 1 {
+        "setting is"
+    } else {
+        "settings are"
+    };
+    format!("{} {noun} wrong\n  {}", lines.len(), lines.join("\n  "))
+}
+
+impl Settings {
+    /// Reads settings from everywhere, or tells everything that is wrong.
+    pub fn read(sources: &Sources) -> Result<Self, SettingsError> {
+        let mut raw = Raw::gather(sources);
+        let problems = std::mem::take(&mut raw.problems);
+        let mut reader = Reader { raw, problems };
+        let settings = reader.settings();
+        if reader.problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(SettingsError {
+                problems: reader.problems,
+            })
+        }
+    }
+}
+
+/// Reads one setting after the other and remembers what was wrong; a wrong one reads as its default, so
+/// that the others are still looked at.
+struct Reader {
+    raw: Raw,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn settings(&mut self) -> Settings {
+        let data_dir = PathBuf::from(self.filled("data_dir"));
+        Settings {
+            audience: self.parsed("audience", audience),
+            review: self.parsed("review", |text| {
+                one_of(
+                    text,
+                    &[("required", Review::Required), ("skipped", Review::Skipped)],
+                )
+            }),
+            device: self.device(),
+            control: ControlSettings {
+                listen: self.parsed("control.listen", address),
+                public_address: self.optional("control.public_address", url),
+            },
+            store: self.store(&data_dir),
+            bus: self.bus(),
+            node: self.node(),
+            bundles: self.bundles(),
+            log: LogSettings {
+                format: self.parsed("log.format", |text| {
+                    one_of(
+                        text,
+                        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                    )
+                }),
+                level: self.parsed("log.level", crate::logging::checked_level),
+            },
+            data_dir,
+        }
+    }
+
+    fn device(&mut self) -> DeviceSettings {
+        let device = DeviceSettings {
+            listen: self.parsed("device.listen", address),
+            cores: self.parsed("device.cores", |text| whole(text, 0, 1_024)),
+            max_connections: self
+                .parsed("device.max_connections", |text| whole(text, 1, 1_000_000)),
+            header_timeout: self.parsed("device.header_timeout", |t| duration(t, 1, 300_000)),
+            idle_timeout: self.parsed("device.idle_timeout", |t| duration(t, 1, 3_600_000)),
+            poll_after: self.parsed("device.poll_after", |t| duration(t, 100, 7 * 86_400_000)),
+            poll_spread: self.parsed("device.poll_spread", |t| duration(t, 0, 7 * 86_400_000)),
+            lease: self.parsed("device.lease", |t| duration(t, 1_000, 86_400_000)),
+        };
+        if device.listen.port() != 0 && self.text("control.listen").0 == device.listen.to_string() {
+            let what =
+                "both planes listen on the same address; give the control plane its own port";
+            self.wrong("control.listen", what);
+        }
+        device
+    }
+
+    fn store(&mut self, data_dir: &std::path::Path) -> StoreSettings {
+        let kind = self.parsed("store.kind", |text| {
+            one_of(text, &[("fs", 'f'), ("s3", 's'), ("memory", 'm')])
+        });
+        let path = self.optional("store.path", |text| Ok(PathBuf::from(text)));
+        let access_key = self.text("store.access_key").0;
+        let secret_key = self.secret_key();
+        let endpoints = self.list("store.endpoints", url);
+        let (region, bucket) = (self.filled("store.region"), self.text("store.bucket").0);
+        let prefix = self.text("store.prefix").0;
+        match kind {
+            's' => {
+                for (key, is_missing, what) in [
+                    (
+                        "store.endpoints",
+                        endpoints.is_empty(),
+                        "name the store's address, such as \"http://127.0.0.1:8333\"",
+                    ),
+                    ("store.bucket", bucket.is_empty(), "name the bucket"),
+                    (
+                        "store.access_key",
+                        access_key.is_empty(),
+                        "name the access key",
+                    ),
+                    (
+                        "store.secret_key",
+                        secret_key.is_none(),
+                        "give the secret key by HUIDU_STORE__SECRET_KEY or by `store.secret_key_file`",
+                    ),
+                ] {
+                    let is_told = self.problems.iter().any(|p| p.key.starts_with(key));
+                    if is_missing && !is_told {
+                        self.wrong(
+                            key,
+                            &format!("`store.kind` is s3 and this is not set; {what}"),
+                        );
+                    }
+                }
+                StoreSettings::S3(S3Settings {
+                    endpoints,
+                    region,
+                    bucket,
+                    prefix,
+                    access_key,
+                    secret_key: secret_key.unwrap_or_else(|| Secret::new(String::new())),
+                })
+            }
+            'm' => {
+                if self.text("bus.kind").0 == "redis" {
+                    self.wrong(
+                        "store.kind",
+                        "a store in memory cannot be shared by the nodes of a bus; use fs or s3",
+                    );
+                }
+                StoreSettings::Memory
+            }
+            _ => StoreSettings::Fs {
+                path: path.unwrap_or_else(|| data_dir.join("store")),
+            },
+        }
+    }
+
+    fn secret_key(&mut self) -> Option<Secret> {
+        let (typed, _) = self.text("store.secret_key");
+        let (file, _) = self.text("store.secret_key_file");
+        match (typed.is_empty(), file.is_empty()) {
+            (true, true) => None,
+            (false, true) => Some(Secret::new(typed)),
+            (false, false) => {
+                self.wrong(
+                    "store.secret_key_file",
+                    "`store.secret_key` is set too; keep one of them",
+                );
+                None
+            }
+            (true, false) => match fs::read_to_string(&file) {
+                Ok(text) if !text.trim().is_empty() => Some(Secret::new(text.trim().to_owned())),
+                Ok(_) => {
+                    self.wrong(
+                        "store.secret_key_file",
+                        "the file is empty; write the secret key into it",
+                    );
+                    None
+                }
+                Err(error) => {
+                    self.wrong(
+                        "store.secret_key_file",
+                        &format!("cannot be read ({error}); name a file that this user may read"),
+                    );
+                    None
+                }
+            },
+        }
+    }
+
+    fn bus(&mut self) -> BusSettings {
+        let is_redis = self.parsed("bus.kind", |text| {
+            one_of(text, &[("local", false), ("redis", true)])
+        });
+        let (url, _) = self.text("bus.url");
+        if !is_redis {
+            return BusSettings::Local;
+        }
+        let schemes = ["redis://", "rediss://", "unix://", "redis+unix://"];
+        if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+            self.wrong(
+                "bus.url",
+                "`bus.kind` is redis and this is not an address of one; write redis://host:port",
+            );
+        }
+        BusSettings::Redis {
+            url: Secret::new(url),
+        }
+    }
+
+    fn node(&mut self) -> NodeSettings {
+        NodeSettings {
+            name: self
+                .optional("node.name", |text| {
+                    if huidu_core::name::is_name(text) {
+                        Ok(text.to_owned())
+                    } else {
+                        Err("use 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit".into())
+                    }
+                })
+                .unwrap_or_else(machine_name),
+            tick: self.parsed("node.tick", |text| duration(text, 50, 60_000)),
+            checkpoint_every: self.parsed("node.checkpoint_every", |text| whole(text, 1, 100_000)),
+        }
+    }
+
+    fn bundles(&mut self) -> BundleSettings {
+        let bundles = BundleSettings {
+            packed_max: self.parsed("bundles.packed_max", |text| {
+                size(text, 1, limits::BUNDLE_BYTES)
+            }),
+            unpacked_max: self.parsed("bundles.unpacked_max", |text| size(text, 1, 4 << 30)),
+            memory: self.parsed("bundles.memory", |text| size(text, 0, 1 << 40)),
+        };
+        if bundles.unpacked_max < bundles.packed_max {
+            self.wrong(
+                "bundles.unpacked_max",
+                "is smaller than `bundles.packed_max`; a bundle does not shrink by unpacking",
+            );
+        }
+        bundles
+    }
+
+    /// The text of a setting; a list is joined by commas.
+    fn text(&self, path: &str) -> (String, Origin) {
+        let Some(key) = keys::find(path) else {
+            return (String::new(), Origin::Default);
+        };
+        match self.raw.get(key) {
+            (Value::Text(text), origin) => (text, origin),
+            (Value::List(texts), origin) => (texts.join(","), origin),
+        }
+    }
+
+    fn filled(&mut self, path: &'static str) -> String {
+        self.parsed(path, |text| {
+            if text.is_empty() {
+                Err("is empty; write a value or leave the setting out".into())
+            } else {
+                Ok(text.to_owned())
+            }
+        })
+    }
+
+    fn parsed<T>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        match parse(&self.text(path).0) {
+            Ok(value) => value,
+            Err(what) => {
+                self.wrong(path, &what);
+                self.default_of(path, parse)
+            }
+        }
+    }
+
+    #[expect(clippy::panic, reason = "a test reads every default")]
+    fn default_of<T>(&self, path: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        keys::find(path)
+            .and_then(|key| parse(key.default).ok())
+            .unwrap_or_else(|| panic!("`{path}` has no default that is right"))
+    }
+
+    fn optional<T>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let (text, _) = self.text(path);
+        if text.is_empty() {
+            return None;
+        }
+        parse(&text).map_err(|what| self.wrong(path, &what)).ok()
+    }
+
+    fn list(&mut self, path: &str, parse: impl Fn(&str) -> Result<String, String>) -> Vec<String> {
+        let (text, _) = self.text(path);
+        let mut read = Vec::new();
+        for part in text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
+            match parse(part) {
+                Ok(value) => read.push(value),
+                Err(what) => self.wrong(path, &what),
+            }
+        }
+        read
+    }
+
+    fn wrong(&mut self, path: &str, what: &str) {
+        let (text, origin) = self.text(path);
+        let is_secret = keys::find(path).is_some_and(|key| key.secret);
+        self.problems.push(Problem {
+            origin,
+            key: path.to_owned(),
+            given: (!is_secret && !text.is_empty()).then_some(text),
+            what: what.to_owned(),
+        });
+    }
+}
+
+fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("write one of {}", known.join(", "))
+    })
+}
+
+fn whole<T>(text: &str, least: u64, most: u64) -> Result<T, String>
+where
+    T: TryFrom<u64>,
+{
+    let number = text.parse::<u64>().ok();
+    number
+        .filter(|number| (least..=most).contains(number))
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| format!("write a whole number from {least} to {most}"))
+}
+
+fn duration(text: &str, least_ms: u64, most_ms: u64) -> Result<Duration, String> {
+    let read = units::duration(text).map_err(|error| error.to_string())?;
+    let (least, most) = (
+        Duration::from_millis(least_ms),
+        Duration::from_millis(most_ms),
+    );
+    if (least..=most).contains(&read) {
+        Ok(read)
+    } else {
+        Err(format!("is out of range; write {least:?} to {most:?}"))
+    }
+}
+
+fn size(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let read = units::size(text).map_err(|error| error.to_string())?;
+    if (least..=most).contains(&read) {
+        Ok(read)
+    } else {
+        let (least, most) = (units::bytes(least), units::bytes(most));
+        Err(format!("is out of range; write {least} to {most}"))
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write an address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"".into()
+    })
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("write an address that begins with http:// or https://".into()),
+    }
+}
+
+fn audience(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((bank, environment))
+            if huidu_core::name::is_name(bank) && huidu_core::name::is_name(environment) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err("write bank/environment, each of a-z 0-9 . _ -, such as \"bank/prod\"".into()),
+    }
+}
+
+fn machine_name() -> String {
+    let typed = fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let name = typed.trim().to_ascii_lowercase();
+    if huidu_core::name::is_name(&name) {
+        name
+    } else {
+        "node".into()
+    }
+}

@@ -1,0 +1,157 @@
+//! Settings as operators type them, rightly and wrongly.
+
+use super::*;
+
+fn from_file(text: &str) -> Sources {
+    Sources {
+        file: Some(("huidu.toml".into(), text.to_owned())),
+        ..Sources::default()
+    }
+}
+
+fn env(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+#[test]
+fn nothing_typed_is_one_node_with_a_directory() {
+    let settings = Settings::read(&Sources::default()).unwrap();
+    assert!(
+        matches!(&settings.store, StoreSettings::Fs { path } if path == &PathBuf::from("huidu-data/store"))
+    );
+    assert!(matches!(settings.bus, BusSettings::Local));
+    assert_eq!(settings.review, Review::Required);
+    assert!(settings.device.listen.ip().is_loopback());
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let mut sources =
+        from_file("audience = \"a/file\"\n[log]\nlevel = \"warn\"\n[node]\nname = \"from-file\"\n");
+    sources.env = vec![
+        env("HUIDU_AUDIENCE", "a/env"),
+        env("HUIDU_LOG__LEVEL", "debug"),
+        env("PATH", "/bin"),
+    ];
+    sources.flags = vec![FlagValue {
+        flag: "--set".into(),
+        key: "audience".into(),
+        value: "a/flag".into(),
+    }];
+    let settings = Settings::read(&sources).unwrap();
+    assert_eq!(settings.audience, "a/flag");
+    assert_eq!(settings.log.level, "debug");
+    assert_eq!(settings.node.name, "from-file");
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_each_with_its_place() {
+    let mut sources = from_file(
+        "dta_dir = \"x\"\n[device]\nlisten = \"8080\"\nlease = 60\n[bundles]\npacked_max = \"1 GiB\"\n[stroe]\nkind = \"s3\"\n",
+    );
+    sources.env = vec![env("HUIDU_BUS__KIND", "kafka"), env("HUIDU_BUCKET", "b")];
+    sources.flags = vec![FlagValue {
+        flag: "--review".into(),
+        key: "review".into(),
+        value: "maybe".into(),
+    }];
+    let error = Settings::read(&sources).unwrap_err().to_string();
+    insta::assert_snapshot!(error, @r#"
+    8 settings are wrong
+      huidu.toml:1: `dta_dir`: there is no such setting; did you mean `data_dir`?
+      huidu.toml:7: `stroe.kind`: there is no such setting; did you mean `store.kind`?
+      environment variable HUIDU_BUCKET: `bucket`: there is no such setting; did you mean `store.bucket`?
+      flag --review: `review` = `maybe`: write one of required, skipped
+      huidu.toml:3: `device.listen` = `8080`: write an address and a port, such as "127.0.0.1:8080" or "[::]:8080"
+      huidu.toml:4: `device.lease` = `60`: write a duration with its unit, such as "250ms", "10s", "15m", "2h" or "7d"
+      environment variable HUIDU_BUS__KIND: `bus.kind` = `kafka`: write one of local, redis
+      huidu.toml:6: `bundles.packed_max` = `1 GiB`: is out of range; write 1 B to 200 MiB
+    "#);
+}
+
+#[test]
+fn an_s3_without_its_parts_says_which() {
+    let error = Settings::read(&from_file(
+        "store.kind = \"s3\"\nstore.endpoints = [\"http://a:1\", \"b:2\"]\n",
+    ))
+    .unwrap_err()
+    .to_string();
+    insta::assert_snapshot!(error, @"
+    4 settings are wrong
+      huidu.toml:2: `store.endpoints` = `http://a:1,b:2`: write an address that begins with http:// or https://
+      not set: `store.bucket`: `store.kind` is s3 and this is not set; name the bucket
+      not set: `store.access_key`: `store.kind` is s3 and this is not set; name the access key
+      not set: `store.secret_key`: `store.kind` is s3 and this is not set; give the secret key by HUIDU_STORE__SECRET_KEY or by `store.secret_key_file`
+    ");
+}
+
+#[test]
+fn a_file_that_is_no_toml_names_the_line() {
+    let error = Settings::read(&from_file("audience = \"a/b\"\n[store\nkind = 1\n")).unwrap_err();
+    assert!(
+        matches!(&error.problems[0].origin, Origin::File { line: 2, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let mut sources = from_file(
+        "store.kind = \"s3\"\nstore.endpoints = \"http://a:1\"\nstore.bucket = \"huidu\"\nstore.access_key = \"me\"\nbus.kind = \"redis\"\n",
+    );
+    sources.env = vec![
+        env("HUIDU_STORE__SECRET_KEY", "hunter2"),
+        env("HUIDU_BUS__URL", "redis://:hunter2@cache:6379"),
+    ];
+    let settings = Settings::read(&sources).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    sources.env[1].1 = "http://:hunter2@cache".into();
+    let error = Settings::read(&sources).unwrap_err();
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[test]
+fn the_commented_example_names_every_setting_with_its_default() {
+    let text = include_str!("../../deploy/huidu.toml");
+    let file: toml::Table = text.parse().unwrap();
+    let mut typed = Vec::new();
+    leaves("", &file, &mut typed);
+    let written: Vec<(&str, &str)> = typed
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .collect();
+    let known: Vec<(&str, &str)> = KEYS.iter().map(|key| (key.path, key.default)).collect();
+    let sorted = |mut pairs: Vec<(&'static str, &'static str)>| {
+        pairs.sort_unstable();
+        pairs
+    };
+    let mut written_sorted = written.clone();
+    written_sorted.sort_unstable();
+    assert_eq!(written_sorted, sorted(known));
+    Settings::read(&from_file(text)).unwrap();
+    for line in text.lines().filter(|line| line.contains(" = ")) {
+        let above = text
+            .split(line)
+            .next()
+            .unwrap()
+            .trim_end()
+            .lines()
+            .next_back();
+        assert!(
+            line.starts_with('#') || above.is_some_and(|l| l.starts_with('#')),
+            "`{line}` has no comment above it"
+        );
+    }
+}
+
+fn leaves(above: &str, table: &toml::Table, into: &mut Vec<(String, String)>) {
+    for (name, value) in table {
+        let path = format!("{above}{name}");
+        match value {
+            toml::Value::Table(below) => leaves(&format!("{path}."), below, into),
+            toml::Value::String(text) => into.push((path, text.clone())),
+            toml::Value::Array(values) if values.is_empty() => into.push((path, String::new())),
+            other => into.push((path, other.to_string())),
+        }
+    }
+}
