@@ -1,0 +1,9 @@
+//! The floor under both planes: listeners and limits, bodies, conditional requests, problem documents.
+//!
+//! It knows HTTP and nothing of huidu's trade: no app, no rollout, no ledger. Both planes stand on it,
+//! so what protects one protects the other.
+
+pub mod body;
+pub mod conditional;
+pub mod problem;
+pub mod serve;
