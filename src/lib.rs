@@ -4,6 +4,7 @@ pub mod archive;
 pub mod backoff;
 pub mod client;
 pub mod clock;
+pub mod http;
 pub mod ledger;
 pub mod logging;
 pub mod settings;

@@ -27,6 +27,7 @@ pub mod slots_assign;
 pub mod authority;
 pub mod catalogue;
 pub mod command;
+pub mod decide;
 pub mod event;
 // What is kept of it.
 pub mod checkpoint;
