@@ -4,7 +4,6 @@ pub mod archive;
 pub mod backoff;
 pub mod client;
 pub mod clock;
-pub mod http;
 pub mod ledger;
 pub mod logging;
 pub mod settings;
