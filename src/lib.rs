@@ -8,4 +8,7 @@ pub mod http;
 pub mod ledger;
 pub mod logging;
 pub mod settings;
+pub mod bus;
+pub mod clock;
+pub mod ledger;
 pub mod store;

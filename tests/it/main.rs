@@ -5,4 +5,5 @@
 mod support;
 
 mod components;
+mod redis;
 mod s3;
