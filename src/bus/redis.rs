@@ -21,7 +21,7 @@ use ::redis::{
 use tokio::{
     sync::{Notify, broadcast, mpsc},
     task::JoinHandle,
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use super::{Bus, Counts, Hint, WAKES, Wake, Wakes};
@@ -200,8 +200,11 @@ impl Keeper {
             let gone = Arc::new(Notify::new());
             match self.connect(&gone).await {
                 Ok(connection) => {
-                    failures = 0;
+                    let begun = Instant::now();
                     let error = self.keep(connection, &gone).await;
+                    // A server that takes connections and drops them gets no quicker a return.
+                    let lasted = begun.elapsed() > self.settings.ping_every;
+                    failures = if lasted { 0 } else { failures + 1 };
                     tracing::warn!(error, "the bus is away; the tick goes on without hints");
                 }
                 Err(error) => {
