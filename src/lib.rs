@@ -2,13 +2,11 @@
 
 pub mod archive;
 pub mod backoff;
+pub mod bus;
 pub mod client;
 pub mod clock;
 pub mod http;
 pub mod ledger;
 pub mod logging;
 pub mod settings;
-pub mod bus;
-pub mod clock;
-pub mod ledger;
 pub mod store;
