@@ -124,6 +124,8 @@ impl<F: Fold> Ledger<F> {
         };
         self.ops = checkpoint.ops.into_owned();
         self.checkpoint = Some(name);
+        // Nobody has announced what is found at the tail: this node's next record does.
+        self.unannounced = true;
         self.fold
             .restore(checkpoint.catalogue.into_owned(), name, &bytes);
         for bytes in tail {

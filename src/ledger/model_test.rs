@@ -36,11 +36,7 @@ struct Tally {
 
 impl Tally {
     const fn violations(&self) -> u64 {
-        self.false_failures
-            + self.false_successes
-            + self.duplicates
-            + self.gaps
-            + self.divergences
+        self.false_failures + self.false_successes + self.duplicates + self.gaps + self.divergences
     }
 
     fn judge(&mut self, store: &Shaky, report: &Report, ledgers: &[Ledger<Seen>]) {
@@ -49,7 +45,11 @@ impl Tally {
         self.crashes += report.crashes;
         self.unknowns += report.unknowns;
         let log = self.read(store);
-        for (op, heard) in report.heard.iter().flat_map(|(op, all)| all.iter().map(move |h| (op, h))) {
+        for (op, heard) in report
+            .heard
+            .iter()
+            .flat_map(|(op, all)| all.iter().map(move |h| (op, h)))
+        {
             self.hold(&log, op, *heard);
         }
         self.divergences += report.forks.len() as u64;
@@ -74,7 +74,10 @@ impl Tally {
 
     /// Holds what a caller heard against the log.
     fn hold(&mut self, log: &[Record], op: &OpId, heard: Heard) {
-        let there = log.iter().find(|record| record.op == *op).map(|record| record.rev);
+        let there = log
+            .iter()
+            .find(|record| record.op == *op)
+            .map(|record| record.rev);
         match heard {
             Heard::Committed(rev) => {
                 self.committed += 1;
@@ -166,14 +169,20 @@ fn nobody_hears_anything_that_is_not_so() {
 
 #[test]
 fn the_model_notices_when_own_writes_are_not_recognised() {
-    let tally = run_until_violation(Mutations { own_writes_unseen: true, ..Mutations::default() });
+    let tally = run_until_violation(Mutations {
+        own_writes_unseen: true,
+        ..Mutations::default()
+    });
     println!("own writes unseen: {tally}");
     assert!(tally.false_failures + tally.duplicates > 0, "{tally}");
 }
 
 #[test]
 fn the_model_notices_when_records_are_not_taken_in_by_slot() {
-    let tally = run_until_violation(Mutations { slots_ignored: true, ..Mutations::default() });
+    let tally = run_until_violation(Mutations {
+        slots_ignored: true,
+        ..Mutations::default()
+    });
     println!("slots ignored: {tally}");
     assert!(tally.divergences > 0, "{tally}");
 }

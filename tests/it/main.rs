@@ -5,4 +5,6 @@
 mod support;
 
 mod components;
+mod ledger;
+mod redis;
 mod s3;

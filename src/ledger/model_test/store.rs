@@ -43,7 +43,12 @@ enum Fault {
 impl Shaky {
     pub(super) fn new(seed: u64) -> Self {
         let rng = fastrand::Rng::with_seed(seed);
-        Self(Arc::new(Mutex::new(Inner { objects: BTreeMap::new(), rng, calm: false, faults: 0 })))
+        Self(Arc::new(Mutex::new(Inner {
+            objects: BTreeMap::new(),
+            rng,
+            calm: false,
+            faults: 0,
+        })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -178,7 +183,10 @@ impl Store for Shaky {
     ) -> BoxFuture<'a, Result<Vec<Key>, StoreError>> {
         Box::pin(async move {
             let inner = self.inner();
-            let keys = inner.objects.keys().filter(|key| key.folder() == Some(folder));
+            let keys = inner
+                .objects
+                .keys()
+                .filter(|key| key.folder() == Some(folder));
             Ok(keys.cloned().collect())
         })
     }
@@ -196,11 +204,21 @@ impl Store for Shaky {
     }
 
     fn put<'a>(&'a self, _: &'a Key, _: Bytes) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async { Err(StoreError::unavailable(Place::Store, "the ledger never overwrites")) })
+        Box::pin(async {
+            Err(StoreError::unavailable(
+                Place::Store,
+                "the ledger never overwrites",
+            ))
+        })
     }
 
     fn put_file<'a>(&'a self, _: &'a Key, _: &'a Path) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async { Err(StoreError::unavailable(Place::Store, "the ledger has no files")) })
+        Box::pin(async {
+            Err(StoreError::unavailable(
+                Place::Store,
+                "the ledger has no files",
+            ))
+        })
     }
 
     fn describe(&self) -> String {

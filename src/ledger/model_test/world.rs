@@ -72,6 +72,8 @@ impl Fold for Seen {
         self.order.push((record.rev, record.op));
     }
 
+    type View<'a> = &'a Catalogue;
+
     fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
@@ -137,16 +139,24 @@ impl World {
             shared.crashes[node].push_back(begun + store.up_to_ms(4_000));
         }
         for node in 0..NODES {
-            shared.jobs[node].make_contiguous().sort_by_key(|job| job.at);
+            shared.jobs[node]
+                .make_contiguous()
+                .sort_by_key(|job| job.at);
             shared.crashes[node].make_contiguous().sort();
         }
-        Self { store, mutations, begun, shared: Arc::new(StdMutex::new(shared)) }
+        Self {
+            store,
+            mutations,
+            begun,
+            shared: Arc::new(StdMutex::new(shared)),
+        }
     }
 
     /// Runs until every want is settled and everything late has landed; then all nodes catch up.
     pub(super) async fn run(&self) -> (Report, Vec<Ledger<Seen>>) {
-        let nodes: Vec<_> =
-            (0..NODES).map(|node| tokio::spawn(supervise(self.clone(), node))).collect();
+        let nodes: Vec<_> = (0..NODES)
+            .map(|node| tokio::spawn(supervise(self.clone(), node)))
+            .collect();
         let mut ledgers = Vec::new();
         for node in nodes {
             ledgers.push(node.await.unwrap());
@@ -184,7 +194,10 @@ impl World {
     }
 
     fn actor() -> Actor {
-        Actor { id: "model".into(), role: Role::Admin }
+        Actor {
+            id: "model".into(),
+            role: Role::Admin,
+        }
     }
 }
 
@@ -242,7 +255,12 @@ async fn follow(world: World, ledger: Arc<Mutex<Ledger<Seen>>>) {
 
 async fn attempt(world: &World, node: usize, ledger: &Mutex<Ledger<Seen>>, job: &Job) {
     let mut ledger = ledger.lock().await;
-    let want = |op| Want { op, actor: World::actor(), approvals: Vec::new(), why: None };
+    let want = |op| Want {
+        op,
+        actor: World::actor(),
+        approvals: Vec::new(),
+        why: None,
+    };
     let heard = if job.unknown && world.store.below(2) == 0 {
         let void = want(ledger.parts.ids.op());
         match ledger.cancel(job.op, void, job.patience).await {
@@ -258,7 +276,10 @@ async fn attempt(world: &World, node: usize, ledger: &Mutex<Ledger<Seen>>, job: 
                 if job.once && there {
                     return Err("there already");
                 }
-                Ok(vec![Event::TenantAdded { tenant: tenant.clone(), title: String::new() }])
+                Ok(vec![Event::TenantAdded {
+                    tenant: tenant.clone(),
+                    title: String::new(),
+                }])
             })
             .await;
         match appended {
@@ -283,7 +304,9 @@ async fn attempt(world: &World, node: usize, ledger: &Mutex<Ledger<Seen>>, job: 
 
 /// Not settled: to be asked again. After a fork nothing is: the run has failed.
 fn unheard(world: &World, error: Option<LedgerError>) -> Option<Heard> {
-    let Some(LedgerError::Fork(fork)) = error else { return None };
+    let Some(LedgerError::Fork(fork)) = error else {
+        return None;
+    };
     world.with(|shared| shared.report.forks.push(fork.to_string()));
     Some(Heard::Refused)
 }

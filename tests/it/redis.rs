@@ -1,0 +1,96 @@
+//! The bus on a real Redis: the whole contract, and a server that is killed in the middle.
+
+use std::time::Duration;
+
+use huidu::{
+    backoff::Backoff,
+    bus::{
+        Bus as _, Hint, Wake, contract,
+        redis::{RedisBus, RedisSettings},
+    },
+};
+use huidu_core::revision::Revision;
+
+use crate::support::components::Redis;
+
+fn bus(redis: &Redis, seed: u64) -> RedisBus {
+    let settings = RedisSettings {
+        url: redis.url(),
+        channel: "huidu:hints:bank/test".into(),
+        timeout: Duration::from_secs(2),
+        ping_every: Duration::from_millis(200),
+        backoff: Backoff::new(Duration::from_millis(20), Duration::from_millis(200), seed),
+    };
+    RedisBus::start(settings).unwrap()
+}
+
+const fn hint(rev: u64) -> Hint {
+    Hint {
+        rev: Revision::new(rev),
+        urgent: true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bus_on_redis_keeps_the_contract() {
+    let redis = Redis::start();
+    let (one, other) = (bus(&redis, 1), bus(&redis, 2));
+    contract::all(&one, &other).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_survives_a_killed_redis_and_knows_that_hints_were_lost() {
+    let mut redis = Redis::start();
+    let (sender, node) = (bus(&redis, 3), bus(&redis, 4));
+    contract::becomes_healthy(&sender).await;
+    contract::becomes_healthy(&node).await;
+    let mut wakes = node.subscribe();
+    contract::heard(&sender, &mut wakes, hint(1)).await;
+
+    redis.kill();
+    contract::until("both notice", || !sender.healthy() && !node.healthy()).await;
+    let promise = "a disconnection is a reason to look";
+    while contract::next(promise, &mut wakes).await != Wake::Reconnected {}
+    let failed = sender.counts().failed;
+    sender.publish(hint(2));
+    contract::until("a hint into the void is counted", || {
+        sender.counts().failed > failed
+    })
+    .await;
+
+    redis.start_again();
+    let promise = "coming back is a reason to look, and comes before any hint";
+    assert_eq!(
+        contract::next(promise, &mut wakes).await,
+        Wake::Reconnected,
+        "{promise}"
+    );
+    assert_eq!(contract::heard(&sender, &mut wakes, hint(3)).await, hint(3));
+    assert!(
+        node.healthy() && node.counts().connected == 2,
+        "{:?}",
+        node.counts()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_hint_is_counted_and_changes_nothing() {
+    let redis = Redis::start();
+    let node = bus(&redis, 5);
+    contract::becomes_healthy(&node).await;
+    let mut wakes = node.subscribe();
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut hostile = client.get_multiplexed_async_connection().await.unwrap();
+    for text in ["", "kill everything", "01", &"9".repeat(100_000)] {
+        let mut publish = redis::cmd("PUBLISH");
+        publish
+            .arg("huidu:hints:bank/test")
+            .arg(text)
+            .exec_async(&mut hostile)
+            .await
+            .unwrap();
+    }
+    contract::until("all four are counted", || node.counts().malformed == 4).await;
+    contract::heard(&node, &mut wakes, hint(9)).await;
+    assert_eq!(node.counts().malformed, 4);
+}
