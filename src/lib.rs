@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod backoff;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod ledger;
