@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod backoff;
 pub mod bus;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod ledger;

@@ -8,6 +8,8 @@ pub mod control;
 pub mod device;
 pub mod download;
 mod http;
+
+pub(crate) use http::{escaped, query};
 pub mod install;
 pub mod profile;
 pub mod state;

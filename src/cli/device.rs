@@ -1,0 +1,205 @@
+//! `huidu device`: be a device. Polls, checks, fetches, switches, obeys, reports.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use ed25519_dalek::VerifyingKey;
+use huidu_core::{
+    name::{AppId, HostId},
+    version::Number,
+};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use super::{
+    context::Context,
+    explain::DeviceFlags,
+    output::{Done, Failure, cell, remark, say},
+    progress,
+};
+use crate::{
+    client::{
+        device::{
+            Device as Phone, DeviceConfig, DeviceError, Happened, Starter, What,
+            fetch_development_key, parse_key,
+        },
+        verify::Trust,
+    },
+    clock::{Clock as _, System},
+};
+
+/// Shortest pause between two polls, whatever a server says.
+const PAUSE_LEAST: Duration = Duration::from_millis(100);
+/// Pause after a failure.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// Be a device.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  huidu device --server http://127.0.0.1:8080 --host retail-bank --app pingan/travel --unit device-7
+  huidu device --server https://m.bank.example --key online.pub --audience bank/prod \\
+      --host retail-bank --app pingan/travel --app pingan/loan --unit device-7 --platform android --watch
+  huidu device … --crash-on 2.4.0      the release fails; watch it being rolled back and never tried again")]
+pub(super) struct Device {
+    /// The bank app
+    #[arg(long)]
+    host: HostId,
+    /// A mini-program; may be repeated
+    #[arg(long = "app", required = true, value_name = "TENANT/APP")]
+    apps: Vec<AppId>,
+    #[command(flatten)]
+    device: DeviceFlags,
+    /// The installation it belongs to
+    #[arg(long, default_value = "bank/dev", value_name = "BANK/ENVIRONMENT")]
+    audience: String,
+    /// The trusted online key: 64 hexadecimal digits, or a file of them; left out: asked of a development
+    /// server, which is then believed whatever it says
+    #[arg(long, value_name = "FILE|HEX")]
+    key: Option<String>,
+    /// Where it keeps everything
+    #[arg(long, default_value = "huidu-device", value_name = "DIR")]
+    dir: PathBuf,
+    /// Poll once (the default)
+    #[arg(long, conflicts_with = "watch")]
+    once: bool,
+    /// Poll on and on, when the server says so
+    #[arg(long)]
+    watch: bool,
+    /// Poll this often instead, with --watch
+    #[arg(long, value_name = "DURATION", value_parser = crate::settings::units::duration, requires = "watch")]
+    every: Option<Duration>,
+    /// Let this version crash when it starts; may be repeated
+    #[arg(long, value_name = "VERSION")]
+    crash_on: Vec<Number>,
+}
+
+impl Device {
+    pub(super) fn run(self, context: &Context) -> Done {
+        let server = context.server("HUIDU_DEVICE_SERVER", "http://127.0.0.1:8080");
+        let server = server.trim_end_matches('/').to_owned();
+        let key = trusted(self.key.as_deref(), &server)?;
+        let mut device = Phone::open(DeviceConfig {
+            server,
+            dir: self.dir,
+            host: self.host,
+            apps: self.apps,
+            profile: self.device.profile(),
+            trust: Trust {
+                key,
+                audience: self.audience,
+            },
+        })?;
+        let mut starter = Simulated {
+            crash_on: self.crash_on,
+            bar: None,
+        };
+        loop {
+            let cycle = device.cycle(System.now(), &mut starter);
+            let pause = match (cycle, self.watch) {
+                (Ok(happened), _) => {
+                    tell(context, &happened);
+                    if !self.watch {
+                        let doubted = happened
+                            .iter()
+                            .any(|one| matches!(one.what, What::Doubted | What::LoadFailed));
+                        return Ok(u8::from(doubted));
+                    }
+                    self.every.unwrap_or_else(|| device.next_poll())
+                }
+                (Err(error), false) => return Err(error.into()),
+                (Err(error), true) => {
+                    remark(&format!("huidu: {error}"));
+                    patience(&error, self.every)
+                }
+            };
+            thread::sleep(pause.max(PAUSE_LEAST));
+        }
+    }
+}
+
+/// How long to wait after a failure: as the server asks, or a while.
+fn patience(error: &DeviceError, every: Option<Duration>) -> Duration {
+    match error {
+        DeviceError::Status {
+            retry_after: Some(seconds),
+            ..
+        } => Duration::from_secs(*seconds),
+        _ => every.unwrap_or(PAUSE_AFTER_FAILURE),
+    }
+}
+
+fn trusted(given: Option<&str>, server: &str) -> Result<VerifyingKey, Failure> {
+    let Some(given) = given else {
+        remark(
+            "WARNING: no --key; the key is asked of the server itself. For development alone: whoever answers is believed.",
+        );
+        return Ok(fetch_development_key(server)?);
+    };
+    if let Some(key) = parse_key(given) {
+        return Ok(key);
+    }
+    let text = fs::read_to_string(given).with_context(|| {
+        format!("--key `{given}` is no key of 64 hexadecimal digits and no file")
+    })?;
+    parse_key(&text)
+        .ok_or_else(|| Failure::Usage(format!("`{given}` holds no key of 64 hexadecimal digits")))
+}
+
+fn tell(context: &Context, happened: &[Happened]) {
+    for one in happened {
+        let document = json!(one);
+        if context.is_json() {
+            say(&document.to_string());
+        } else {
+            let mut line = format!(
+                "{} {}",
+                one.app.as_deref().unwrap_or("(device)"),
+                cell(&document["what"])
+            );
+            for more in [one.version.as_deref().unwrap_or_default(), &one.detail] {
+                if !more.is_empty() {
+                    line.push(' ');
+                    line.push_str(more);
+                }
+            }
+            say(&line);
+        }
+    }
+}
+
+/// A mini-program whose start is only played.
+struct Simulated {
+    crash_on: Vec<Number>,
+    bar: Option<ProgressBar>,
+}
+
+impl Starter for Simulated {
+    fn start(&mut self, _: &AppId, version: &Number, _: &Path) -> Result<(), String> {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if self.crash_on.contains(version) {
+            Err("--crash-on says so".into())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn progress(&mut self, app: &AppId, bytes: u64, total: u64) {
+        let bar = self
+            .bar
+            .get_or_insert_with(|| progress::bar(app.as_str(), total));
+        bar.set_position(bytes);
+        if bytes == total {
+            bar.finish_and_clear();
+            self.bar = None;
+        }
+    }
+}

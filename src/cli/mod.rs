@@ -1,0 +1,184 @@
+//! The command line: the tree of verbs, the flags all of them share, and what an exit code means.
+//!
+//! One file a verb. A verb reads its arguments, asks one thing and says the answer, for people or as JSON;
+//! it decides nothing that the server or the core decides.
+
+mod app;
+mod bucket;
+mod completions;
+mod context;
+mod device;
+mod explain;
+mod history;
+mod host;
+mod kill;
+mod op;
+mod output;
+pub mod parts;
+mod progress;
+mod rollout;
+mod rules;
+mod segment;
+mod serve;
+mod status;
+mod store;
+mod tenant;
+#[cfg(test)]
+mod tests;
+mod token;
+mod version;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use context::Context;
+
+/// Exit codes, as `--help` shows them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused, or failed
+  2  wrong usage; or, for `rules plan --detailed-exitcode`, something would change
+  3  the server cannot be reached
+  4  whether the change was made is not known; the op id is printed
+
+Environment:
+  HUIDU_SERVER, HUIDU_TOKEN, HUIDU_TOKEN_FILE   as the flags of those names
+  HUIDU_DEVICE_SERVER                           as --server of `huidu device`
+  HUIDU_CONFIG and HUIDU_<SETTING>              settings of `huidu serve`, see deploy/huidu.toml";
+
+/// Gray releases of mini-programs: publish, roll out by rule and share, explain, kill.
+#[derive(Debug, Parser)]
+#[command(name = "huidu", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags that every verb understands.
+#[derive(Debug, Clone, Args)]
+struct Globals {
+    /// The control plane (HUIDU_SERVER, else http://127.0.0.1:8081); for `device` the data plane
+    /// (HUIDU_DEVICE_SERVER, else http://127.0.0.1:8080)
+    #[arg(long, global = true, value_name = "URL", help_heading = "Server")]
+    server: Option<String>,
+    /// The credential; better in the environment or a file than on a command line
+    #[arg(
+        long,
+        global = true,
+        env = "HUIDU_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        help_heading = "Server"
+    )]
+    token: Option<String>,
+    /// The file that holds the credential
+    #[arg(
+        long,
+        global = true,
+        env = "HUIDU_TOKEN_FILE",
+        value_name = "FILE",
+        conflicts_with = "token",
+        help_heading = "Server"
+    )]
+    token_file: Option<PathBuf>,
+    /// Answer as JSON
+    #[arg(long, global = true, help_heading = "Output")]
+    json: bool,
+    /// Do not ask back
+    #[arg(long, short = 'y', global = true, help_heading = "Changes")]
+    yes: bool,
+    /// The revision the change is made for, or `*`; left out, the one that is read just before
+    #[arg(long, global = true, value_name = "REVISION", help_heading = "Changes")]
+    if_match: Option<String>,
+    /// The change's id: give the same one again to repeat a change whose end is not known
+    #[arg(long, global = true, value_name = "ID", help_heading = "Changes")]
+    op: Option<String>,
+    /// Why, for the history
+    #[arg(long, global = true, value_name = "TEXT", help_heading = "Changes")]
+    why: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a node
+    Serve(serve::Serve),
+    /// Look at the object store
+    #[command(subcommand)]
+    Store(store::Store),
+    /// What the server says of itself
+    Status(status::Status),
+    /// Partner merchants
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
+    /// Bank apps that run mini-programs
+    #[command(subcommand)]
+    Host(host::Host),
+    /// Mini-programs
+    #[command(subcommand)]
+    App(app::App),
+    /// Versions of a mini-program
+    #[command(subcommand)]
+    Version(version::Version),
+    /// Which version each device gets
+    #[command(subcommand)]
+    Rollout(rollout::Rollout),
+    /// Stop a version, or a whole app, now
+    Kill(kill::Kill),
+    /// Take a kill back
+    Unkill(kill::Unkill),
+    /// Uploaded lists of units
+    #[command(subcommand)]
+    Segment(segment::Segment),
+    /// Rule files: check, plan, apply, evaluate, test
+    #[command(subcommand)]
+    Rules(rules::Rules),
+    /// Where units stand in a rollout
+    Bucket(bucket::Bucket),
+    /// Why a device gets what it gets
+    Explain(explain::Explain),
+    /// What was changed, by whom and why
+    History(history::History),
+    /// What became of a change
+    Op(op::Op),
+    /// Credentials
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Be a device
+    Device(device::Device),
+    /// Completions for a shell
+    Completions(completions::Completions),
+}
+
+/// Runs what was typed.
+pub fn run(cli: Cli) -> ExitCode {
+    let context = Context::new(cli.globals);
+    let done = match cli.verb {
+        Verb::Serve(verb) => verb.run(&context),
+        Verb::Store(verb) => verb.run(&context),
+        Verb::Status(verb) => verb.run(&context),
+        Verb::Tenant(verb) => verb.run(&context),
+        Verb::Host(verb) => verb.run(&context),
+        Verb::App(verb) => verb.run(&context),
+        Verb::Version(verb) => verb.run(&context),
+        Verb::Rollout(verb) => verb.run(&context),
+        Verb::Kill(verb) => verb.run(&context),
+        Verb::Unkill(verb) => verb.run(&context),
+        Verb::Segment(verb) => verb.run(&context),
+        Verb::Rules(verb) => verb.run(&context),
+        Verb::Bucket(verb) => verb.run(&context),
+        Verb::Explain(verb) => verb.run(&context),
+        Verb::History(verb) => verb.run(&context),
+        Verb::Op(verb) => verb.run(&context),
+        Verb::Token(verb) => verb.run(&context),
+        Verb::Device(verb) => verb.run(&context),
+        Verb::Completions(verb) => verb.run(&context),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => ExitCode::from(context.fail(&failure)),
+    }
+}

@@ -1,0 +1,99 @@
+//! The tree of verbs as a whole.
+
+use clap::{Command, CommandFactory as _, Parser as _};
+
+use super::{Cli, EXIT_CODES};
+
+#[test]
+fn the_tree_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_verb_shows_an_example() {
+    fn leaves(command: &Command, path: &str, bare: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        if command.has_subcommands() {
+            for below in command
+                .get_subcommands()
+                .filter(|below| below.get_name() != "help")
+            {
+                leaves(below, &path, bare);
+            }
+        } else {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            if !help.contains("Example") || !help.contains("huidu ") {
+                bare.push(path);
+            }
+        }
+    }
+    let mut bare = Vec::new();
+    leaves(&Cli::command(), "", &mut bare);
+    assert!(bare.is_empty(), "no example: {bare:?}");
+}
+
+#[test]
+fn exit_codes_are_told() {
+    let help = Cli::command().render_long_help().to_string();
+    assert!(help.contains(EXIT_CODES.lines().next().unwrap()));
+}
+
+#[test]
+fn what_people_type_is_understood() {
+    for line in [
+        "huidu serve --set device.listen=127.0.0.1:0 --review skipped",
+        "huidu store check --quick",
+        "huidu app add pingan/travel --title 旅行",
+        "huidu version submit a/b 1.0.0 b.zip --permission camera --permission scan --list",
+        "huidu rollout share a/b ramp 0.000001% --why test --if-match 7",
+        "huidu kill a/b --reason r --yes",
+        "huidu unkill a/b 1.0.0 --reason r",
+        "huidu token add partner --tenant pingan",
+        "huidu rules plan rollout-rules --detailed-exitcode --json",
+        "huidu rules eval f.toml --polls p.jsonl",
+        "huidu device --host h --app a/b --app a/c --unit u --attr grade=gold --watch --every 1s",
+        "huidu explain a/b --host h --unit u --platform android --at 2026-12-01T08:00:00+08:00",
+        "huidu completions zsh",
+    ] {
+        if let Err(error) = Cli::try_parse_from(line.split_whitespace()) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_sent() {
+    for line in [
+        "huidu app add travel",
+        "huidu rollout share a/b ramp 101%",
+        "huidu rollout share a/b ramp 5",
+        "huidu version submit a/b 1.0 b.zip",
+        "huidu kill a/b 1.0.0",
+        "huidu token add partner",
+        "huidu token add root",
+        "huidu device --host h --unit u",
+        "huidu device --host h --app a/b --unit u --once --watch",
+        "huidu status --token x --token-file y",
+    ] {
+        assert!(
+            Cli::try_parse_from(line.split_whitespace()).is_err(),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    for shell in [
+        clap_complete::Shell::Bash,
+        clap_complete::Shell::Zsh,
+        clap_complete::Shell::Fish,
+    ] {
+        let mut text = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "huidu", &mut text);
+        assert!(String::from_utf8(text).unwrap().contains("rollout"));
+    }
+}
