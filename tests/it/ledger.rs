@@ -44,7 +44,10 @@ async fn nodes_that_race_write_one_history(store: &Arc<dyn Store>) {
     let mut revisions: Vec<_> = nodes.join_all().await.concat();
     revisions.sort_unstable();
     let expected: Vec<_> = (1..=NODES * WANTS).map(Revision::new).collect();
-    assert_eq!(revisions, expected, "every want has a revision of its own, without a gap");
+    assert_eq!(
+        revisions, expected,
+        "every want has a revision of its own, without a gap"
+    );
     let log = store.list(Folder::Log, None).await.unwrap();
     assert_eq!(log, (1..=NODES * WANTS).map(Key::Log).collect::<Vec<_>>());
 
@@ -64,7 +67,9 @@ async fn open(store: &Arc<dyn Store>, node: u64) -> Ledger<Catalogue> {
         backoff: Backoff::new(Duration::from_millis(5), Duration::from_millis(200), node),
         node: format!("node-{node}"),
     };
-    Ledger::open(parts, Catalogue::default(), Start::default()).await.unwrap()
+    Ledger::open(parts, Catalogue::default(), Start::default())
+        .await
+        .unwrap()
 }
 
 /// Appends all wants of a node, each twice: a retry is the same change.
@@ -81,12 +86,27 @@ async fn write(mut ledger: Ledger<Catalogue>, node: u64) -> Vec<Revision> {
 }
 
 async fn append(ledger: &mut Ledger<Catalogue>, op: OpId, tenant: &str) -> Revision {
-    let actor = Actor { id: "lin".into(), role: Role::Admin };
-    let want = Want { op, actor, approvals: Vec::new(), why: None };
-    let event = Event::TenantAdded { tenant: tenant.parse().unwrap(), title: tenant.into() };
+    let actor = Actor {
+        id: "lin".into(),
+        role: Role::Admin,
+    };
+    let want = Want {
+        op,
+        actor,
+        approvals: Vec::new(),
+        why: None,
+    };
+    let event = Event::TenantAdded {
+        tenant: tenant.parse().unwrap(),
+        title: tenant.into(),
+    };
     let decide = |catalogue: &Catalogue, _| {
         let there = catalogue.tenants.contains_key(tenant);
-        if there { Err("there already") } else { Ok(vec![event.clone()]) }
+        if there {
+            Err("there already")
+        } else {
+            Ok(vec![event.clone()])
+        }
     };
     match ledger.append(want, PATIENCE, decide).await.unwrap() {
         Appended::Committed(revision) => revision,
