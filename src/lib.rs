@@ -1,9 +1,16 @@
 //! The shell of huidu: it hears events and says answers; what it decides, `huidu-core` decides.
 
+pub mod archive;
 pub mod backoff;
 pub mod clock;
+pub mod device;
+pub mod http;
 pub mod ledger;
+pub mod metrics;
+/// The parts of a node that stand without its bus.
+pub mod node {
+    pub mod bundles;
+    pub mod counters;
+    pub mod live;
+}
 pub mod store;
-//! shell
-
-pub mod archive;
