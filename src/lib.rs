@@ -6,7 +6,16 @@ pub mod bus;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod device;
+pub mod http;
 pub mod ledger;
 pub mod logging;
 pub mod settings;
+pub mod metrics;
+/// The parts of a node that stand without its bus.
+pub mod node {
+    pub mod bundles;
+    pub mod counters;
+    pub mod live;
+}
 pub mod store;

@@ -34,8 +34,6 @@ enum Kind {
         from: mpsc::Receiver<Result<Bytes, BodyError>>,
         left: u64,
     },
-    /// The head of a reply whose body would have this many bytes (`HEAD`).
-    Absent(u64),
 }
 
 /// The pieces ended before the promised length, or went on behind it.
@@ -49,11 +47,6 @@ impl Body {
         Self(Kind::Empty)
     }
 
-    /// Nothing, in reply to a `HEAD` of something with `bytes` bytes.
-    pub const fn absent(bytes: u64) -> Self {
-        Self(Kind::Absent(bytes))
-    }
-
     /// `bytes` bytes in pieces as they come. The channel's bound is the back pressure.
     pub const fn pieces(from: mpsc::Receiver<Result<Bytes, BodyError>>, bytes: u64) -> Self {
         Self(Kind::Pieces { from, left: bytes })
@@ -64,7 +57,7 @@ impl Body {
         match &self.0 {
             Kind::Empty => 0,
             Kind::Whole(bytes) => bytes.len() as u64,
-            Kind::Pieces { left, .. } | Kind::Absent(left) => *left,
+            Kind::Pieces { left, .. } => *left,
         }
     }
 }
@@ -84,7 +77,7 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
-            Kind::Empty | Kind::Absent(_) => Poll::Ready(None),
+            Kind::Empty => Poll::Ready(None),
             Kind::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.0 = Kind::Empty;
@@ -110,7 +103,7 @@ impl HttpBody for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Empty | Kind::Absent(_) => true,
+            Kind::Empty => true,
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Pieces { left, .. } => *left == 0,
         }
@@ -184,12 +177,14 @@ where
             rest.extend_from_slice(&piece);
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(if rest.is_empty() {
+        first
+    } else {
+        rest.freeze()
+    })
 }
 
-async fn next_frame<B: HttpBody + Unpin>(
-    body: &mut B,
-) -> Option<Result<Frame<B::Data>, B::Error>> {
+async fn next_frame<B: HttpBody + Unpin>(body: &mut B) -> Option<Result<Frame<B::Data>, B::Error>> {
     std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
 }
 
@@ -226,7 +221,10 @@ mod tests {
         let (send, body) = channel(9);
         let refused = read(body, LIMITS).await;
         assert!(matches!(refused, Err(ReadError::TooLarge { most: 8 })));
-        assert!(send.is_closed(), "nothing was read of what was announced too large");
+        assert!(
+            send.is_closed(),
+            "nothing was read of what was announced too large"
+        );
         let refused = read(Endless, LIMITS).await;
         assert!(matches!(refused, Err(ReadError::TooLarge { most: 8 })));
     }
@@ -270,7 +268,10 @@ mod tests {
             let (send, body) = channel(promised);
             send.try_send(Ok(Bytes::from(sent))).unwrap();
             drop(send);
-            assert!(matches!(read(body, LIMITS).await, Err(ReadError::Broken)), "{promised}");
+            assert!(
+                matches!(read(body, LIMITS).await, Err(ReadError::Broken)),
+                "{promised}"
+            );
         }
     }
 }

@@ -61,7 +61,11 @@ pub fn part(headers: &HeaderMap, etag: &[u8], bytes: u64) -> Part {
     if headers.get(header::IF_RANGE).is_some_and(stale) {
         return Part::Whole;
     }
-    range.to_str().ok().and_then(|range| parse(range, bytes)).unwrap_or(Part::Whole)
+    range
+        .to_str()
+        .ok()
+        .and_then(|range| parse(range, bytes))
+        .unwrap_or(Part::Whole)
 }
 
 fn parse(range: &str, bytes: u64) -> Option<Part> {
@@ -81,7 +85,11 @@ fn parse(range: &str, bytes: u64) -> Option<Part> {
         }
         (start, last) => {
             let start = number(start)?;
-            let last = if last.is_empty() { u64::MAX } else { number(last)? };
+            let last = if last.is_empty() {
+                u64::MAX
+            } else {
+                number(last)?
+            };
             if last < start {
                 return None;
             }
@@ -127,7 +135,11 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(IF_NONE_MATCH, HeaderValue::from_static(list));
-            assert_eq!(lists_etag(&headers, &IF_NONE_MATCH, b"\"ab\""), found, "{list}");
+            assert_eq!(
+                lists_etag(&headers, &IF_NONE_MATCH, b"\"ab\""),
+                found,
+                "{list}"
+            );
         }
         assert!(!lists_etag(&HeaderMap::new(), &IF_NONE_MATCH, b"\"ab\""));
     }

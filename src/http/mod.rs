@@ -7,3 +7,4 @@ pub mod body;
 pub mod conditional;
 pub mod problem;
 pub mod serve;
+mod stall;

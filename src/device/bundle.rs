@@ -1,0 +1,241 @@
+//! Bundles by digest: whole, in part, from memory or from the store. Immutable, so cached for ever.
+//!
+//! Only bundles of versions that devices may have are served: everything else in the store (segments,
+//! bundles of killed versions) is absent here, whatever its name.
+
+use std::{borrow::Cow, sync::Arc};
+
+use data_encoding::BASE64;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use huidu_core::digest::Digest;
+
+use super::{Origin, Rhythm, reply};
+use crate::{
+    http::{
+        body::Body,
+        conditional::{self, Part},
+        problem::Problem,
+    },
+    node::bundles::{BundleError, OpenBundle},
+};
+
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// What came of looking into memory.
+pub(super) enum Found {
+    /// The reply.
+    Reply(Response<Body>),
+    /// It has to be opened.
+    Cold(Digest),
+}
+
+/// What of a request matters here.
+pub(super) struct Wants {
+    is_head: bool,
+    headers: HeaderMap,
+}
+
+impl Wants {
+    /// Of this request: three of its headers.
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let mut headers = HeaderMap::new();
+        for name in [header::IF_NONE_MATCH, header::RANGE, header::IF_RANGE] {
+            for value in request.headers().get_all(&name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        Self {
+            is_head: request.method() == Method::HEAD,
+            headers,
+        }
+    }
+}
+
+/// The bundle named `hex`, if nothing has to be waited for.
+pub(super) fn hot<O: Origin, B>(origin: &O, hex: &str, request: &Request<B>) -> Found {
+    let digest = match hex.parse::<Digest>() {
+        Ok(digest) if origin.live().knows_bundle(&digest) => digest,
+        Ok(_) => return Found::Reply(refused(origin, unknown())),
+        Err(error) => return Found::Reply(refused(origin, malformed(error.to_string()))),
+    };
+    match origin.bundles().hot(&digest) {
+        Some(bytes) => {
+            let is_head = request.method() == Method::HEAD;
+            let asked = Asked {
+                origin,
+                digest,
+                is_head,
+                headers: request.headers(),
+            };
+            Found::Reply(asked.reply(OpenBundle::Hot(bytes)))
+        }
+        None => Found::Cold(digest),
+    }
+}
+
+/// The bundle named `digest`, opened first.
+pub(super) async fn cold<O: Origin>(
+    origin: Arc<O>,
+    digest: Digest,
+    wants: Wants,
+) -> Response<Body> {
+    let Wants { is_head, headers } = wants;
+    match origin.bundles().open(digest).await {
+        Ok(bundle) => {
+            let asked = Asked {
+                origin: &*origin,
+                digest,
+                is_head,
+                headers: &headers,
+            };
+            let reply = asked.reply(bundle);
+            if is_head {
+                reply::without_body(reply)
+            } else {
+                reply
+            }
+        }
+        Err(BundleError::Absent { .. }) => refused(&*origin, unknown()),
+        Err(BundleError::Store { .. }) => refused(&*origin, store_away(origin.rhythm())),
+    }
+}
+
+struct Asked<'a, O> {
+    origin: &'a O,
+    digest: Digest,
+    is_head: bool,
+    headers: &'a HeaderMap,
+}
+
+impl<O: Origin> Asked<'_, O> {
+    fn reply(&self, bundle: OpenBundle) -> Response<Body> {
+        let source = match &bundle {
+            OpenBundle::Hot(_) => "memory",
+            OpenBundle::Cold(_) => "store",
+        };
+        let bytes = bundle.bytes();
+        let etag = format!("\"{}\"", self.digest);
+        // Hexadecimal digits in quotes are a header value.
+        let tag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
+        let has_it = conditional::lists_etag(self.headers, &header::IF_NONE_MATCH, etag.as_bytes());
+        // A range is a matter of GET alone.
+        let part = match self.is_head {
+            true => Part::Whole,
+            false => conditional::part(self.headers, etag.as_bytes(), bytes),
+        };
+        let mut reply = match (has_it, part) {
+            (true, _) => {
+                let mut reply = Response::new(Body::empty());
+                *reply.status_mut() = StatusCode::NOT_MODIFIED;
+                reply
+            }
+            (false, Part::Unsatisfiable) => return self.beyond_the_end(bytes, source),
+            (false, Part::Whole) => Response::new(self.body(bundle, 0, bytes)),
+            (false, Part::Range { start, last }) => {
+                let mut reply = Response::new(self.body(bundle, start, last + 1));
+                *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
+                let range = value(&format!("bytes {start}-{last}/{bytes}"));
+                reply.headers_mut().insert(header::CONTENT_RANGE, range);
+                reply
+            }
+        };
+        let status = reply.status();
+        let headers = reply.headers_mut();
+        headers.insert(header::ETAG, tag);
+        headers.insert(header::CACHE_CONTROL, FOREVER);
+        if status != StatusCode::NOT_MODIFIED {
+            let octets = HeaderValue::from_static("application/octet-stream");
+            headers.insert(header::CONTENT_TYPE, octets);
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            let digest = BASE64.encode(self.digest.as_bytes());
+            headers.insert(REPR_DIGEST, value(&format!("sha-256=:{digest}:")));
+        }
+        let sent = if self.is_head {
+            0
+        } else {
+            reply.body().bytes()
+        };
+        self.origin
+            .metrics()
+            .bundle_bytes
+            .with_label_values(&[source])
+            .inc_by(sent);
+        count(self.origin, source, status);
+        reply
+    }
+
+    /// The bytes `start .. end`; none are read for a `HEAD`, whose length is asked all the same.
+    fn body(&self, bundle: OpenBundle, start: u64, end: u64) -> Body {
+        match bundle {
+            // What is in memory is at most 16 MiB long.
+            OpenBundle::Hot(bytes) => Body::from(bytes.slice(start as usize..end as usize)),
+            OpenBundle::Cold(cold) => {
+                let until = if self.is_head { start } else { end };
+                Body::pieces(cold.pieces(start..until), end - start)
+            }
+        }
+    }
+
+    fn beyond_the_end(&self, bytes: u64, source: &str) -> Response<Body> {
+        count(self.origin, source, StatusCode::RANGE_NOT_SATISFIABLE);
+        let detail = format!("the range lies beyond the end; the bundle has {bytes} bytes");
+        Problem::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "bad-range",
+            "The range does not exist",
+            detail,
+        )
+        .with_field("Range")
+        .with_header(header::CONTENT_RANGE, value(&format!("bytes */{bytes}")))
+        .into_response()
+    }
+}
+
+/// A header value of digits, letters and signs made here.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn count<O: Origin>(origin: &O, source: &str, status: StatusCode) {
+    let status = status.as_str();
+    origin
+        .metrics()
+        .bundle_requests
+        .with_label_values(&[source, status])
+        .inc();
+}
+
+fn refused<O: Origin>(origin: &O, problem: Problem) -> Response<Body> {
+    count(origin, "none", problem.status());
+    problem.into_response()
+}
+
+fn malformed(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "bad-digest",
+        "The digest is not understood",
+        detail,
+    )
+    .with_field("hex")
+}
+
+fn unknown() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown-bundle",
+        "Unknown bundle",
+        "no version that devices may have has this bundle; poll for a manifest and use its bundle",
+    )
+}
+
+fn store_away(rhythm: Rhythm) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "store-unavailable",
+        "The store does not answer",
+        "the bundle could not be read; try again after Retry-After seconds, or ask another node",
+    )
+    .with_retry_after(reply::retry_after(rhythm))
+}

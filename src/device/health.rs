@@ -1,0 +1,71 @@
+//! `/healthz` and `/readyz`: what a supervisor and a balancer ask.
+
+use http::{Response, StatusCode};
+use huidu_core::{revision::Revision, time::Timestamp};
+use serde::Serialize;
+
+use super::reply;
+use crate::http::body::Body;
+
+/// How a node is, for a balancer. A node that serves an old copy is ready and says so: devices judge the
+/// age of what they get by its stamp.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// The revision it serves; zero: it has nothing to serve.
+    pub revision: Revision,
+    /// When it last proved that this was everything.
+    pub asof: Timestamp,
+    /// Whether the store answers.
+    pub store: bool,
+    /// Whether the bus is connected.
+    pub bus: bool,
+    /// Whether what it serves has been read from the store since the start.
+    pub from_store: bool,
+}
+
+#[derive(Serialize)]
+struct Document {
+    ready: bool,
+    revision: Revision,
+    asof: Timestamp,
+    store: bool,
+    bus: bool,
+    from: &'static str,
+}
+
+/// The process runs.
+pub(super) fn alive() -> Response<Body> {
+    reply::json(StatusCode::OK, br#"{"status":"ok"}"#.to_vec())
+}
+
+/// Whether devices should be sent here.
+pub(super) fn ready(readiness: Readiness) -> Response<Body> {
+    let (status, json) = readiness.to_json();
+    reply::json(status, json)
+}
+
+impl Readiness {
+    /// The reply's status and body, for both planes.
+    pub fn to_json(&self) -> (StatusCode, Vec<u8>) {
+        let ready = self.revision > Revision::ZERO;
+        let document = Document {
+            ready,
+            revision: self.revision,
+            asof: self.asof,
+            store: self.store,
+            bus: self.bus,
+            from: if self.from_store {
+                "store"
+            } else {
+                "last-known-good"
+            },
+        };
+        let status = if ready {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        // Numbers, flags and texts always serialise.
+        (status, serde_json::to_vec(&document).unwrap_or_default())
+    }
+}

@@ -1,0 +1,359 @@
+//! The device plane: what every device on the public port is told.
+//!
+//! One table of routes, matched on the bytes of the path. A poll of one app is answered at once from
+//! prepared bytes: no lock, no copy of a text, no log line, no allocation besides what a reply needs.
+//! Whatever must wait (a body, a bundle from the store) is counted and bounded; what is answered at once
+//! is never refused, so under overload the 304s and the kills go on. What a device says about itself never
+//! reaches a log line, a metric or the text of a problem.
+
+mod bundle;
+mod health;
+mod kills;
+mod poll;
+mod reply;
+mod report;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use arc_swap::Guard;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use huidu_core::{limits, time::Timestamp};
+use hyper::{
+    body::{Body as HttpBody, Incoming},
+    service::Service,
+};
+
+pub use health::Readiness;
+
+use crate::{
+    http::{
+        body::{Body, ReadLimits},
+        problem::Problem,
+        serve::Watcher,
+    },
+    metrics::Metrics,
+    node::{bundles::Bundles, counters::Counters, live::Live},
+};
+
+/// What the device plane sees of a node.
+pub trait Origin: Send + Sync + 'static {
+    /// What is served now.
+    fn live(&self) -> Guard<Arc<Live>>;
+    /// The time of day.
+    fn now(&self) -> Timestamp;
+    /// The archives.
+    fn bundles(&self) -> &Bundles;
+    /// Where reports are counted.
+    fn counters(&self) -> &Counters;
+    /// The metrics.
+    fn metrics(&self) -> &Metrics;
+    /// Whether a balancer should send devices here.
+    fn readiness(&self) -> Readiness;
+    /// When devices shall ask again.
+    fn rhythm(&self) -> Rhythm;
+}
+
+/// When devices ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rhythm {
+    /// After this many milliseconds,
+    pub after_ms: u64,
+    /// and a part of this, which each device takes by its own hash.
+    pub spread_ms: u64,
+}
+
+/// What bounds one core's requests.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Requests that may wait at a time (for a body, for the store); one more is answered 503.
+    pub waiting: usize,
+    /// The longest silence within a request's body.
+    pub body_silence: Duration,
+    /// The longest time for a request's body.
+    pub body_whole: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            waiting: 2_000,
+            body_silence: Duration::from_secs(5),
+            body_whole: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Headers of one request. The transport allows more, because a smaller limit there costs an allocation
+/// per request.
+const HEADERS: usize = 64;
+
+/// The device plane as one core answers it. A clone shares the core's bounds.
+pub struct DevicePlane<O> {
+    origin: Arc<O>,
+    bounds: Arc<Bounds>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl<O> Clone for DevicePlane<O> {
+    fn clone(&self) -> Self {
+        Self {
+            origin: Arc::clone(&self.origin),
+            bounds: Arc::clone(&self.bounds),
+            waiting: Arc::clone(&self.waiting),
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route<'a> {
+    Manifest { host: &'a str, app: &'a str },
+    Poll,
+    Kills,
+    Bundle { hex: &'a str },
+    Events,
+    Healthz,
+    Readyz,
+}
+
+impl<'a> Route<'a> {
+    /// The table of routes.
+    fn of(path: &'a str) -> Option<Self> {
+        // Most frequent first.
+        if let Some(rest) = path.strip_prefix("/v1/manifest/") {
+            let (host, app) = rest.split_once('/')?;
+            let (_tenant, name) = app.split_once('/')?;
+            return (!name.contains('/')).then_some(Self::Manifest { host, app });
+        }
+        if let Some(hex) = path.strip_prefix("/v1/bundles/sha256/") {
+            return (!hex.contains('/')).then_some(Self::Bundle { hex });
+        }
+        match path {
+            "/v1/poll" => Some(Self::Poll),
+            "/v1/kills" => Some(Self::Kills),
+            "/v1/events" => Some(Self::Events),
+            "/healthz" => Some(Self::Healthz),
+            "/readyz" => Some(Self::Readyz),
+            _ => None,
+        }
+    }
+
+    fn allows(self, method: &Method) -> bool {
+        match self {
+            Self::Poll | Self::Events => method == Method::POST,
+            _ => method == Method::GET || method == Method::HEAD,
+        }
+    }
+
+    const fn allowed(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Poll | Self::Events => "POST",
+            _ => "GET, HEAD",
+        })
+    }
+}
+
+impl<O: Origin> DevicePlane<O> {
+    /// The plane of one core.
+    pub fn new(origin: Arc<O>, bounds: Bounds) -> Self {
+        Self {
+            origin,
+            bounds: Arc::new(bounds),
+            waiting: Arc::default(),
+        }
+    }
+
+    /// Answers one request.
+    pub fn answer<B>(&self, request: Request<B>) -> Answering
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let headers = request.headers();
+        if headers.len() > HEADERS {
+            return too_many_headers().into();
+        }
+        let method = request.method();
+        let Some(route) = Route::of(request.uri().path()) else {
+            return no_such_path().into();
+        };
+        if !route.allows(method) {
+            return wrong_method(route).into();
+        }
+        let origin = &*self.origin;
+        let is_head = method == Method::HEAD;
+        let reply = match route {
+            Route::Manifest { host, app } => {
+                let asked = poll::Asked {
+                    host,
+                    app,
+                    query: request.uri().query(),
+                    headers,
+                };
+                poll::single(origin, &asked)
+            }
+            Route::Kills => kills::list(origin, headers),
+            Route::Bundle { hex } => match bundle::hot(origin, hex, &request) {
+                bundle::Found::Reply(reply) => reply,
+                bundle::Found::Cold(digest) => {
+                    let origin = Arc::clone(&self.origin);
+                    return self.later(bundle::cold(origin, digest, bundle::Wants::of(&request)));
+                }
+            },
+            Route::Poll => {
+                let (head, body) = request.into_parts();
+                let (origin, limits) = (Arc::clone(&self.origin), self.body_limits());
+                return self.later(async move {
+                    poll::batch(&*origin, &head.headers, body, limits).await
+                });
+            }
+            Route::Events => {
+                let (origin, limits) = (Arc::clone(&self.origin), self.body_limits());
+                let body = request.into_body();
+                return self.later(async move { report::events(&*origin, body, limits).await });
+            }
+            Route::Healthz => health::alive(),
+            Route::Readyz => health::ready(origin.readiness()),
+        };
+        Answering::Now(Some(if is_head {
+            reply::without_body(reply)
+        } else {
+            reply
+        }))
+    }
+
+    fn body_limits(&self) -> ReadLimits {
+        ReadLimits {
+            bytes: limits::POLL_BODY_BYTES,
+            silence: self.bounds.body_silence,
+            whole: self.bounds.body_whole,
+        }
+    }
+
+    /// Answers when `reply` is there, if not too many wait already.
+    fn later(&self, reply: impl Future<Output = Response<Body>> + Send + 'static) -> Answering {
+        match Waiting::take(&self.waiting, self.bounds.waiting) {
+            Some(place) => Answering::Later(Box::pin(async move {
+                let reply = reply.await;
+                drop(place);
+                reply
+            })),
+            None => {
+                self.origin.metrics().shed.inc();
+                reply::overloaded(self.origin.rhythm()).into()
+            }
+        }
+    }
+}
+
+/// A place among the requests that wait, given back when dropped.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn take(waiting: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let taken = Self(Arc::clone(waiting));
+        // Dropping what was one too many gives it back.
+        (waiting.fetch_add(1, Ordering::Relaxed) < most).then_some(taken)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A reply that is there, or one that comes. What is there costs no allocation.
+pub enum Answering {
+    /// There; taken when it is polled.
+    Now(Option<Response<Body>>),
+    /// Comes.
+    Later(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+}
+
+impl From<Problem> for Answering {
+    fn from(problem: Problem) -> Self {
+        Self::Now(Some(problem.into_response()))
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            // A future is not polled again after it was ready.
+            Self::Now(reply) => Poll::Ready(Ok(reply.take().unwrap_or_default())),
+            Self::Later(reply) => reply.as_mut().poll(cx).map(Ok),
+        }
+    }
+}
+
+impl<O: Origin> Service<Request<Incoming>> for DevicePlane<O> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        self.answer(request)
+    }
+}
+
+fn too_many_headers() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "too-many-headers",
+        "Too many headers",
+        "the request has more than 64 headers; send fewer",
+    )
+}
+
+fn no_such_path() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown-path",
+        "Unknown path",
+        "this path is not served here; the device plane serves /v1/manifest/{host}/{tenant}/{app}, \
+         /v1/poll, /v1/kills, /v1/bundles/sha256/{hex} and /v1/events",
+    )
+}
+
+fn wrong_method(route: Route<'_>) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "wrong-method",
+        "Wrong method",
+        "this path is not served by this method; use one that the Allow header names",
+    )
+    .with_header(header::ALLOW, route.allowed())
+}
+
+/// Counts the connections of the device plane.
+pub struct Connections(pub Arc<Metrics>);
+
+impl Watcher for Connections {
+    fn opened(&self) {
+        self.0.connections.inc();
+    }
+
+    fn closed(&self) {
+        self.0.connections.dec();
+    }
+
+    fn refused(&self) {
+        self.0.connections_refused.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! Polls: one app by GET, or all apps of a device by POST.
+//!
+//! A device's words are parsed where they lie, answered, and forgotten. An ETag names the answer's bytes,
+//! so a 304 is only ever given for the very answer that these attributes lead to.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use huidu_core::{
+    digest::Digest,
+    manifest,
+    poll::{BatchPoll, Poll, PollError, Scratch},
+};
+use hyper::body::Body as HttpBody;
+use sha2::{Digest as _, Sha256};
+
+use super::{Origin, reply};
+use crate::{
+    http::{
+        body::{self, Body, ReadError, ReadLimits},
+        conditional,
+        problem::Problem,
+    },
+    node::live::{HUIDU_STAMP, LiveAnswer},
+};
+
+/// Where a device may state itself, in place of the query string.
+pub(super) const HUIDU_DEVICE: HeaderName = HeaderName::from_static("huidu-device");
+
+/// Stands for an app this node does not know, where a batch's answers are digested.
+const UNKNOWN_APP: &str = "unknown-app";
+
+/// A poll of one app.
+pub(super) struct Asked<'a> {
+    pub(super) host: &'a str,
+    pub(super) app: &'a str,
+    pub(super) query: Option<&'a str>,
+    pub(super) headers: &'a HeaderMap,
+}
+
+/// Answers the poll of one app.
+pub(super) fn single<O: Origin>(origin: &O, asked: &Asked<'_>) -> Response<Body> {
+    match stated(asked) {
+        Ok(query) => answered(origin, asked, query),
+        Err(problem) => refused(origin, problem),
+    }
+}
+
+fn answered<O: Origin>(origin: &O, asked: &Asked<'_>, query: &str) -> Response<Body> {
+    let mut scratch = Scratch::default();
+    let poll = match Poll::from_query(query, &mut scratch) {
+        Ok(poll) => poll,
+        Err(error) => return refused(origin, misunderstood(error)),
+    };
+    let live = origin.live();
+    let Some(app) = live.app(asked.app) else {
+        origin.metrics().polls_unknown_app.inc();
+        return unknown_app().into_response();
+    };
+    let answer = app.resolve(asked.host, &poll.device, &poll.installed, origin.now());
+    count(answer);
+    let (reply, has_it) = reply::prepared(answer, asked.headers);
+    if has_it {
+        origin.metrics().polls_not_modified.inc();
+    }
+    reply
+}
+
+fn count(answer: &LiveAnswer) {
+    answer.served.inc();
+    answer.outcome.inc();
+}
+
+/// What the device says of itself: in the query string or in the header, never in both.
+fn stated<'a>(asked: &Asked<'a>) -> Result<&'a str, Problem> {
+    let mut headers = asked.headers.get_all(HUIDU_DEVICE).iter();
+    let query = asked.query.filter(|query| !query.is_empty());
+    match (query, headers.next(), headers.next()) {
+        (Some(query), None, None) => Ok(query),
+        (None, None, None) => Ok(""),
+        (None, Some(header), None) => header.to_str().map_err(|_| {
+            bad_poll("the Huidu-Device header holds bytes beyond ASCII; percent-encode them")
+                .with_field("Huidu-Device")
+        }),
+        _ => Err(bad_poll(
+            "a device states itself once: in the query string or in one Huidu-Device header",
+        )
+        .with_field("Huidu-Device")),
+    }
+}
+
+/// All apps of a device, as far as their answers differ from what it has.
+pub(super) async fn batch<O, B>(
+    origin: &O,
+    headers: &HeaderMap,
+    body: B,
+    limits: ReadLimits,
+) -> Response<Body>
+where
+    O: Origin,
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let body = match body::read(body, limits).await {
+        Ok(body) => body,
+        Err(error) => return refused(origin, unread(&error)),
+    };
+    match BatchPoll::from_json(&body) {
+        Ok(batch) => batch_answered(origin, headers, &batch),
+        Err(error) => refused(origin, misunderstood(error)),
+    }
+}
+
+fn batch_answered<O: Origin>(
+    origin: &O,
+    headers: &HeaderMap,
+    batch: &BatchPoll<'_>,
+) -> Response<Body> {
+    let (live, now, metrics) = (origin.live(), origin.now(), origin.metrics());
+    let Some(kills) = live.kills() else {
+        return reply::not_ready(origin.rhythm()).into_response();
+    };
+    let device = batch.device();
+    let mut digest = Sha256::new();
+    let mut news: Vec<(&str, Option<&LiveAnswer>)> = Vec::with_capacity(batch.apps().len());
+    for asked in batch.apps() {
+        let answer = live
+            .app(asked.app)
+            .map(|app| app.resolve(batch.host(), &device, &asked.installed, now));
+        let etag = answer.map_or(UNKNOWN_APP.as_bytes(), |answer| answer.etag.as_bytes());
+        digest.update(etag);
+        digest.update(b"\n");
+        match answer {
+            Some(answer) => count(answer),
+            None => metrics.polls_unknown_app.inc(),
+        }
+        if !asked.etag.is_some_and(|has| is_same(has, etag)) {
+            news.push((asked.app, answer));
+        }
+    }
+    let etag = manifest::etag(&Digest::from_hasher(digest));
+    // Hexadecimal digits in quotes are a header value.
+    let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
+    let has_all = conditional::lists_etag(headers, &header::IF_NONE_MATCH, etag.as_bytes())
+        || (news.is_empty() && batch.apps().len() > 0);
+    let mut reply = if has_all {
+        metrics.polls_not_modified.inc_by(batch.apps().len() as u64);
+        let mut reply = Response::new(Body::empty());
+        *reply.status_mut() = StatusCode::NOT_MODIFIED;
+        reply
+    } else {
+        let json = HeaderValue::from_static("application/json");
+        let mut reply = Response::new(Body::from(document(origin, &news)));
+        reply.headers_mut().insert(header::CONTENT_TYPE, json);
+        reply
+    };
+    let private = HeaderValue::from_static("private, no-cache");
+    reply.headers_mut().insert(header::CACHE_CONTROL, private);
+    reply.headers_mut().insert(header::ETAG, etag);
+    reply.headers_mut().insert(HUIDU_STAMP, kills.stamp_value());
+    reply
+}
+
+/// True when `has`, quoted or not, is the tag of an answer.
+fn is_same(has: &str, etag: &[u8]) -> bool {
+    let quoted = etag
+        .strip_prefix(b"\"")
+        .and_then(|etag| etag.strip_suffix(b"\""));
+    has.as_bytes() == etag || Some(has.as_bytes()) == quoted
+}
+
+/// The body of a batch's reply: manifests verbatim, because devices check their digests.
+fn document<O: Origin>(origin: &O, news: &[(&str, Option<&LiveAnswer>)]) -> Bytes {
+    let bodies = news
+        .iter()
+        .map(|(_, answer)| answer.map_or(0, |answer| answer.body.len() + 400));
+    let mut json = Vec::with_capacity(100 + bodies.sum::<usize>() + 160 * news.len());
+    let rhythm = origin.rhythm();
+    let head = format!(
+        r#"{{"v":1,"poll_after_ms":{},"poll_spread_ms":{},"apps":["#,
+        rhythm.after_ms, rhythm.spread_ms
+    );
+    json.extend_from_slice(head.as_bytes());
+    for (at, (app, answer)) in news.iter().enumerate() {
+        if at > 0 {
+            json.push(b',');
+        }
+        // Names of apps, tags and stamps hold nothing that JSON escapes, save the quotes around a tag.
+        json.extend_from_slice(br#"{"app":""#);
+        json.extend_from_slice(app.as_bytes());
+        match answer {
+            Some(answer) => {
+                json.extend_from_slice(br#"","etag":"\""#);
+                json.extend_from_slice(answer.etag.as_bytes().trim_ascii().trim_quotes());
+                json.extend_from_slice(br#"\"","stamp":""#);
+                json.extend_from_slice(answer.stamp_value().as_bytes());
+                json.extend_from_slice(br#"","manifest":"#);
+                json.extend_from_slice(&answer.body);
+                json.push(b'}');
+            }
+            None => json.extend_from_slice(br#"","error":"unknown-app"}"#),
+        }
+    }
+    json.extend_from_slice(b"]}");
+    json.into()
+}
+
+trait TrimQuotes {
+    fn trim_quotes(&self) -> &Self;
+}
+
+impl TrimQuotes for [u8] {
+    fn trim_quotes(&self) -> &Self {
+        let open = self.strip_prefix(b"\"").unwrap_or(self);
+        open.strip_suffix(b"\"").unwrap_or(open)
+    }
+}
+
+fn refused<O: Origin>(origin: &O, problem: Problem) -> Response<Body> {
+    let field = problem.field().unwrap_or("body");
+    origin
+        .metrics()
+        .polls_refused
+        .with_label_values(&[field])
+        .inc();
+    problem.into_response()
+}
+
+fn bad_poll(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "bad-poll",
+        "The poll is not understood",
+        detail,
+    )
+}
+
+/// The core's errors name fields and never values, so their texts may be sent.
+fn misunderstood(error: PollError) -> Problem {
+    let problem = bad_poll(error.to_string());
+    match error {
+        PollError::Field { field, .. } => problem.with_field(field),
+        PollError::TooLong { .. } | PollError::Json { .. } => problem,
+    }
+}
+
+/// Why a body was not read, on every route that reads one.
+pub(super) fn unread(error: &ReadError) -> Problem {
+    let (status, code, title) = match error {
+        ReadError::TooLarge { .. } => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "The body is too large",
+        ),
+        ReadError::Slow => (
+            StatusCode::REQUEST_TIMEOUT,
+            "body-too-slow",
+            "The body came too slowly",
+        ),
+        ReadError::Broken => (StatusCode::BAD_REQUEST, "body-broken", "The body broke off"),
+    };
+    Problem::new(status, code, title, error.to_string())
+}
+
+fn unknown_app() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown-app",
+        "Unknown app",
+        "this app is not known here; check host, tenant and app in the path",
+    )
+}

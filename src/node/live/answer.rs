@@ -1,0 +1,195 @@
+//! `LiveAnswer`: one prepared body with the headers it is sent with, stamped and ready to be cloned.
+//!
+//! A poll that gets this answer clones one header map whole and adds nothing. Counters are resolved here,
+//! once, so that no poll looks up a label.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use arc_swap::{ArcSwapOption, Guard};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use huidu_core::{
+    compile::Answer,
+    digest::Digest,
+    name::{AppId, ArmName, RuleName},
+    revision::Revision,
+    seal::Stamp,
+    time::Timestamp,
+};
+use prometheus::IntCounter;
+
+use super::Stamper;
+use crate::metrics::Metrics;
+
+/// The header that stamps travel in.
+pub const HUIDU_STAMP: HeaderName = HeaderName::from_static("huidu-stamp");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What an answer says, and how it may be kept.
+pub(super) struct Subject {
+    pub(super) body: Bytes,
+    pub(super) digest: Digest,
+    pub(super) revision: Revision,
+    pub(super) scope: Digest,
+    pub(super) cache: &'static str,
+    pub(super) vary: Option<&'static str>,
+}
+
+/// The heads an answer is sent with, for one stamp.
+pub struct Head {
+    /// Of the answer itself.
+    pub ok: HeaderMap,
+    /// When the device has it already.
+    pub not_modified: HeaderMap,
+    /// The stamp alone, for a batch.
+    pub stamp: HeaderValue,
+    asof: u64,
+}
+
+/// One prepared answer.
+pub struct LiveAnswer {
+    /// The bytes that are sent.
+    pub body: Bytes,
+    /// Their entity tag, quoted.
+    pub etag: HeaderValue,
+    /// How often it was given.
+    pub served: IntCounter,
+    /// How often its kind of outcome was given.
+    pub outcome: IntCounter,
+    subject: Subject,
+    stamper: Arc<Stamper>,
+    head: ArcSwapOption<Head>,
+    asked: AtomicBool,
+    stamped_inline: IntCounter,
+    stamped_ahead: IntCounter,
+}
+
+impl LiveAnswer {
+    pub(super) fn new(
+        subject: Subject,
+        stamper: &Arc<Stamper>,
+        metrics: &Metrics,
+        manifest: Option<(&AppId, &Answer)>,
+    ) -> Self {
+        let (served, outcome) = match manifest {
+            Some((app, answer)) => {
+                let version = answer
+                    .version
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                let rule = answer.rule.as_ref().map_or("", RuleName::as_str);
+                let arm = answer.arm.as_ref().map_or("", ArmName::as_str);
+                (
+                    metrics.served_of(app.as_str(), &version, rule, arm),
+                    metrics.outcome(answer.state, answer.reason),
+                )
+            }
+            None => (metrics.kill_lists.clone(), metrics.kill_lists.clone()),
+        };
+        let etag = huidu_core::manifest::etag(&subject.digest);
+        Self {
+            body: subject.body.clone(),
+            // Hexadecimal digits in quotes are a header value.
+            etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\"")),
+            served,
+            outcome,
+            subject,
+            stamper: Arc::clone(stamper),
+            head: ArcSwapOption::empty(),
+            asked: AtomicBool::new(false),
+            stamped_inline: metrics.stamps.with_label_values(&["inline"]),
+            stamped_ahead: metrics.stamps.with_label_values(&["ahead"]),
+        }
+    }
+
+    /// The heads with a stamp as fresh as this node's knowledge allows, give or take a part of the lease.
+    /// Signs only when nobody asked for it lately.
+    pub fn head(&self) -> Guard<Option<Arc<Head>>> {
+        let head = self.head.load();
+        // Written only when it changes something: cores would else pass the line around on every poll.
+        if !self.asked.load(Ordering::Relaxed) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        match &*head {
+            Some(known) if !self.stamper.is_old(known.asof) => head,
+            _ => {
+                self.stamped_inline.inc();
+                self.stamp();
+                self.head.load()
+            }
+        }
+    }
+
+    /// The stamp alone.
+    pub fn stamp_value(&self) -> HeaderValue {
+        self.head()
+            .as_ref()
+            .map_or(HeaderValue::from_static(""), |head| head.stamp.clone())
+    }
+
+    /// Signs anew if anybody asked since the last call and anything fresher can be said.
+    pub(super) fn renew(&self) -> bool {
+        if !self.asked.swap(false, Ordering::Relaxed) {
+            return false;
+        }
+        let asof = self.stamper.asof().unix_ms();
+        let fresher = self
+            .head
+            .load()
+            .as_ref()
+            .is_none_or(|head| head.asof < asof);
+        if fresher {
+            self.stamped_ahead.inc();
+            self.stamp();
+        }
+        fresher
+    }
+
+    fn stamp(&self) {
+        let asof = self.stamper.asof();
+        let head = Arc::new(self.made_at(asof));
+        // Two may sign at once: the fresher one stays.
+        self.head.rcu(|known| match known {
+            Some(known) if known.asof > head.asof => Some(Arc::clone(known)),
+            _ => Some(Arc::clone(&head)),
+        });
+    }
+
+    fn made_at(&self, asof: Timestamp) -> Head {
+        let subject = &self.subject;
+        let stamp = Stamp {
+            revision: subject.revision,
+            asof,
+            lease_ms: self.stamper.lease_ms(),
+            // A manifest is at most 64 KiB; a list of kills cannot reach 4 GiB.
+            body_len: u32::try_from(subject.body.len()).unwrap_or(u32::MAX),
+            body: subject.digest,
+            scope: subject.scope,
+        };
+        let stamp = HeaderValue::from_str(&self.stamper.sign(&stamp));
+        let stamp = stamp.unwrap_or(HeaderValue::from_static(""));
+        let mut not_modified = HeaderMap::with_capacity(4);
+        not_modified.insert(header::ETAG, self.etag.clone());
+        not_modified.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static(subject.cache),
+        );
+        if let Some(vary) = subject.vary {
+            not_modified.insert(header::VARY, HeaderValue::from_static(vary));
+        }
+        not_modified.insert(HUIDU_STAMP, stamp.clone());
+        let mut ok = not_modified.clone();
+        ok.insert(header::CONTENT_TYPE, JSON);
+        Head {
+            ok,
+            not_modified,
+            stamp,
+            asof: asof.unix_ms(),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! `Live`: everything polls are answered from, at one revision. Swapped whole, read without a lock.
+//!
+//! A new `Live` shares with the one before whatever did not change: replacing one app copies one of 256
+//! small tables and their root, nothing else. An answer that is not in here cannot be given: a killed
+//! version, a delisted one, a bundle nobody lists are absent. Nothing here reads a clock; what is fresh
+//! comes from the stamper.
+
+mod answer;
+mod shards;
+mod stamper;
+
+use std::sync::{Arc, Weak};
+
+use huidu_core::{
+    catalogue::{App, Catalogue},
+    compile::CompiledApp,
+    digest::Digest,
+    manifest::KillList,
+    name::ArmName,
+    poll::{Device, Installed},
+    revision::Revision,
+    seal::KILLS_SCOPE,
+    time::Timestamp,
+    version::Life,
+};
+
+pub use answer::{HUIDU_STAMP, Head, LiveAnswer};
+pub use stamper::{Stamper, refresh};
+
+use self::{answer::Subject, shards::Shards};
+use crate::metrics::Metrics;
+
+/// What a kill list may be kept for by a cache on the way, in an answer to it.
+const KILLS_CACHE: &str = "public, max-age=2";
+/// A manifest depends on the device, so nobody else may be given it.
+const MANIFEST_CACHE: &str = "private, no-cache";
+
+/// Everything polls are answered from. A clone shares everything.
+#[derive(Clone)]
+pub struct Live {
+    /// The revision it is true at.
+    pub revision: Revision,
+    apps: Shards<Box<str>, Arc<LiveApp>>,
+    /// How many versions of all apps have this bundle; absent: no device may have it.
+    bundles: Shards<Digest, u32>,
+    kills: Option<Arc<LiveAnswer>>,
+    answers: usize,
+}
+
+impl Live {
+    /// What a node serves before it has read anything.
+    pub fn empty() -> Self {
+        Self {
+            revision: Revision::ZERO,
+            apps: Shards::default(),
+            bundles: Shards::default(),
+            kills: None,
+            answers: 0,
+        }
+    }
+
+    /// The app `tenant/app`.
+    pub fn app(&self, id: &str) -> Option<&Arc<LiveApp>> {
+        self.apps.get(id)
+    }
+
+    /// All apps, in no order.
+    pub fn apps(&self) -> impl Iterator<Item = &Arc<LiveApp>> {
+        self.apps.values()
+    }
+
+    /// The list of what must not run; none before the first revision was read.
+    pub fn kills(&self) -> Option<&LiveAnswer> {
+        self.kills.as_deref()
+    }
+
+    /// True when a device may have the bundle named `digest`.
+    pub fn knows_bundle(&self, digest: &Digest) -> bool {
+        self.bundles.get(digest).is_some()
+    }
+
+    /// Number of apps.
+    pub fn app_count(&self) -> usize {
+        self.apps.len()
+    }
+
+    /// Number of answers prepared.
+    pub fn answer_count(&self) -> usize {
+        self.answers
+    }
+
+    /// The same, with `app` in place of what had its name.
+    #[must_use]
+    pub fn with_app(&self, app: Arc<LiveApp>) -> Self {
+        self.clone().with_apps(self.revision, [app])
+    }
+
+    /// The same at `revision`, with `apps` in place of what had their names.
+    #[must_use]
+    pub fn with_apps(
+        mut self,
+        revision: Revision,
+        apps: impl IntoIterator<Item = Arc<LiveApp>>,
+    ) -> Self {
+        self.revision = revision;
+        for app in apps {
+            for digest in &app.bundles {
+                *self.bundles.entry(*digest) += 1;
+            }
+            self.answers += app.answers.len();
+            let before = self.apps.insert(app.compiled.id().as_str().into(), app);
+            if let Some(before) = before {
+                self.answers -= before.answers.len();
+                before.bundles.iter().for_each(|digest| self.forget(digest));
+            }
+        }
+        self
+    }
+
+    fn forget(&mut self, digest: &Digest) {
+        let count = self.bundles.entry(*digest);
+        *count -= 1;
+        if *count == 0 {
+            self.bundles.remove(digest);
+        }
+    }
+
+    /// The same, with the list of what `catalogue` says must not run.
+    #[must_use]
+    pub fn with_kills(
+        mut self,
+        catalogue: &Catalogue,
+        stamper: &Arc<Stamper>,
+        metrics: &Metrics,
+    ) -> Self {
+        let body = KillList::of(catalogue).to_bytes();
+        let subject = Subject {
+            digest: Digest::of(&body),
+            body,
+            revision: catalogue.revision,
+            scope: stamper.scope(KILLS_SCOPE),
+            cache: KILLS_CACHE,
+            vary: None,
+        };
+        self.kills = Some(Arc::new(LiveAnswer::new(subject, stamper, metrics, None)));
+        metrics
+            .live_apps
+            .set(i64::try_from(self.app_count()).unwrap_or(i64::MAX));
+        metrics
+            .live_answers
+            .set(i64::try_from(self.answers).unwrap_or(i64::MAX));
+        self
+    }
+}
+
+/// One app, ready to answer polls.
+pub struct LiveApp {
+    /// What decides.
+    pub compiled: CompiledApp,
+    /// What is said; the same index as in `compiled.answers()`.
+    pub answers: Box<[LiveAnswer]>,
+    /// The bundles that devices may have of it.
+    bundles: Box<[Digest]>,
+    /// Version numbers, rules and arms that reports may name, each sorted.
+    versions: Box<[Box<str>]>,
+    arms: Box<[(Box<str>, Box<str>)]>,
+}
+
+impl LiveApp {
+    /// Makes what `compiled` can answer ready to be sent. Nothing is signed before it is asked for.
+    pub fn new(compiled: CompiledApp, stamper: &Arc<Stamper>, metrics: &Metrics) -> Self {
+        let scope = stamper.scope(compiled.id().as_str());
+        let revision = compiled.revision();
+        let answer = |answer: &huidu_core::compile::Answer| {
+            let subject = Subject {
+                body: answer.body.clone(),
+                digest: answer.digest,
+                revision,
+                scope,
+                cache: MANIFEST_CACHE,
+                vary: Some("Huidu-Device"),
+            };
+            LiveAnswer::new(subject, stamper, metrics, Some((compiled.id(), answer)))
+        };
+        let answers = compiled.answers().iter().map(answer).collect();
+        Self {
+            compiled,
+            answers,
+            bundles: Box::default(),
+            versions: Box::default(),
+            arms: Box::default(),
+        }
+    }
+
+    /// Learns from the catalogue's `app` which bundles devices may have and what reports may name.
+    #[must_use]
+    pub fn knowing(mut self, app: &App) -> Self {
+        // Those of a killed app are not given out, whatever became of its versions.
+        let running = app.killed.is_none();
+        let offered = |life: &Life| {
+            running && matches!(life, Life::Submitted | Life::Approved | Life::Listed)
+        };
+        self.bundles = (app.versions.values())
+            .filter(|version| offered(&version.life))
+            .map(|version| version.bundle.sha256)
+            .collect();
+        let mut versions: Vec<Box<str>> = app
+            .versions
+            .keys()
+            .map(|number| number.to_string().into())
+            .collect();
+        versions.sort_unstable();
+        self.versions = versions.into();
+        let rules = app.rollout.iter().flat_map(|rollout| &rollout.rules);
+        let mut arms: Vec<(Box<str>, Box<str>)> = rules
+            .flat_map(|rule| {
+                let named = |arm: Option<&ArmName>| arm.map_or("", ArmName::as_str).into();
+                let arms = rule.arms().into_iter();
+                arms.map(move |(arm, ..)| (rule.name.as_str().into(), named(arm)))
+            })
+            .collect();
+        arms.sort_unstable();
+        self.arms = arms.into();
+        self
+    }
+
+    /// What a device is told now.
+    pub fn resolve(
+        &self,
+        host: &str,
+        device: &Device<'_>,
+        installed: &Installed<'_>,
+        now: Timestamp,
+    ) -> &LiveAnswer {
+        &self.answers[self.compiled.resolve(host, device, installed, now).index]
+    }
+
+    /// True when the app has, or had, a version with this number.
+    pub fn has_version(&self, number: &str) -> bool {
+        self.versions
+            .binary_search_by(|known| (**known).cmp(number))
+            .is_ok()
+    }
+
+    /// True when the rollout has this rule and arm (empty: the rule splits nothing).
+    pub fn has_arm(&self, rule: &str, arm: &str) -> bool {
+        let known = |(known_rule, known_arm): &(Box<str>, Box<str>)| {
+            (&**known_rule, &**known_arm).cmp(&(rule, arm))
+        };
+        self.arms.binary_search_by(known).is_ok()
+    }
+}
+
+/// Whoever serves a [`Live`].
+pub trait Served: Send + Sync + 'static {
+    /// What is served now.
+    fn live(&self) -> Arc<Live>;
+    /// Who signs for it.
+    fn stamper(&self) -> Arc<Stamper>;
+}
+
+/// Renews the stamps that are asked for, twice in every lease, until nobody serves any more.
+pub async fn refresh_stamps(served: Weak<dyn Served>) {
+    loop {
+        let Some(pause) = served
+            .upgrade()
+            .map(|served| served.stamper().refresh_every())
+        else {
+            return;
+        };
+        tokio::time::sleep(pause).await;
+        let Some(served) = served.upgrade() else {
+            return;
+        };
+        // Thousands of signatures at 20 to 40 µs: not on a thread that answers.
+        let renewed = tokio::task::spawn_blocking(move || refresh(&served.live()));
+        let _a_panic_is_logged_by_its_hook = renewed.await;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
