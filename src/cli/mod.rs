@@ -155,6 +155,10 @@ enum Verb {
 
 /// Runs what was typed.
 pub fn run(cli: Cli) -> ExitCode {
+    ExitCode::from(code(cli))
+}
+
+fn code(cli: Cli) -> u8 {
     let context = Context::new(cli.globals);
     let done = match cli.verb {
         Verb::Serve(verb) => verb.run(&context),
@@ -177,8 +181,5 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Device(verb) => verb.run(&context),
         Verb::Completions(verb) => verb.run(&context),
     };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => ExitCode::from(context.fail(&failure)),
-    }
+    done.unwrap_or_else(|failure| context.fail(&failure))
 }

@@ -4,6 +4,9 @@ use clap::{Command, CommandFactory as _, Parser as _};
 
 use super::{Cli, EXIT_CODES};
 
+mod deploy;
+mod server;
+
 #[test]
 fn the_tree_is_sound() {
     Cli::command().debug_assert();

@@ -16,6 +16,6 @@ pub mod state;
 pub mod verify;
 
 #[cfg(test)]
-mod double;
+pub(crate) mod double;
 #[cfg(test)]
 mod tests;

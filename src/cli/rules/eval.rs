@@ -7,8 +7,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-#[cfg(test)]
-use huidu_core::rollout::Rollout;
 use huidu_core::{name::AppId, poll::PollLine, resolve::Outcome};
 use serde_json::{Value, json};
 
@@ -70,12 +68,79 @@ fn outcome(outcome: &Outcome<'_>) -> Value {
     told
 }
 
-/// The rollout a line is of, for tests of whole files.
 #[cfg(test)]
-pub(super) fn evaluated(rollout: &Rollout, line: &str) -> Result<Value, String> {
-    one(
-        &Local::new(rollout).map_err(|error| error.to_string())?,
-        &rollout.app,
-        line,
-    )
+mod tests {
+    use huidu_core::rulefile;
+
+    use super::*;
+
+    const RULES: &str = r#"
+        app = "pingan/travel"
+        hosts = ["retail-bank"]
+        stable = "2.3.1"
+        floors = ["2.0.0"]
+
+        [[rule]]
+        name = "staff"
+        when = { segment = "bank-staff" }
+        serve = "2.5.0-rc.1"
+
+        [[rule]]
+        name = "harmony"
+        when = { platform = "harmony" }
+        layer = "checkout"
+        share = "100%"
+        split = { a = { serve = "2.4.0", weight = 1 }, b = { serve = "2.4.1", weight = 1 } }
+    "#;
+
+    fn told(more: &Value) -> Result<Value, String> {
+        let rollout = rulefile::parse_toml("travel.toml", RULES).unwrap().rollout;
+        let mut line = json!({
+            "app": "pingan/travel", "host": "retail-bank", "device": { "unit": "u1" },
+        });
+        for (name, value) in more.as_object().unwrap() {
+            line[name] = value.clone();
+        }
+        one(
+            &Local::new(&rollout).unwrap(),
+            &rollout.app,
+            &line.to_string(),
+        )
+    }
+
+    #[test]
+    fn polls_are_answered_without_a_server_and_segments_are_what_the_poll_states() {
+        assert_eq!(
+            told(&json!({})).unwrap(),
+            json!({"state": "run", "reason": "stable", "version": "2.3.1"})
+        );
+        assert_eq!(
+            told(&json!({"segments": ["bank-staff"]})).unwrap(),
+            json!({"state": "run", "reason": "rule", "version": "2.5.0-rc.1", "rule": "staff"})
+        );
+        assert_eq!(
+            told(&json!({"version": "1.0.0"})).unwrap()["reason"],
+            "floor"
+        );
+        assert_eq!(
+            told(&json!({"host": "other"})).unwrap(),
+            json!({"state": "none", "reason": "none"})
+        );
+    }
+
+    #[test]
+    fn a_layer_has_slots_as_a_first_apply_would_give_them() {
+        let told = told(&json!({"device": {"unit": "u1", "platform": "harmony"}})).unwrap();
+        assert_eq!(told["rule"], "harmony");
+        assert!(told["arm"].is_string());
+    }
+
+    #[test]
+    fn a_poll_of_another_app_is_refused() {
+        assert!(
+            told(&json!({"app": "pingan/loan"}))
+                .unwrap_err()
+                .contains("pingan/loan")
+        );
+    }
 }

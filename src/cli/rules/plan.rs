@@ -224,3 +224,18 @@ pub(super) fn diff(before: &str, after: &str) -> Vec<String> {
     lines.retain(|line| line.len() > 2);
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::diff;
+
+    #[test]
+    fn a_difference_is_the_lines_that_differ_in_order() {
+        let before = "a\nb\nc\nd\n";
+        assert!(diff(before, before).is_empty());
+        assert_eq!(diff(before, "a\nc\nd\n"), ["- b"]);
+        assert_eq!(diff(before, "a\nx\nc\nd\ne\n"), ["- b", "+ x", "+ e"]);
+        assert_eq!(diff("", "a\n"), ["+ a"]);
+        assert_eq!(diff("a\na\n", "a\n"), ["- a"]);
+    }
+}
