@@ -284,12 +284,24 @@ rule = ""
 "#,
         )
         .unwrap_err();
-        insta::assert_snapshot!(problems, @"");
+        insta::assert_snapshot!(problems, @r#"
+        cases/bad.toml:1:7: `travel` is not an app; write `tenant/app`, each half a name of a-z 0-9 . _ -
+        cases/bad.toml:2:1: `device` is missing; add `device = …`: the device, such as { unit = "device-1" }
+        cases/bad.toml:4:1: `devise` is an unknown key; did you mean `device`?
+        cases/bad.toml:5:10: `2.4` is no answer a device gets; write a version such as "2.4.0", "none" or "killed"
+        cases/bad.toml:6:1: `name` is missing; add `name = …`: what the case shows, in words
+        cases/bad.toml:7:19: `7` is a whole number; write text in quotes
+        cases/bad.toml:7:29: `beta` is text; write a list of names
+        cases/bad.toml:7:50: `[…]` is a list; write text, a whole number or an instant
+        cases/bad.toml:7:57: `colour` is an unknown key; known here: host, unit, platform, region, city, language, model, channel, host_version, os_version, app_version, tags, attr, failed
+        cases/bad.toml:8:13: `Bank Staff` is no segment name; use 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit
+        cases/bad.toml:10:8: `` is no rule name; use 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit
+        "#);
     }
 
     #[test]
     fn a_file_without_cases_is_refused() {
         let problems = CaseFile::parse("cases/none.toml", "app = \"a/b\"\n").unwrap_err();
-        insta::assert_snapshot!(problems, @"");
+        insta::assert_snapshot!(problems, @"cases/none.toml:1:1: `case` is missing; add `case = …`: at least one `[[case]]` table");
     }
 }

@@ -14,7 +14,7 @@ use crate::limits;
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{given}` is not a {kind} name; use 1 to {} of a-z 0-9 . _ - beginning with a letter or digit",
+    "`{given}` is no {kind} name; use 1 to {} of a-z 0-9 . _ - beginning with a letter or digit",
     limits::NAME_BYTES
 )]
 pub struct NameError {
@@ -244,6 +244,6 @@ mod tests {
     #[test]
     fn an_error_says_what_was_given_and_what_to_write() {
         let error = "Loan App".parse::<HostId>().unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"`Loan App` is not a host name; use 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit");
+        insta::assert_snapshot!(error, @"`Loan App` is no host name; use 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit");
     }
 }

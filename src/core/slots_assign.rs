@@ -266,7 +266,7 @@ mod tests {
         let given = assign(&rollout(0, &[5]), None, &taken("0-2,4")).unwrap();
         assert_eq!(shown(&given), ["", "3,5-8"]);
         let full = assign(&rollout(5, &[10]), None, &taken("0-9989")).unwrap_err();
-        insta::assert_snapshot!(full[0], @"");
+        insta::assert_snapshot!(full[0], @"/rule/0/share: `0.1%` needs 10 more slots of layer `l`, where 5 of 10000 are free; ask for at most 0.05%, or free a part of the layer");
     }
 
     #[test]
@@ -275,7 +275,7 @@ mod tests {
         asked.rules[1].slots = "0-2".parse().unwrap();
         let given = assign(&asked, None, &BTreeMap::new()).unwrap();
         assert_eq!(shown(&given), ["", "3-5", "0-2"]);
-        insta::assert_snapshot!(assign(&asked, None, &taken("2")).unwrap_err()[0], @"");
+        insta::assert_snapshot!(assign(&asked, None, &taken("2")).unwrap_err()[0], @"/rule/1/slots: `0-2` asks for 2 of layer `l`, which somebody else owns; leave out `slots`, and huidu gives free ones");
     }
 
     proptest! {

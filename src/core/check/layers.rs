@@ -21,7 +21,13 @@ impl Checker<'_> {
         for (index, holdout) in rollout.holdouts.iter().enumerate() {
             let booked = layers.entry(&holdout.layer).or_default();
             let at = self.holdout(index);
-            self.book(booked, &at, &holdout.layer, holdout.share, &holdout.slots);
+            self.book(
+                booked,
+                (&at, "a holdout"),
+                &holdout.layer,
+                holdout.share,
+                &holdout.slots,
+            );
         }
         for (index, rule) in rollout.rules.iter().enumerate() {
             let at = self.rule(index);
@@ -47,14 +53,15 @@ impl Checker<'_> {
                 );
             }
             let booked = layers.entry(layer).or_default();
-            self.book(booked, &at, layer, rule.share, &rule.slots);
+            let who = format!("rule `{}`", rule.name);
+            self.book(booked, (&at, &who), layer, rule.share, &rule.slots);
         }
     }
 
     fn book(
         &mut self,
         booked: &mut Booked,
-        at: &str,
+        (at, who): (&str, &str),
         layer: &LayerName,
         share: Share,
         slots: &Slots,
@@ -90,7 +97,7 @@ impl Checker<'_> {
             let help = "leave out `slots`, and huidu gives each its own";
             self.error(format!("{at}/slots"), slots, message, help);
         }
-        booked.slots.push((at.to_owned(), slots.clone()));
+        booked.slots.push((who.to_owned(), slots.clone()));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Checks of the rules among themselves: names, schedules, weights, and rules no device ever reaches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Checker;
 use crate::{
@@ -11,14 +11,12 @@ use crate::{
 
 impl Checker<'_> {
     pub(super) fn names(&mut self) {
-        let mut first = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for (index, rule) in self.rollout.rules.iter().enumerate() {
-            let Some(earlier) = first.insert(&rule.name, index) else {
+            if seen.insert(&rule.name) {
                 continue;
-            };
-            // The first bearer stays the one that later doubles are compared with.
-            first.insert(&rule.name, earlier);
-            let message = format!("is the name of {} too", self.rule(earlier));
+            }
+            let message = "is the name of an earlier rule too";
             let help = "give every rule its own name, because the name is its salt";
             self.error(
                 format!("{}/name", self.rule(index)),

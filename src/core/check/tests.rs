@@ -105,7 +105,15 @@ serve = "9.0.0"
         app: Some(&app),
         ..World::default()
     };
-    insta::assert_snapshot!(told(&rollout, &world), @"");
+    insta::assert_snapshot!(told(&rollout, &world), @"
+        Error /pins/u1: `2.3.2` is submitted, not listed; have it approved and list it first
+        Error /floors: `2.3.0` is a draft, not listed; submit it, have it approved and list it first
+        Error /rule/0/split/a/serve: `2.3.3` is approved, not listed; list it first
+        Error /rule/0/split/b/serve: `2.3.4` is delisted, not listed; list it again, or serve another version
+        Error /rule/1/serve: `2.3.5` is killed, not listed; take the kill back first, or serve another version
+        Error /rule/2/serve: `2.3.6` is rejected, not listed; submit the next number
+        Error /rule/3/serve: `9.0.0` is not a version of `pingan/travel`; submit and list it first, or take a listed one such as `2.4.0`, `2.3.1`
+        ");
     assert_eq!(told(&rollout, &World::default()), "");
 }
 
@@ -121,7 +129,10 @@ fn a_rollout_of_another_app_or_of_a_killed_one_is_told() {
         app: Some(&app),
         ..World::default()
     };
-    insta::assert_snapshot!(told(&rollout(""), &world), @"");
+    insta::assert_snapshot!(told(&rollout(""), &world), @"
+        Error /app: `pingan/travel` is not the app this rollout is put to, `pingan/hotel`; put each rollout to its own app
+        Warning /app: `pingan/hotel` is killed as a whole, so no device gets any version; take the kill back when it is over
+        ");
 }
 
 #[test]
@@ -133,7 +144,12 @@ fn hosts_and_segments_must_exist() {
         ..World::default()
     };
     let when = "when = { any = [{ segment = [\"a\", \"b\"] }, { not = { segment = \"c\" } }] }";
-    insta::assert_snapshot!(told(&rollout(&rule("r", when)), &world), @"");
+    insta::assert_snapshot!(told(&rollout(&rule("r", when)), &world), @"
+        Error /hosts: `retail-bank` is not a known host; add it by `huidu host add`, or correct its name
+        Error /rule/0/when/any/0/segment/0: `a` is not a known segment; upload it by `huidu segment put`, or correct its name
+        Error /rule/0/when/any/0/segment/1: `b` is not a known segment; upload it by `huidu segment put`, or correct its name
+        Error /rule/0/when/any/1/not/segment: `c` is not a known segment; upload it by `huidu segment put`, or correct its name
+        ");
 }
 
 #[test]
@@ -199,7 +215,7 @@ fn rules_that_no_device_reaches_are_found() {
             "{rules:?}\n{found}"
         );
     }
-    insta::assert_snapshot!(found(&[everyone, rule("late", "")]), @"");
+    insta::assert_snapshot!(found(&[everyone, rule("late", "")]), @"t.toml:8:1: `late` is never reached, because rule `everyone` before it takes all of its devices; move it before that rule, or take it out");
 }
 
 #[test]
@@ -228,7 +244,15 @@ fn layers_are_whole_slots_none_twice_none_too_many() {
         ],
     ];
     let told: Vec<String> = rows.iter().map(|rules| found(rules)).collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @"
+        t.toml:8:9: `0.005%` is not a whole number of slots of 0.01%; round the share of a layer to two decimals
+        t.toml:17:9: `35.01%` is more than the 35% left of layer `checkout`; lower it, or lower another share of the layer
+        t.toml:15:9: `99-198` shares slots of layer `checkout` with rule `a`; leave out `slots`, and huidu gives each its own
+        t.toml:9:9: `0-98` is 99 slots, but 1% is 100; leave out `slots`, and huidu gives and takes them as the share moves
+        t.toml:9:8: `s` is a salt beside a layer, whose name is the salt already; leave out `salt` or `layer`
+        t.toml:8:9: `0-99` stands without a layer; name the `layer` they belong to, or leave them out
+        sound
+        ");
 }
 
 #[test]
@@ -245,8 +269,13 @@ fn weights_must_add_up() {
         split(9_999, 1),
     ];
     let told: Vec<String> = rows.into_iter().map(|rule| found(&[rule])).collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
-    insta::assert_snapshot!(told_alone(&split(1, 0)), @"");
+    insta::assert_snapshot!(told.join("\n"), @"
+        t.toml:6:9: `0` is the sum of all weights, so no arm takes anybody; give at least one arm a weight of 1 or more
+        t.toml:6:9: `10001` is the sum of all weights and more than 10000; divide all weights by the same number
+        t.toml:6:9: `8589934590` is the sum of all weights and more than 10000; divide all weights by the same number
+        sound
+        ");
+    insta::assert_snapshot!(told_alone(&split(1, 0)), @"Warning /rule/0/split/b/weight: `0` lets arm `b` take nobody; give it a weight, or take it out when it is over");
 }
 
 fn told_alone(rest: &str) -> String {
@@ -279,13 +308,22 @@ fn a_live_rule_keeps_its_draw() {
         ]
         .concat(),
     );
-    insta::assert_snapshot!(told(&after, &world), @"");
+    insta::assert_snapshot!(told(&after, &world), @"
+        Error /rule/1/salt: `two` is another salt than `one`, which live rule `salted` draws with; give the rule a new name, or keep its draw
+        Error /rule/2/layer: `no layer` moves live rule `layered` to another layer; give the rule a new name, or keep its draw
+        Warning /rule/4/split: `ab` moves enrolled units between its arms: the weights or arms differ; give the rule a new name when the experiment must stay clean
+        ");
 }
 
 #[test]
 fn names_are_given_once() {
     let rules = ["a", "b", "a", "a"].map(|name| rule(name, "share = \"1%\""));
-    insta::assert_snapshot!(found(&rules), @"");
+    insta::assert_snapshot!(found(&rules), @"
+        t.toml:12:1: `a` is never reached, because rule `a` takes the same units before it; move it before that rule, or take it out
+        t.toml:13:8: `a` is the name of an earlier rule too; give every rule its own name, because the name is its salt
+        t.toml:16:1: `a` is never reached, because rule `a` takes the same units before it; move it before that rule, or take it out
+        t.toml:17:8: `a` is the name of an earlier rule too; give every rule its own name, because the name is its salt
+        ");
 }
 
 #[test]
@@ -316,5 +354,12 @@ fn limits_are_kept() {
         .collect();
     kinds.sort_unstable();
     kinds.dedup();
-    insta::assert_snapshot!(kinds.join("\n"), @"");
+    insta::assert_snapshot!(kinds.join("\n"), @"
+        conditions are more than the 256 that fit
+        hosts are more than the 64 that fit
+        is too long for a unit
+        pins are more than the 10000 that fit
+        rules are more than the 1000 that fit
+        values are more than the 1000 that fit
+        ");
 }

@@ -66,7 +66,7 @@ fn parse(source: Source, world: &World<'_>) -> Result<Parsed, Problems> {
             let is_error = finding.is_error();
             let problem = places.problem(finding);
             if is_error {
-                problems.push(problem);
+                problems.push(|| problem);
             } else {
                 warnings.push(problem);
             }

@@ -20,6 +20,8 @@ pub(crate) struct Source {
     /// The file's name; none: a JSON body.
     file: Option<String>,
     text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
 }
 
 /// A value and the byte it begins at; JSON values are found by their path alone.
@@ -54,15 +56,18 @@ pub(crate) struct Entry {
 
 impl Source {
     pub(crate) fn toml(file: &str, text: &str) -> Self {
-        Self {
-            file: Some(file.to_owned()),
-            text: text.to_owned(),
-        }
+        Self::new(Some(file.to_owned()), text)
     }
 
     pub(crate) fn json(text: &str) -> Self {
+        Self::new(None, text)
+    }
+
+    fn new(file: Option<String>, text: &str) -> Self {
+        let later = text.match_indices('\n').map(|(at, _)| at + 1);
         Self {
-            file: None,
+            file,
+            lines: std::iter::once(0).chain(later).collect(),
             text: text.to_owned(),
         }
     }
@@ -88,9 +93,13 @@ impl Source {
             Err(error) => {
                 let span = error.span().unwrap_or(0..0);
                 let written = self.text.get(span.clone()).unwrap_or_default();
+                let written = match written.lines().next().map(str::trim) {
+                    Some(line) if !line.is_empty() => line,
+                    _ => self.line_around(span.start).trim(),
+                };
                 Err(Problem {
                     place: self.place(Some(span.start), String::new()),
-                    value: shown(written.lines().next().unwrap_or_default()),
+                    value: shown(written),
                     message: format!("is where TOML breaks off: {}", error.message()),
                     help: "mend this, and everything after it is read".to_owned(),
                 })
@@ -120,21 +129,24 @@ impl Source {
         })
     }
 
+    fn line_around(&self, at: usize) -> &str {
+        let line = self.lines.partition_point(|start| *start <= at) - 1;
+        let rest = self.text.get(self.lines[line]..).unwrap_or_default();
+        rest.lines().next().unwrap_or_default()
+    }
+
     /// Where byte `at` stands; `path` says the same as a pointer.
     pub(crate) fn place(&self, at: Option<usize>, path: String) -> Place {
-        let before = at
-            .filter(|_| self.file.is_some())
-            .and_then(|at| self.text.get(..at));
-        let line = before.map(|before| before.bytes().filter(|b| *b == b'\n').count());
-        let column = before.map(|before| {
-            let line = before.rsplit('\n').next().unwrap_or_default();
-            line.chars().count()
+        let position = at.filter(|_| self.file.is_some()).map(|at| {
+            let line = self.lines.partition_point(|start| *start <= at) - 1;
+            let before = self.text.get(self.lines[line]..at).unwrap_or_default();
+            (line, before.chars().count())
         });
         let from_one = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
         Place {
             file: self.file.clone(),
-            line: line.map(from_one),
-            column: column.map(from_one),
+            line: position.map(|(line, _)| from_one(line)),
+            column: position.map(|(_, column)| from_one(column)),
             path,
         }
     }

@@ -84,9 +84,10 @@ impl Problems {
         self.list.is_empty()
     }
 
-    pub(crate) fn push(&mut self, problem: Problem) {
+    /// Keeps a problem; one that will not be told is not even made.
+    pub(crate) fn push(&mut self, problem: impl FnOnce() -> Problem) {
         if self.list.len() < PROBLEMS_TOLD {
-            self.list.push(problem);
+            self.list.push(problem());
         } else {
             self.untold += 1;
         }

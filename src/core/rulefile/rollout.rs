@@ -116,6 +116,10 @@ fn distinct<T: Ord>(
 }
 
 fn hosts(walk: &mut Walk, here: &Here<'_>) -> Option<BTreeSet<crate::name::HostId>> {
+    if matches!(&here.node.value, Value::List(items) if items.is_empty()) {
+        walk.refuse(here, "names no host", "name at least one bank app");
+        return None;
+    }
     distinct(
         walk,
         here,

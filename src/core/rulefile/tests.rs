@@ -118,7 +118,48 @@ slots = 7
 "#;
     let problems = parse_toml("rollout-rules/pingan/travel.toml", text).unwrap_err();
     assert!(problems.list().len() >= 30, "{}", problems.list().len());
-    insta::assert_snapshot!(problems, @"");
+    insta::assert_snapshot!(problems, @r#"
+        rollout-rules/pingan/travel.toml:1:1: `stable` is missing; add `stable = …`: the version every device gets when no rule takes it
+        rollout-rules/pingan/travel.toml:1:7: `Travel` is not an app; write `tenant/app`, each half a name of a-z 0-9 . _ -
+        rollout-rules/pingan/travel.toml:2:9: `[]` names no host; name at least one bank app
+        rollout-rules/pingan/travel.toml:3:1: `stabel` is an unknown key; did you mean `stable`?
+        rollout-rules/pingan/travel.toml:4:8: `a:b` is not a salt; use 1 to 128 bytes of text without `:` or control characters
+        rollout-rules/pingan/travel.toml:5:13: `huidu/2` is not a bucketing this version knows; write "huidu/1", or leave it out
+        rollout-rules/pingan/travel.toml:6:20: `2.0` is not a version; write three numbers in quotes, such as "2.4.0" or "2.5.0-rc.1"
+        rollout-rules/pingan/travel.toml:7:21: `2.4` is a number with a fraction; write three numbers in quotes, such as "2.4.0" or "2.5.0-rc.1"
+        rollout-rules/pingan/travel.toml:7:37: `2.4.0+build.7` carries build metadata, which has no order; leave out `+build.7`
+        rollout-rules/pingan/travel.toml:10:8: `Staff First` is no rule name; use 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit
+        rollout-rules/pingan/travel.toml:11:10: `segmnet` is an unknown key; did you mean `segment`?
+        rollout-rules/pingan/travel.toml:11:45: `3` is a whole number; write text in quotes, a list of texts, or { prefix = "…" }
+        rollout-rules/pingan/travel.toml:11:57: `[]` is an empty list; write text in quotes, a list of texts, or { prefix = "…" }, or leave the key out
+        rollout-rules/pingan/travel.toml:12:9: `6` is not a share; write it in quotes with a percent sign: "6%"
+        rollout-rules/pingan/travel.toml:14:10: `yes` is text; write `true` or `false` without quotes
+        rollout-rules/pingan/travel.toml:16:1: `name` is missing; add `name = …`: a name of its own, because it is the rule's salt
+        rollout-rules/pingan/travel.toml:17:1: `nmae` is an unknown key; did you mean `name`?
+        rollout-rules/pingan/travel.toml:18:25: `>=9, <8` matches no version at all; check the order of its bounds
+        rollout-rules/pingan/travel.toml:18:60: `8.x` is not a range of dotted versions; write comparators such as ">=8.0.40.1, <8.1" with at most 8 fields
+        rollout-rules/pingan/travel.toml:18:90: `1` is a whole number; write a name in quotes
+        rollout-rules/pingan/travel.toml:19:9: `101%` is not a share; write a percentage from "0%" to "100%" with at most six decimals, such as "5%" or "0.000001%"
+        rollout-rules/pingan/travel.toml:20:9: `2026-01-01` is not an instant; add a time and an offset, such as 2026-01-01T00:00:00+08:00
+        rollout-rules/pingan/travel.toml:21:7: `2026-01-01T08:00:00` is not an instant; add an offset, such as 2026-01-01T08:00:00+08:00
+        rollout-rules/pingan/travel.toml:22:9: `5-4` is not a set of slots; write rising ranges of 0 to 9999, such as "0-499,700"
+        rollout-rules/pingan/travel.toml:23:9: `2.4` is not a version; write three numbers in quotes, such as "2.4.0" or "2.5.0-rc.1"
+        rollout-rules/pingan/travel.toml:24:9: `{…}` is a split beside `serve`; keep one of `serve` and `split`
+        rollout-rules/pingan/travel.toml:28:10: `{…}` stands beside `split`; give each arm its own `params`
+        rollout-rules/pingan/travel.toml:29:11: `One Page` is no arm name; use 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit
+        rollout-rules/pingan/travel.toml:29:52: `-1` is not a weight; write a whole number from 0 to 10000
+        rollout-rules/pingan/travel.toml:29:62: `serve` is missing; add `serve = …`: the version this arm serves
+        rollout-rules/pingan/travel.toml:29:73: `1.5` is a number with a fraction; write a whole number without quotes
+        rollout-rules/pingan/travel.toml:29:78: `extra` is an unknown key; known here: serve, weight, params
+        rollout-rules/pingan/travel.toml:31:1: `{…}` serves nothing; add `serve = "…"` with a version, or `split` with arms
+        rollout-rules/pingan/travel.toml:33:25: `true` is a flag; write it as text: "true"
+        rollout-rules/pingan/travel.toml:33:38: `2000-01-01T00:00:00Z` is a single instant; write a range, such as { since = 2000-01-01T00:00:00Z }
+        rollout-rules/pingan/travel.toml:33:68: `{…}` mixes `prefix` and `min`/`max`; keep one; join two by `all = [{ attr = … }, { attr = … }]`
+        rollout-rules/pingan/travel.toml:33:102: `{}` says nothing of the attribute; write text in quotes, a whole number, a list of texts, or a table with `prefix`, `min` and `max`, `since` and `until`, `semver`, or `dotted`
+        rollout-rules/pingan/travel.toml:34:9: `[…]` is a list; write the name of a layer in quotes
+        rollout-rules/pingan/travel.toml:36:1: `layer` is missing; add `layer = …`: the layer it holds a part of
+        rollout-rules/pingan/travel.toml:38:9: `7` is a whole number; write rising ranges in quotes, such as "0-499,700"
+        "#);
 }
 
 #[test]
@@ -148,7 +189,20 @@ layer = "checkout"
 salt = "s"
 serve = "2.4.0"
 "#;
-    insta::assert_snapshot!(problems_of(rest), @"");
+    insta::assert_snapshot!(problems_of(rest), @r#"
+        t.toml:4:11: `2.4.0` is a floor above `stable` 2.3.1; name versions that every device passes on its way to `stable`
+        t.toml:5:15: `` is an empty unit; write a device id or pseudonymous user id of 1 to 128 bytes
+        t.toml:9:44: `3` is `max`, but `min` is 5, so nothing matches; let `min` come before `max`
+        t.toml:9:71: `` is an empty prefix, which every text has; write the beginning to look for, or leave it out
+        t.toml:9:83: `{}` is an empty condition, which every device fulfils; say something about the device, or leave it out
+        t.toml:11:7: `2026-01-01T00:00:00Z` is not later than the start 2026-02-01T00:00:00Z; let the rule end after it starts
+        t.toml:16:9: `3` is a whole number; write three numbers in quotes, such as "2.4.0" or "2.5.0-rc.1"
+        t.toml:20:9: `0` is the sum of all weights, so no arm takes anybody; give at least one arm a weight of 1 or more
+        t.toml:22:1: `a` is never reached, because rule `everyone` before it takes all of its devices; move it before that rule, or take it out
+        t.toml:23:8: `a` is the name of an earlier rule too; give every rule its own name, because the name is its salt
+        t.toml:24:9: `20.005%` is not a whole number of slots of 0.01%; round the share of a layer to two decimals
+        t.toml:26:8: `s` is a salt beside a layer, whose name is the salt already; leave out `salt` or `layer`
+        "#);
 }
 
 #[test]
@@ -169,7 +223,22 @@ fn single_mistakes_and_what_they_say() {
         "hosts = [\"other\"]",
     ];
     let told: Vec<String> = rows.iter().map(|row| problems_of(row)).collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+        t.toml:4:8: `3` is a whole number; write `[[rule]]` tables
+        t.toml:7:9: `5.5` is not a share; write it in quotes with a percent sign: "5.5%"
+        t.toml:7:9: `5` is not a share; write a percentage from "0%" to "100%" with at most six decimals, such as "5%" or "0.000001%"
+        t.toml:7:1: `platform` is an unknown key; known here: name, when, share, layer, slots, salt, start, end, paused, force, serve, params, split
+        t.toml:7:8: `ios` is text; write a table of conditions, such as { platform = "ios" }
+        t.toml:7:25: `8.2` is not a range of versions; write comparators such as ">=8.2, <9"
+        t.toml:7:33: `2026-01-01` is not an instant; add a time and an offset, such as 2026-01-01T00:00:00+08:00
+        t.toml:7:16: `all` is missing; add `all = …`: a list of tags
+        t.toml:7:18: `any` is an unknown key; known here: all
+        t.toml:7:9: `1` is a whole number; write `true` or `false` without quotes
+        t.toml:6:9: `{}` is a split without arms; name at least one arm
+        t.toml:6:1: `name` is where TOML breaks off: duplicate key; mend this, and everything after it is read
+        t.toml:4:8: `[[rule]` is where TOML breaks off: unclosed array table, expected `]`; mend this, and everything after it is read
+        t.toml:4:1: `hosts` is where TOML breaks off: duplicate key; mend this, and everything after it is read
+        "#);
 }
 
 #[test]
@@ -177,12 +246,17 @@ fn a_body_of_the_control_plane_is_located_by_pointers() {
     let text = r#"{"app": "pingan/travel", "hosts": ["retail-bank"], "stable": null, "pins": {"a/b~c": 1},
         "rule": [{"name": "a", "share": 6, "serve": "1.0.0"}, {"name": "b", "when": {"platfrom": "ios"}, "serve": "1.0.0"}]}"#;
     let problems = parse_json(text).unwrap_err();
-    insta::assert_snapshot!(problems, @"");
-    insta::assert_snapshot!(serde_json::to_string(&problems.list()[1]).unwrap(), @"");
+    insta::assert_snapshot!(problems, @r#"
+        /stable: `null` is no value; write three numbers in quotes, such as "2.4.0" or "2.5.0-rc.1"
+        /pins/a~1b~0c: `1` is a whole number; write three numbers in quotes, such as "2.4.0" or "2.5.0-rc.1"
+        /rule/0/share: `6` is not a share; write it in quotes with a percent sign: "6%"
+        /rule/1/when/platfrom: `platfrom` is an unknown key; did you mean `platform`?
+        "#);
+    insta::assert_snapshot!(serde_json::to_string(&problems.list()[1]).unwrap(), @r#"{"path":"/pins/a~1b~0c","value":"1","message":"is a whole number","help":"write three numbers in quotes, such as \"2.4.0\" or \"2.5.0-rc.1\""}"#);
     let twice = parse_json("{\"app\": \"a/b\",\n \"app\": \"a/c\"}").unwrap_err();
-    insta::assert_snapshot!(twice, @"");
-    insta::assert_snapshot!(parse_json("[1, 2").unwrap_err(), @"");
-    insta::assert_snapshot!(parse_json("7").unwrap_err(), @"");
+    insta::assert_snapshot!(twice, @r#"line 2, column 14: `"app": "a/c"}` is where JSON breaks off: duplicate key `app`; mend this, and everything after it is read"#);
+    insta::assert_snapshot!(parse_json("[1, 2").unwrap_err(), @"line 1, column 5: `[1, 2` is where JSON breaks off: EOF while parsing a list; mend this, and everything after it is read");
+    insta::assert_snapshot!(parse_json("7").unwrap_err(), @"/: `7` is a whole number; write a rollout with `app`, `hosts`, `stable` and rules");
 }
 
 #[test]
@@ -195,16 +269,22 @@ fn a_finding_in_a_file_is_told_with_its_line() {
         ..World::default()
     };
     let problems = parse_toml_in("travel.toml", LANGUAGE, &world).unwrap_err();
-    insta::assert_snapshot!(problems, @"");
+    insta::assert_snapshot!(problems, @"
+        travel.toml:3:10: `retail-bank` is not a known host; add it by `huidu host add`, or correct its name
+        travel.toml:9:20: `bank-staff` is not a known segment; upload it by `huidu segment put`, or correct its name
+        ");
     let json =
         serde_json::to_string(&parse_toml("travel.toml", LANGUAGE).unwrap().rollout).unwrap();
-    insta::assert_snapshot!(parse_json_in(&json, &world).unwrap_err(), @"");
+    insta::assert_snapshot!(parse_json_in(&json, &world).unwrap_err(), @"
+        /hosts/0: `retail-bank` is not a known host; add it by `huidu host add`, or correct its name
+        /rule/0/when/segment: `bank-staff` is not a known segment; upload it by `huidu segment put`, or correct its name
+        ");
 }
 
 #[test]
 fn what_is_too_large_or_too_deep_is_refused_and_never_breaks_the_reader() {
     let large = "#".repeat(limits::RULE_FILE_BYTES + 1);
-    insta::assert_snapshot!(parse_toml("t.toml", &large).unwrap_err(), @"");
+    insta::assert_snapshot!(parse_toml("t.toml", &large).unwrap_err(), @"t.toml: `1048577 bytes` are more than the 1048576 of a rule file; move long lists of units into segments");
     for text in [
         format!("{}a = 1", "a.".repeat(100_000)),
         format!("a = {}", "[".repeat(500_000)),
@@ -225,7 +305,7 @@ fn what_is_too_large_or_too_deep_is_refused_and_never_breaks_the_reader() {
             "[[rule]]\nname = \"a\"\nserve = \"1.0.0\"\nwhen = {open}{{ tag = \"x\" }}{close}\n"
         )
     };
-    insta::assert_snapshot!(problems_of(&nested(9)), @"");
+    insta::assert_snapshot!(problems_of(&nested(9)), @"t.toml:7:8: `9` levels are more than the 8 that fit; write the same with fewer `any`, `all` and `not` inside each other");
     assert_eq!(
         problems_of(&format!("{}[[rule]]", nested(8)))
             .lines()

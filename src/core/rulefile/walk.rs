@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::{
-    Place, Problem, Problems,
+    Problem, Problems,
     node::{Entry, Node, Source, Value},
 };
 use crate::{
@@ -62,13 +62,27 @@ impl Walk {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        let place = self.source.place(here.node.at, here.path.clone());
-        self.refuse_at(place, &summary(here.node), message.into(), help.into());
+        let value = summary(here.node);
+        self.refuse_at(
+            here.node.at,
+            &here.path,
+            &value,
+            message.into(),
+            help.into(),
+        );
     }
 
-    fn refuse_at(&mut self, place: Place, value: &str, message: String, help: String) {
-        self.problems.push(Problem {
-            place,
+    fn refuse_at(
+        &mut self,
+        at: Option<usize>,
+        path: &str,
+        value: &str,
+        message: String,
+        help: String,
+    ) {
+        let source = &self.source;
+        self.problems.push(|| Problem {
+            place: source.place(at, path.to_owned()),
             value: shown(value),
             message,
             help,
@@ -106,9 +120,8 @@ impl Walk {
             let key = match K::try_from(entry.key.clone()) {
                 Ok(key) => Some(key),
                 Err(error) => {
-                    let place = self.source.place(entry.key_at, inner.path.clone());
                     let (message, help) = parted(&error.to_string(), &entry.key);
-                    self.refuse_at(place, &entry.key, message, help);
+                    self.refuse_at(entry.key_at, &inner.path, &entry.key, message, help);
                     None
                 }
             };
@@ -236,13 +249,7 @@ impl Walk {
 
     pub(crate) fn wrong_type(&mut self, here: &Here<'_>, what: &str) {
         let message = format!("is {}", kind(&here.node.value));
-        let help = match &here.node.value {
-            Value::Other { kind, .. } if *kind == "no value" => {
-                format!("write {what}, or leave the key out")
-            }
-            _ => format!("write {what}"),
-        };
-        self.refuse(here, message, help);
+        self.refuse(here, message, format!("write {what}"));
     }
 }
 
@@ -266,9 +273,9 @@ impl<'n> Table<'n> {
     ) -> Option<Here<'n>> {
         let found = self.get(key);
         if found.is_none() {
-            let place = walk.source.place(self.here.node.at, self.here.path.clone());
             let help = format!("add `{key} = …`: {what}");
-            walk.refuse_at(place, key, "is missing".to_owned(), help);
+            let at = self.here.node.at;
+            walk.refuse_at(at, &self.here.path, key, "is missing".to_owned(), help);
         }
         found
     }
@@ -288,12 +295,12 @@ impl<'n> Table<'n> {
                 continue;
             }
             let path = child(&self.here.path, &entry.key);
-            let place = walk.source.place(entry.key_at, path);
             let help = match nearest(&entry.key, &self.known) {
                 Some(key) => format!("did you mean `{key}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
             };
-            walk.refuse_at(place, &entry.key, "is an unknown key".to_owned(), help);
+            let message = "is an unknown key".to_owned();
+            walk.refuse_at(entry.key_at, &path, &entry.key, message, help);
         }
     }
 }
