@@ -12,10 +12,5 @@ pub mod ledger;
 pub mod logging;
 pub mod settings;
 pub mod metrics;
-/// The parts of a node that stand without its bus.
-pub mod node {
-    pub mod bundles;
-    pub mod counters;
-    pub mod live;
-}
+pub mod node;
 pub mod store;

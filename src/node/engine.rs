@@ -11,11 +11,12 @@ use huidu_core::{
     authority::{Forbidden, authorise},
     catalogue::Catalogue,
     command::Command,
-    compile::{CompiledApp, Context, compile},
+    compile::{Context, compile},
     decide::{Refusal, decide},
     event::{Actor, Event},
     name::AppId,
     op::{OpId, Settled},
+    predicate::Membership,
     revision::Revision,
     time::Timestamp,
 };
@@ -34,6 +35,7 @@ use super::{
 use crate::{
     bus::{Hint, Wake},
     ledger::{Appended, Ledger, LedgerError, Position, Start, Tail, Trust, Want},
+    store::Key,
 };
 
 /// Something asked of the engine.
@@ -311,22 +313,24 @@ impl Engine {
         self.shared.stamper.address(&catalogue.audience);
         let compiled = apps.iter().filter_map(|id| {
             let app = catalogue.apps.get(id)?;
-            let work = || compile(app, &context, &|name: &_| self.segments.get(name));
+            let work = || compile(app, &context, &|name: &_| {
+                self.segments.get(name).map(|segment| segment as Arc<dyn Membership>)
+            });
             // A defect in the compiler must not take down what is served: the app stays as it was.
             match std::panic::catch_unwind(AssertUnwindSafe(work)) {
-                Ok(compiled) => Some(self.live_app(compiled)),
+                Ok(compiled) => {
+                    let live = LiveApp::new(compiled, &self.shared.stamper, &self.parts.metrics);
+                    Some(Arc::new(live.knowing(app)))
+                }
                 Err(_) => {
                     tracing::error!(app.id = %id, revision = %catalogue.revision, "this revision cannot be compiled; the app stays as it was");
                     None
                 }
             }
         });
+        // Apps are never taken away, so compiling all of them replaces all of them.
         let base = if whole { Live::empty() } else { live.clone() };
         base.with_apps(catalogue.revision, compiled).with_kills(&catalogue, &self.shared.stamper, &self.parts.metrics)
-    }
-
-    fn live_app(&self, compiled: CompiledApp) -> Arc<LiveApp> {
-        Arc::new(LiveApp::new(compiled, &self.shared.stamper, &self.parts.metrics))
     }
 
     fn swap(&self, live: Live, revision: Revision) {
@@ -352,8 +356,8 @@ impl Engine {
             } else if let Err(error) = self.segments.load(name, &stores).await {
                 tracing::error!(segment = %name, %error, "a segment cannot be loaded; it matches nobody until it can");
                 self.waiting.extend(self.shared.catalogue.read().asking_about(name).cloned());
-            } else if let (Some(mirror), Some(segment)) = (&self.parts.mirror, self.segments.get(name)) {
-                mirror.put_segment(&segment);
+            } else if let (Some(mirror), Some((digest, bytes))) = (&self.parts.mirror, self.segments.encoded(name)) {
+                mirror.put(Key::Cas(digest), bytes);
             }
         }
         let (bytes, units) = self.segments.size();

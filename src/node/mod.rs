@@ -25,7 +25,7 @@ mod write;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -66,7 +66,7 @@ use crate::{
     clock::{Clock, Ids},
     ledger::{self, LedgerError},
     metrics::Metrics,
-    store::{Key, Store, StoreError, fs::FsStore},
+    store::{Key, Place, Store, StoreError},
 };
 
 /// The actor of what a node does by itself.
@@ -93,14 +93,15 @@ pub struct NodeSettings {
     pub lease_ms: u32,
     /// Bytes of hot bundles in memory.
     pub bundle_memory: u64,
-    /// Where the last-known-good copy lies; none: no copy (the store is this disk already).
-    pub mirror: Option<PathBuf>,
 }
 
 /// The parts a node is put together from.
 pub struct NodeParts {
     /// The only truth.
     pub store: Arc<dyn Store>,
+    /// Where the last-known-good copy lies, and the same place as a store; none: no copy, because the
+    /// store is this disk already.
+    pub mirror: Option<(PathBuf, Arc<dyn Store>)>,
     /// Hints.
     pub bus: Arc<dyn Bus>,
     /// The time of day.
@@ -133,7 +134,7 @@ impl Parts {
             store,
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
-            backoff: Backoff::default(),
+            backoff: Backoff::new(Duration::from_millis(5), Duration::from_secs(1), fastrand::u64(..)),
             node: self.settings.name.clone(),
         }
     }
@@ -183,6 +184,16 @@ impl Shared {
     }
 }
 
+impl live::Served for Shared {
+    fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    fn stamper(&self) -> Arc<Stamper> {
+        Arc::clone(&self.stamper)
+    }
+}
+
 /// How a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
@@ -213,8 +224,11 @@ pub struct Node {
 impl Node {
     /// Opens the ledger, serves what is in it, and follows it from then on.
     pub async fn start(parts: NodeParts) -> Result<Arc<Self>, LedgerError> {
-        let NodeParts { store, bus, clock, ids, key, metrics, settings } = parts;
-        let (mirror, mirror_store) = open_mirror(&settings).await?;
+        let NodeParts { store, mirror, bus, clock, ids, key, metrics, settings } = parts;
+        let (mirror, mirror_store) = match mirror {
+            Some((root, copy)) => (Some(open_mirror(&root)?), Some(copy)),
+            None => (None, None),
+        };
         let stamper = Arc::new(Stamper::new(key, settings.lease_ms));
         let shared = Arc::new(Shared {
             catalogue: fold::Shared::default(),
@@ -230,7 +244,8 @@ impl Node {
         let engine = Engine::open(Arc::clone(&parts), Arc::clone(&shared)).await?;
         let (asks, inbox) = mpsc::channel(WAITING);
         tokio::spawn(engine.run(inbox));
-        tokio::spawn(live::refresh_stamps(Arc::downgrade(&shared.stamper), Arc::clone(&shared) as Arc<dyn live::Served>));
+        let served: std::sync::Weak<dyn live::Served> = Arc::<Shared>::downgrade(&shared);
+        tokio::spawn(live::refresh_stamps(served));
         Ok(Arc::new(Self { shared, parts, bundles, counters, asks }))
     }
 
@@ -403,9 +418,6 @@ fn concerns(record: &Record, app: &AppId) -> bool {
     record.events.iter().any(|event| event.app() == Some(app))
 }
 
-async fn open_mirror(settings: &NodeSettings) -> Result<(Option<Mirror>, Option<Arc<dyn Store>>), LedgerError> {
-    let Some(root) = settings.mirror.clone() else { return Ok((None, None)) };
-    let store = FsStore::open(root.clone()).await?;
-    let mirror = Mirror::open(&root).map_err(|error| StoreError::unavailable(crate::store::Place::Store, error))?;
-    Ok((Some(mirror), Some(Arc::new(store))))
+fn open_mirror(root: &Path) -> Result<Mirror, StoreError> {
+    Mirror::open(root).map_err(|error| StoreError::unavailable(Place::Store, error))
 }

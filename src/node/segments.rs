@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use huidu_core::{
     catalogue::SegmentRef,
     digest::Digest,
@@ -81,6 +82,12 @@ impl Segments {
             }
         }
         Err(failure)
+    }
+
+    /// The segment with this name as the store keeps it, if it is in memory.
+    pub(super) fn encoded(&self, name: &SegmentName) -> Option<(Digest, Bytes)> {
+        let digest = *self.by_name.get(name)?;
+        Some((digest, self.loaded.get(&digest)?.to_bytes().into()))
     }
 
     /// Bytes and units in memory, for metrics.
