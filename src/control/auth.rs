@@ -5,7 +5,7 @@
 //! see looks exactly as what does not exist.
 
 use axum::{
-    extract::{FromRequestParts, Path},
+    extract::FromRequestParts,
     http::{HeaderMap, header::AUTHORIZATION, request::Parts},
 };
 use huidu_core::{
@@ -20,6 +20,7 @@ use utoipa::IntoParams;
 
 use super::{
     Control,
+    body::At,
     error::ApiError,
     token::{Kind, Token, TokenFault},
 };
@@ -152,9 +153,7 @@ impl FromRequestParts<Control> for NamedApp {
 
     async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, control).await?;
-        let Path(AppParams { tenant, app }) = Path::from_request_parts(parts, control)
-            .await
-            .map_err(|_| ApiError::NoRoute)?;
+        let At(AppParams { tenant, app }) = At::from_request_parts(parts, control).await?;
         let written = format!("{tenant}/{app}");
         // What is not a name cannot exist; the answer is the same as for a name nobody uses.
         let app = written

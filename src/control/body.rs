@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{FromRequest, Request},
-    http::header::{CONTENT_LENGTH, CONTENT_TYPE},
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::{
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        request::Parts,
+    },
 };
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
@@ -120,4 +123,18 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })?;
     json.end().map_err(|error| ApiError::NotJson { detail: error.to_string() })?;
     Ok(value)
+}
+
+/// What a path names, in the form of `T`. A path that does not fit leads nowhere.
+pub(crate) struct At<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Control> for At<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, ApiError> {
+        match Path::from_request_parts(parts, control).await {
+            Ok(Path(names)) => Ok(Self(names)),
+            Err(_) => Err(ApiError::NoRoute),
+        }
+    }
 }

@@ -7,23 +7,30 @@
 use axum::{
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{LOCATION, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
 use huidu_core::{
-    authority::Forbidden, check::Finding, decide::Refusal, op::OpId, rulefile::Problems,
+    authority::Forbidden,
+    check::Finding,
+    decide::Refusal,
+    op::OpId,
+    rulefile::{self, Problems},
     segment::SegmentTextError,
 };
 
 use super::{
     auth::Denied,
-    wire::{self, Mistake, Problem},
+    wire::{self, Mistake},
 };
-use crate::{archive::ArchiveError, ledger::LedgerError, node::WriteError};
+use crate::{
+    archive::ArchiveError, http::problem::Problem, ledger::LedgerError, node::WriteError,
+    store::StoreError,
+};
 
 /// Seconds after which a caller whose trouble is not its own may try again.
-const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("2");
+const RETRY_AFTER_S: u64 = 2;
 
 /// Why there is no success to answer with.
 #[derive(Debug, thiserror::Error)]
@@ -270,9 +277,32 @@ impl From<Refusal> for ApiError {
     }
 }
 
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
 impl From<Problems> for ApiError {
     fn from(problems: Problems) -> Self {
-        Self::Rollout(wire::mistakes_of(problems))
+        let untold = problems.untold();
+        let mut mistakes: Vec<_> = problems.list().iter().map(Mistake::from).collect();
+        if untold > 0 {
+            mistakes.push(Mistake::plain(&format!("and {untold} more")));
+        }
+        Self::Rollout(mistakes)
+    }
+}
+
+impl From<&rulefile::Problem> for Mistake {
+    fn from(problem: &rulefile::Problem) -> Self {
+        Self {
+            pointer: Some(problem.place.path.clone()),
+            line: problem.place.line,
+            column: problem.place.column,
+            message: format!("`{}` {}", problem.value, problem.message),
+            help: Some(problem.help.clone()),
+        }
     }
 }
 
@@ -289,45 +319,34 @@ impl From<&Finding> for Mistake {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        if let Self::Undecided { op } = &self {
-            return undecided(op);
-        }
-        let (status, code, title) = self.facts();
-        let problem = Problem {
-            r#type: format!("urn:huidu:problem:{code}"),
-            title,
-            status: status.as_u16(),
-            detail: match &self {
-                // A foreign thing and a missing one are told in the same words.
-                Self::Forbidden(Forbidden::Foreign { what }) => return Self::no_app(what).into_response(),
-                error => error.detail(),
-            },
-            code,
-            field: self.field_name(),
-            errors: self.mistakes(),
-        };
-        let mut response = wire::json(status, &problem);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        match status {
-            StatusCode::UNAUTHORIZED => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"huidu\""));
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, RETRY_AFTER_S);
-            }
+        match &self {
+            Self::Undecided { op } => return undecided(op),
+            // A foreign thing and a missing one are told in the same words.
+            Self::Forbidden(Forbidden::Foreign { what }) => return Self::no_app(what).into_response(),
             _ => {}
         }
-        response
+        let (status, code, title) = self.facts();
+        let mut problem = Problem::new(status, code, title, self.detail());
+        if let Some(field) = self.field_name() {
+            problem = problem.with_field(field);
+        }
+        let mistakes = self.mistakes();
+        let mistakes = mistakes.iter().filter_map(|mistake| serde_json::to_value(mistake).ok());
+        problem = problem.with_errors(mistakes.collect());
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                let scheme = HeaderValue::from_static("Bearer realm=\"huidu\"");
+                problem = problem.with_header(WWW_AUTHENTICATE, scheme);
+            }
+            StatusCode::SERVICE_UNAVAILABLE => problem = problem.with_retry_after(RETRY_AFTER_S),
+            _ => {}
+        }
+        problem.into_response_with()
     }
 }
 
 /// 202: it may have happened. The op id will tell.
 fn undecided(op: &OpId) -> Response {
     let body = wire::OpAnswer { op: op.to_string(), state: wire::OpWord::Unknown, revision: None };
-    let mut response = wire::json(StatusCode::ACCEPTED, &body);
-    if let Ok(location) = HeaderValue::try_from(format!("/api/v1/ops/{op}")) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    response
+    wire::located(wire::json(StatusCode::ACCEPTED, &body), &format!("/api/v1/ops/{op}"))
 }

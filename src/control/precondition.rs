@@ -130,7 +130,7 @@ impl FromRequestParts<Control> for Intent {
         let if_match = if_match(&parts.headers)?;
         let op = match idempotency_key(&parts.headers)? {
             Some(key) => op_of(&actor.id, key),
-            None => fresh_op(control.now_ms())?,
+            None => control.node.new_op(),
         };
         let why = Query::<WhyParams>::try_from_uri(&parts.uri)
             .map_err(|_| ApiError::field("why", "the query does not parse; percent-encode it as UTF-8"))?
@@ -200,13 +200,6 @@ fn hashed(parts: &[&str]) -> OpId {
         .iter()
         .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
     op(Ulid::from_bytes(number.to_be_bytes()))
-}
-
-/// An op that nobody asked for before.
-fn fresh_op(now_ms: u64) -> Result<OpId, ApiError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| ApiError::NoRandomness)?;
-    Ok(op(Ulid::from_parts(now_ms, u128::from_be_bytes(bytes))))
 }
 
 #[expect(clippy::expect_used, reason = "every ULID prints as 26 digits of base 32, the first at most 7")]

@@ -16,7 +16,6 @@ use huidu_core::{
     name::{AppId, HostId, SegmentName, TenantId},
     revision::Revision,
     rollout::Rollout,
-    rulefile::Problems,
     share::Share,
     time::Timestamp,
     version::{Bundle, Number, Version},
@@ -27,25 +26,25 @@ use utoipa::ToSchema;
 use crate::node::Written;
 
 /// A mistake or a refusal, RFC 9457.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Problem {
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "read by the document generator alone; `http::problem` has the shape")]
+pub(crate) struct ProblemSchema {
     /// `urn:huidu:problem:<code>`.
-    pub(crate) r#type: String,
+    r#type: String,
     /// The code in words.
-    pub(crate) title: &'static str,
+    title: String,
     /// The status again.
-    pub(crate) status: u16,
+    status: u16,
     /// What, where, and what to do.
-    pub(crate) detail: String,
+    detail: String,
     /// For programs; never changes its meaning.
-    pub(crate) code: &'static str,
+    code: String,
     /// The field, header or parameter at fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) field: Option<String>,
+    field: Option<String>,
     /// Every mistake, where there can be several.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
-    pub(crate) errors: Vec<Mistake>,
+    errors: Vec<Mistake>,
 }
 
 /// One mistake among several.
@@ -56,10 +55,10 @@ pub(crate) struct Mistake {
     pub(crate) pointer: Option<String>,
     /// Line in a TOML body, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) line: Option<u64>,
+    pub(crate) line: Option<u32>,
     /// Column in that line, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) column: Option<u64>,
+    pub(crate) column: Option<u32>,
     /// What is wrong.
     pub(crate) message: String,
     /// What to do.
@@ -429,13 +428,9 @@ pub(crate) struct HistoryLine {
     pub(crate) events: Vec<huidu_core::event::Event>,
 }
 
-pub(super) fn is_false(flag: &bool) -> bool {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
     !*flag
-}
-
-/// The mistakes of a rollout that cannot be read.
-pub(crate) fn mistakes_of(problems: Problems) -> Vec<Mistake> {
-    todo_problems(problems)
 }
 
 /// A JSON answer.
