@@ -7,7 +7,7 @@
 use axum::{
     http::{
         HeaderValue, StatusCode,
-        header::{LOCATION, WWW_AUTHENTICATE},
+        header::WWW_AUTHENTICATE,
     },
     response::{IntoResponse, Response},
 };
@@ -130,7 +130,7 @@ impl ApiError {
         Self::Header { header, detail }
     }
 
-    const fn facts(&self) -> (StatusCode, &'static str, &'static str) {
+    fn facts(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::NoRoute => (StatusCode::NOT_FOUND, "no-route", "No such path"),
             Self::NoMethod => (StatusCode::METHOD_NOT_ALLOWED, "no-method", "No such method"),

@@ -11,7 +11,7 @@ use utoipa::{
     IntoResponses, OpenApi, PartialSchema, ToSchema,
     openapi::{
         Components, Content, Header, Object, RefOr, Response, ResponseBuilder, Schema,
-        schema::{ObjectBuilder, OneOfBuilder, Ref, SchemaType, Type},
+        schema::{ObjectBuilder, OneOfBuilder, Ref, Type},
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
 };
@@ -121,11 +121,6 @@ pub(crate) fn role() -> Schema {
     OneOfBuilder::new().item(word).item(partner).build().into()
 }
 
-/// Anything, for what the core shapes.
-pub(crate) fn anything() -> Object {
-    ObjectBuilder::new().schema_type(SchemaType::AnyValue).build()
-}
-
 fn problem(description: &str) -> ResponseBuilder {
     let schema: RefOr<Schema> = Ref::from_schema_name("Problem").into();
     ResponseBuilder::new()
@@ -134,7 +129,9 @@ fn problem(description: &str) -> ResponseBuilder {
 }
 
 fn text_header(description: &str) -> Header {
-    Header { description: Some(description.to_owned()), ..Header::new(Object::with_type(Type::String)) }
+    let mut header = Header::new(Object::with_type(Type::String));
+    header.description = Some(description.to_owned());
+    header
 }
 
 type Responses = BTreeMap<String, RefOr<Response>>;
