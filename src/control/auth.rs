@@ -1,0 +1,165 @@
+//! Who asks: a bearer token becomes an [`Actor`], or nobody.
+//!
+//! What an actor may *change* is decided in the core (`authorise`); what it may *see* is decided here,
+//! because seeing is not a command. A partner sees its own tenant and nothing else, and what it may not
+//! see looks exactly as what does not exist.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
+};
+use huidu_core::{
+    authority::{Forbidden, Role},
+    catalogue::{App, Catalogue},
+    digest::Digest,
+    event::Actor,
+    name::AppId,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    Control,
+    body::At,
+    error::ApiError,
+    token::{Kind, Token, TokenFault},
+};
+
+/// Somebody who showed a token that this node knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(pub(crate) Actor);
+
+/// Why nobody is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Denied {
+    /// No token at all.
+    #[error("this needs a token; send `Authorization: Bearer hd_…`")]
+    Missing,
+    /// Something that is no token.
+    #[error(transparent)]
+    Fault(#[from] TokenFault),
+    /// A token that was never given out, or was revoked.
+    #[error("this token is not known; it was revoked, or belongs to another installation")]
+    Unknown,
+}
+
+impl Caller {
+    /// The app, when it is there and may be seen.
+    pub(crate) fn app<'a>(&self, catalogue: &'a Catalogue, app: &AppId) -> Result<&'a App, ApiError> {
+        self.may_name(app)?;
+        catalogue
+            .apps
+            .get(app)
+            .ok_or_else(|| ApiError::no_app(app.as_str()))
+    }
+
+    /// Lets a name of the caller's own tenant through, whether or not it exists.
+    pub(crate) fn may_name(&self, app: &AppId) -> Result<(), ApiError> {
+        if self.sees_tenant(app.tenant()) {
+            Ok(())
+        } else {
+            Err(ApiError::no_app(app.as_str()))
+        }
+    }
+
+    /// True when what belongs to `tenant` may be seen.
+    pub(crate) fn sees_tenant(&self, tenant: &str) -> bool {
+        self.0.role.tenant().is_none_or(|own| own.as_str() == tenant)
+    }
+
+    /// Lets everybody of the bank through, no partner.
+    pub(crate) fn of_the_bank(&self, verb: &'static str) -> Result<(), ApiError> {
+        self.unless(matches!(self.0.role, Role::Partner(_)), verb)
+    }
+
+    /// Lets through who may know which credentials there are.
+    pub(crate) fn sees_tokens(&self) -> Result<(), ApiError> {
+        let sees = matches!(self.0.role, Role::Admin | Role::Auditor);
+        self.unless(!sees, "see tokens")
+    }
+
+    fn unless(&self, refused: bool, verb: &'static str) -> Result<(), ApiError> {
+        if refused {
+            let role = self.0.role.word();
+            return Err(Forbidden::Role { role, verb }.into());
+        }
+        Ok(())
+    }
+}
+
+impl FromRequestParts<Control> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, ApiError> {
+        let token = bearer(&parts.headers)?;
+        let catalogue = control.node.catalogue();
+        actor_of(&catalogue, &token)
+            .map(Self)
+            .ok_or(ApiError::Denied(Denied::Unknown))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Token, Denied> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let value = given.next().ok_or(Denied::Missing)?;
+    if given.next().is_some() {
+        return Err(TokenFault::NotAToken.into());
+    }
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or(TokenFault::NotAToken)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Denied::Missing);
+    }
+    Ok(token.trim().parse::<Token>()?)
+}
+
+fn actor_of(catalogue: &Catalogue, token: &Token) -> Option<Actor> {
+    // An unknown id is compared too, so that the time taken says nothing about which ids exist.
+    const NOBODY: Digest = Digest::from_bytes([0; 32]);
+    let kept = catalogue.tokens.get(token.id());
+    let proven = token.proves(kept.map_or(&NOBODY, |kept| &kept.sha256));
+    let kept = kept.filter(|kept| proven && Kind::of(&kept.role) == token.kind())?;
+    Some(Actor {
+        id: token.id().to_owned(),
+        role: kept.role.clone(),
+    })
+}
+
+/// The app that a path names.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct AppParams {
+    /// The app's tenant.
+    tenant: String,
+    /// The app's name within its tenant.
+    app: String,
+}
+
+/// The app that a path names, of a tenant that the caller may name. Whether it exists is not asked: this
+/// node may be a moment behind, and the writer looks anyway.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedApp {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// The app.
+    pub(crate) app: AppId,
+}
+
+impl FromRequestParts<Control> for NamedApp {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, control).await?;
+        let At(AppParams { tenant, app }) = At::from_request_parts(parts, control).await?;
+        let written = format!("{tenant}/{app}");
+        // What is not a name cannot exist; the answer is the same as for a name nobody uses.
+        let app = written
+            .parse()
+            .map_err(|_| ApiError::no_app(&written))?;
+        caller.may_name(&app)?;
+        Ok(Self { caller, app })
+    }
+}

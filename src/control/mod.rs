@@ -1,0 +1,188 @@
+//! The control plane: what people and programs of the bank and its partners ask of huidu.
+//!
+//! This page is its table of contents. A handler parses in its first lines, makes one call of the node,
+//! and translates the answer; what is allowed is decided in the core. It must never answer a change
+//! before this node serves it, and never tell a partner that something foreign exists.
+//!
+//! ```text
+//! auth.rs          token → actor, and what an actor may see
+//! token.rs         how a token is written
+//! precondition.rs  If-Match, Idempotency-Key, why
+//! body.rs          bodies under a limit and a deadline
+//! error.rs         refusals → status and code; the only place
+//! wire.rs          JSON shapes
+//! openapi.rs       the document made from all this
+//! spool.rs         a bundle on its way in
+//! ```
+
+#![expect(unused_qualifications, reason = "the attributes that gather the document write full paths")]
+
+mod apps;
+mod auth;
+mod body;
+mod error;
+// mod explain;
+mod history;
+mod hosts;
+mod kills;
+mod openapi;
+// mod plan;
+mod precondition;
+mod rollouts;
+mod segments;
+mod spool;
+mod status;
+mod tenants;
+// #[cfg(test)]
+// mod tests;
+pub mod token;
+mod tokens;
+mod versions;
+mod wire;
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{
+        HeaderValue,
+        header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
+    },
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
+use huidu_core::{command::Command, limits, revision::Revision};
+use tokio::sync::Semaphore;
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::{error::ApiError, precondition::Intent};
+use crate::{
+    archive::ArchiveLimits,
+    node::{Change, Node, Written},
+};
+
+/// What the control plane works with: values.
+#[derive(Debug, Clone)]
+pub struct ControlSettings {
+    /// Where uploads wait to be inspected; ours alone, swept at the start.
+    pub spool: PathBuf,
+    /// Bytes of one bundle.
+    pub bundle_bytes: u64,
+    /// What a bundle may be at most.
+    pub archive: ArchiveLimits,
+    /// Bytes of the text of one segment.
+    pub segment_bytes: u64,
+    /// Uploads at the same time.
+    pub uploads: usize,
+    /// How long a change waits for the store before the answer is "unknown".
+    pub patience: Duration,
+}
+
+impl ControlSettings {
+    /// The usual values, with uploads waiting in `spool`.
+    pub fn new(spool: PathBuf) -> Self {
+        let archive = ArchiveLimits::default();
+        Self {
+            spool,
+            bundle_bytes: archive.packed_bytes.min(limits::BUNDLE_BYTES),
+            archive,
+            segment_bytes: 4 * 1024 * 1024 * 1024,
+            uploads: 8,
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What every handler is handed.
+#[derive(Clone)]
+pub(crate) struct Control {
+    node: Arc<Node>,
+    settings: Arc<ControlSettings>,
+    uploads: Arc<Semaphore>,
+}
+
+/// Every route, served for `node`.
+pub fn router(node: Arc<Node>, settings: ControlSettings) -> io::Result<Router> {
+    spool::sweep(&settings.spool)?;
+    let uploads = Arc::new(Semaphore::new(settings.uploads));
+    let control = Control { node, settings: Arc::new(settings), uploads };
+    let (routes, gathered) = table().split_for_parts();
+    let document = serde_json::to_vec(&openapi::finished(gathered)).map_err(io::Error::from)?;
+    let document = bytes::Bytes::from(document);
+    Ok(routes
+        .route("/api/v1/openapi.json", get(move || status::openapi(document)))
+        .fallback(|| async { ApiError::NoRoute })
+        .method_not_allowed_fallback(|| async { ApiError::NoMethod })
+        .layer(middleware::from_fn(always))
+        .with_state(control))
+}
+
+/// The OpenAPI document.
+pub fn document() -> serde_json::Value {
+    openapi::finished(table().into_openapi())
+}
+
+/// The table of contents.
+fn table() -> OpenApiRouter<Control> {
+    OpenApiRouter::with_openapi(openapi::Head::openapi())
+        // Without a token.
+        .routes(routes!(status::healthz))
+        .routes(routes!(status::readyz))
+        .routes(routes!(status::metrics))
+        // Everything at a glance.
+        .routes(routes!(status::status))
+        .routes(routes!(history::list))
+        .routes(routes!(history::op))
+        // Who is who.
+        .routes(routes!(tenants::list, tenants::add))
+        .routes(routes!(hosts::list, hosts::add))
+        .routes(routes!(tokens::list, tokens::add))
+        .routes(routes!(tokens::revoke))
+        // Mini-programs and what they can run.
+        .routes(routes!(apps::list, apps::add))
+        .routes(routes!(apps::show))
+        .routes(routes!(versions::list, versions::submit))
+        .routes(routes!(versions::enlist))
+        .routes(routes!(versions::delist))
+        // What must stop now.
+        .routes(routes!(kills::kill))
+        .routes(routes!(kills::unkill))
+        // Who gets what.
+        .routes(routes!(rollouts::show, rollouts::put))
+        .routes(routes!(rollouts::share))
+        .routes(routes!(rollouts::pause))
+        // .routes(routes!(plan::plan))
+        // .routes(routes!(explain::explain))
+        .routes(routes!(segments::list))
+        .routes(routes!(segments::show, segments::put, segments::remove))
+}
+
+/// Nothing here is for a cache, and nothing is to be taken for something else.
+async fn always(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+impl Control {
+    /// The one call that changes anything.
+    async fn write(&self, intent: Intent, expected: Option<Revision>, command: Command) -> Result<Written, ApiError> {
+        let Intent { actor, op, why, .. } = intent;
+        let patience = self.settings.patience;
+        let change = Change { actor, command, op, expected, why, patience };
+        Ok(self.node.write(change).await?)
+    }
+
+    /// A place among the uploads, or the news that there is none.
+    fn upload(&self) -> Result<tokio::sync::OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| ApiError::Unavailable {
+            code: "busy",
+            detail: "as many uploads as this node takes are under way; try again in a moment".to_owned(),
+        })
+    }
+}

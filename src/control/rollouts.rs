@@ -1,0 +1,143 @@
+//! Which version each device gets: a rollout as a whole, or one number of one rule.
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use huidu_core::{
+    authority::Role,
+    command::Command,
+    limits,
+    name::{AppId, RuleName},
+    rulefile::{self, Parsed, Problems},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    Control,
+    auth::{AppParams, NamedApp},
+    body::{self, At, Json},
+    error::ApiError,
+    openapi::{ChangeRefusals, ReadRefusals, RolloutSchema},
+    precondition::{ChangeParams, Intent, WhyParams},
+    wire::{self, Changed, NewPause, NewShare},
+};
+
+/// What a TOML body is called in messages.
+const BODY: &str = "body";
+
+/// The rule that a path names.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct RuleParams {
+    /// The rule.
+    rule: String,
+}
+
+impl RuleParams {
+    /// The name. What is no name cannot exist.
+    fn name(self, app: &AppId) -> Result<RuleName, ApiError> {
+        self.rule.parse().map_err(|_| ApiError::Unknown {
+            kind: "rule",
+            name: format!("{app}#{}", self.rule.chars().take(64).collect::<String>()),
+            help: "`huidu rollout show` lists the rules",
+        })
+    }
+}
+
+/// An app's rollout
+#[utoipa::path(get, path = "/api/v1/apps/{tenant}/{app}/rollout", tag = "rollouts", security(("token" = [])),
+    params(AppParams),
+    responses((status = 200, body = RolloutSchema, headers(("ETag" = String, description = "The app's revision, for `If-Match`."))), ReadRefusals))]
+pub(super) async fn show(State(control): State<Control>, named: NamedApp) -> Result<Response, ApiError> {
+    let catalogue = control.node.catalogue();
+    let app = named.caller.app(&catalogue, &named.app)?;
+    let rollout = app.rollout.as_ref().ok_or_else(|| ApiError::Unknown {
+        kind: "rollout",
+        name: app.id.to_string(),
+        help: "put one in place with `huidu rollout put`",
+    })?;
+    Ok(wire::json_at(StatusCode::OK, app.revision, rollout))
+}
+
+/// Put a rollout in place, whole
+///
+/// As JSON, or as TOML in the form of a rule file. Every mistake is told at once, with where it stands.
+#[utoipa::path(put, path = "/api/v1/apps/{tenant}/{app}/rollout", tag = "rollouts", security(("token" = [])),
+    params(AppParams, ChangeParams, WhyParams),
+    request_body(content((RolloutSchema = "application/json"), (String = "application/toml"))),
+    responses((status = 200, body = Changed, headers(("ETag" = String))), ChangeRefusals))]
+pub(super) async fn put(
+    State(control): State<Control>,
+    named: NamedApp,
+    intent: Intent,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let expected = intent.must_match()?;
+    let parsed = parse(request).await?;
+    if parsed.rollout.app != named.app {
+        return Err(ApiError::OtherApp {
+            app: named.app.to_string(),
+            written: parsed.rollout.app.to_string(),
+        });
+    }
+    let command = Command::PutRollout { rollout: Box::new(parsed.rollout) };
+    let written = control.write(intent, expected, command).await?;
+    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+}
+
+async fn parse(request: Request) -> Result<Parsed, ApiError> {
+    let read: fn(&str) -> Result<Parsed, Problems> = match body::media_type(&request).as_deref() {
+        None | Some("application/json") => rulefile::parse_json,
+        Some("application/toml") => |text| rulefile::parse_toml(BODY, text),
+        Some(_) => {
+            return Err(ApiError::MediaType { wanted: "application/json or application/toml" });
+        }
+    };
+    let bytes = body::whole(request, limits::RULE_FILE_BYTES as u64).await?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::field("body", "the rollout is not UTF-8; save it as UTF-8"))?;
+    Ok(read(text)?)
+}
+
+/// Move the share of one rule
+///
+/// An SRE may only lower it.
+#[utoipa::path(put, path = "/api/v1/apps/{tenant}/{app}/rollout/rules/{rule}/share", tag = "rollouts", security(("token" = [])),
+    params(AppParams, RuleParams, ChangeParams, WhyParams), request_body = NewShare,
+    responses((status = 200, body = Changed, headers(("ETag" = String))), ChangeRefusals))]
+pub(super) async fn share(
+    State(control): State<Control>,
+    named: NamedApp,
+    At(rule): At<RuleParams>,
+    intent: Intent,
+    Json(NewShare { share }): Json<NewShare>,
+) -> Result<Response, ApiError> {
+    let expected = intent.must_match()?;
+    let (app, rule) = (named.app.clone(), rule.name(&named.app)?);
+    let command = match intent.actor.role {
+        Role::Sre => Command::LowerShare { app, rule, share },
+        _ => Command::SetShare { app, rule, share },
+    };
+    let written = control.write(intent, expected, command).await?;
+    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+}
+
+/// Pause or resume one rule
+#[utoipa::path(put, path = "/api/v1/apps/{tenant}/{app}/rollout/rules/{rule}/paused", tag = "rollouts", security(("token" = [])),
+    params(AppParams, RuleParams, ChangeParams, WhyParams), request_body = NewPause,
+    responses((status = 200, body = Changed, headers(("ETag" = String))), ChangeRefusals))]
+pub(super) async fn pause(
+    State(control): State<Control>,
+    named: NamedApp,
+    At(rule): At<RuleParams>,
+    intent: Intent,
+    Json(NewPause { paused }): Json<NewPause>,
+) -> Result<Response, ApiError> {
+    let expected = intent.must_match()?;
+    let rule = rule.name(&named.app)?;
+    let command = Command::SetPause { app: named.app, rule, paused };
+    let written = control.write(intent, expected, command).await?;
+    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+}

@@ -1,0 +1,218 @@
+//! Versions of a mini-program: handed in as a streamed archive, listed, delisted.
+//!
+//! A bundle is hashed and counted while it comes in, judged by `archive`, stored under its digest, and
+//! only then named in the ledger. A bundle that nobody names afterwards harms nobody: it is stored by
+//! what it is, and no device is ever told of it.
+
+use std::fs::File;
+
+use axum::{
+    extract::{Query, Request, State, rejection::QueryRejection},
+    http::StatusCode,
+    response::Response,
+};
+use huidu_core::{
+    authority::authorise,
+    command::Command,
+    digest::Digest,
+    name::{AppId, Permission},
+    version::{Bundle, BundleFormat, Number, Version},
+};
+use serde::Deserialize;
+use tokio::task::spawn_blocking;
+use utoipa::IntoParams;
+
+use super::{
+    Control,
+    auth::{AppParams, NamedApp},
+    body::{At, Json, Pieces},
+    error::ApiError,
+    openapi::{ChangeRefusals, NewRefusals, ReadRefusals},
+    precondition::{ChangeParams, Intent, MayMatchParams, WhyParams},
+    spool::{Spool, Spooled},
+    wire::{self, Changed, Submitted, VersionLine, Why},
+};
+use crate::archive::{self, ArchiveError, ArchiveFormat, Inventory};
+
+/// What a new version is.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubmitParams {
+    /// Its number, semantic versioning without build metadata.
+    #[param(value_type = String)]
+    version: Number,
+    /// What changed.
+    #[serde(default)]
+    #[param(required = false)]
+    notes: String,
+    /// The host APIs and pages it asks to be allowed, separated by commas.
+    #[serde(default)]
+    #[param(required = false)]
+    permissions: String,
+    /// True: list it at once, where review is skipped.
+    #[serde(default)]
+    #[param(required = false)]
+    list: bool,
+    /// Why, in the words that the history keeps; read with the other changes' `why`.
+    #[serde(default, rename = "why")]
+    #[param(ignore)]
+    _why: Option<String>,
+}
+
+/// The version that a path names.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct VersionParams {
+    /// The version.
+    version: String,
+}
+
+impl VersionParams {
+    /// The number. What is no number cannot exist.
+    fn number(self, app: &AppId) -> Result<Number, ApiError> {
+        self.version.parse().map_err(|_| ApiError::Unknown {
+            kind: "version",
+            name: format!("{app}@{}", self.version.chars().take(64).collect::<String>()),
+            help: "`huidu version list` shows them",
+        })
+    }
+}
+
+/// An app's versions, lowest first
+#[utoipa::path(get, path = "/api/v1/apps/{tenant}/{app}/versions", tag = "versions", security(("token" = [])),
+    params(AppParams),
+    responses((status = 200, body = [VersionLine], headers(("ETag" = String, description = "The app's revision."))), ReadRefusals))]
+pub(super) async fn list(State(control): State<Control>, named: NamedApp) -> Result<Response, ApiError> {
+    let catalogue = control.node.catalogue();
+    let app = named.caller.app(&catalogue, &named.app)?;
+    let versions: Vec<&Version> = app.versions.values().collect();
+    Ok(wire::json_at(StatusCode::OK, app.revision, &versions))
+}
+
+/// Hand in a version: the body is its bundle, zip or tar.gz
+///
+/// The bundle is streamed and judged; every reason to refuse it is listed. The same bytes are stored
+/// once, however often they come.
+#[utoipa::path(post, path = "/api/v1/apps/{tenant}/{app}/versions", tag = "versions", security(("token" = [])),
+    params(AppParams, SubmitParams, MayMatchParams, WhyParams),
+    request_body(content_type = "application/octet-stream", description = "The archive's bytes."),
+    responses((status = 201, body = Submitted, headers(("ETag" = String), ("Location" = String))), NewRefusals))]
+pub(super) async fn submit(
+    State(control): State<Control>,
+    named: NamedApp,
+    intent: Intent,
+    query: Result<Query<SubmitParams>, QueryRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let Query(asked) = query.map_err(|error| ApiError::field("query", error.body_text()))?;
+    let app = named.app;
+    let permissions = permissions(&asked.permissions)?;
+    let command = |bundle: Bundle| Command::SubmitVersion {
+        app: app.clone(),
+        number: asked.version.clone(),
+        bundle,
+        permissions: permissions.clone(),
+        notes: asked.notes.clone(),
+    };
+    // Whether the caller may is known before a byte is read: the core looks at who and which app.
+    authorise(command(unseen()), &intent.actor)?;
+    let _place = control.upload()?;
+    let bundle = receive(&control, request).await?;
+    let expected = intent.may_match();
+    let listing = intent.derived(1);
+    let mut written = control.write(intent, expected, command(bundle.clone())).await?;
+    if asked.list {
+        let command = Command::List { app: app.clone(), version: asked.version.clone() };
+        // A repeat is a repeat when its first half was: the second has then been tried as well.
+        written = crate::node::Written { op: written.op, repeated: written.repeated, ..control.write(listing, None, command).await? };
+    }
+    let submitted = Submitted {
+        changed: Changed::from(&written),
+        version: asked.version,
+        bundle,
+        listed: asked.list,
+    };
+    let response = wire::json_at(StatusCode::CREATED, written.revision, &submitted);
+    Ok(wire::located(response, &format!("/api/v1/apps/{app}/versions")))
+}
+
+/// A bundle of which nothing is known yet.
+const fn unseen() -> Bundle {
+    Bundle {
+        sha256: Digest::from_bytes([0; 32]),
+        bytes: 0,
+        format: BundleFormat::Zip,
+        files: 0,
+        unpacked_bytes: 0,
+    }
+}
+
+fn permissions(text: &str) -> Result<Vec<Permission>, ApiError> {
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    words
+        .map(|word| word.parse::<Permission>().map_err(|error| ApiError::field("permissions", error.to_string())))
+        .collect()
+}
+
+/// Receives, judges and stores a bundle.
+async fn receive(control: &Control, request: Request) -> Result<Bundle, ApiError> {
+    let settings = &control.settings;
+    let mut pieces = Pieces::of_upload(request, settings.bundle_bytes)?;
+    let Spooled { file, digest, bytes } = Spool::receive(&settings.spool, &mut pieces).await?;
+    let limits = settings.archive.clone();
+    let (file, judged) = spawn_blocking(move || {
+        let judged = File::open(file.path())
+            .map_err(|error| vec![ArchiveError::from(error)])
+            .and_then(|mut bytes| archive::inspect(&mut bytes, &limits));
+        (file, judged)
+    })
+    .await
+    .map_err(|_| ApiError::Unavailable { code: "stopping", detail: "this node is shutting down; try another".to_owned() })?;
+    let Inventory { format, files, unpacked_bytes } = judged.map_err(ApiError::Archive)?;
+    control.node.bundles().store(file.path(), digest, bytes).await?;
+    Ok(Bundle {
+        sha256: digest,
+        bytes,
+        format: match format {
+            ArchiveFormat::Zip => BundleFormat::Zip,
+            ArchiveFormat::TarGz => BundleFormat::TarGz,
+        },
+        files: u32::try_from(files.len()).unwrap_or(u32::MAX),
+        unpacked_bytes,
+    })
+}
+
+/// Let a version be rolled out
+#[utoipa::path(post, path = "/api/v1/apps/{tenant}/{app}/versions/{version}/list", tag = "versions", security(("token" = [])),
+    params(AppParams, VersionParams, ChangeParams, WhyParams),
+    responses((status = 200, body = Changed, headers(("ETag" = String))), ChangeRefusals))]
+pub(super) async fn enlist(
+    State(control): State<Control>,
+    named: NamedApp,
+    At(version): At<VersionParams>,
+    intent: Intent,
+) -> Result<Response, ApiError> {
+    let expected = intent.must_match()?;
+    let version = version.number(&named.app)?;
+    let written = control.write(intent, expected, Command::List { app: named.app, version }).await?;
+    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+}
+
+/// Offer a version no more; devices that run it may go on
+#[utoipa::path(post, path = "/api/v1/apps/{tenant}/{app}/versions/{version}/delist", tag = "versions", security(("token" = [])),
+    params(AppParams, VersionParams, ChangeParams, WhyParams), request_body = Why,
+    responses((status = 200, body = Changed, headers(("ETag" = String))), ChangeRefusals))]
+pub(super) async fn delist(
+    State(control): State<Control>,
+    named: NamedApp,
+    At(version): At<VersionParams>,
+    intent: Intent,
+    Json(Why { reason }): Json<Why>,
+) -> Result<Response, ApiError> {
+    let expected = intent.must_match()?;
+    let version = version.number(&named.app)?;
+    let command = Command::Delist { app: named.app, version, reason };
+    let written = control.write(intent, expected, command).await?;
+    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+}
