@@ -102,9 +102,7 @@ macro_rules! metrics {
                 let registry = Registry::new();
                 let mut descriptions = DESCRIPTIONS.iter();
                 $(
-                    let mut buckets: &[f64] = &[];
-                    $(buckets = $buckets;)?
-                    let _ = &mut buckets;
+                    let buckets: &[f64] = [&[] as &[f64] $(, $buckets)?].last().copied().unwrap_or_default();
                     let description = descriptions.next().ok_or(prometheus::Error::AlreadyReg)?;
                     let $field = <$type as Kind>::made(description, buckets)?;
                     registry.register(Box::new($field.clone()))?;

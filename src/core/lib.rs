@@ -37,6 +37,7 @@ pub mod record;
 pub mod seal;
 // What a device is told.
 pub mod compile;
+pub mod explain;
 pub mod manifest;
 pub mod poll;
 pub mod predicate;

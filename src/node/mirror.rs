@@ -7,7 +7,7 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::mpsc,
     thread,
 };
@@ -22,7 +22,6 @@ const QUEUE: usize = 65_536;
 /// The writing end of a mirror.
 #[derive(Debug, Clone)]
 pub(super) struct Mirror {
-    root: PathBuf,
     queue: mpsc::SyncSender<Task>,
 }
 
@@ -40,12 +39,7 @@ impl Mirror {
         let (queue, tasks) = mpsc::sync_channel(QUEUE);
         let at = root.to_owned();
         thread::Builder::new().name("mirror".into()).spawn(move || run(&at, &tasks))?;
-        Ok(Self { root: root.to_owned(), queue })
-    }
-
-    /// Where it lies.
-    pub(super) fn root(&self) -> &Path {
-        &self.root
+        Ok(Self { queue })
     }
 
     /// Keeps a copy of an object, soon.

@@ -392,6 +392,11 @@ impl Node {
         &self.parts.metrics
     }
 
+    /// The metrics, to keep.
+    pub fn metrics_handle(&self) -> Arc<Metrics> {
+        Arc::clone(&self.parts.metrics)
+    }
+
     /// The values this node runs with.
     pub fn settings(&self) -> &NodeSettings {
         &self.parts.settings
