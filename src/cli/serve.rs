@@ -164,7 +164,7 @@ async fn serve(settings: &Settings) -> Done {
         match report.verdict {
             Verdict::MultiWriter => {}
             Verdict::SingleWriter => {
-                tracing::warn!(store = %report.endpoints.join(","), "{}", report.verdict)
+                tracing::warn!(store = %report.endpoints.join(","), "{}", report.verdict);
             }
             Verdict::Unusable => {
                 let what = format!(
