@@ -102,7 +102,7 @@ macro_rules! metrics {
                 let registry = Registry::new();
                 let mut descriptions = DESCRIPTIONS.iter();
                 $(
-                    let buckets: &[f64] = [&[] as &[f64] $(, $buckets)?].last().copied().unwrap_or_default();
+                    let buckets: &[f64] = [$($buckets,)? &[]][0];
                     let description = descriptions.next().ok_or(prometheus::Error::AlreadyReg)?;
                     let $field = <$type as Kind>::made(description, buckets)?;
                     registry.register(Box::new($field.clone()))?;
@@ -323,10 +323,10 @@ mod tests {
                 "{name}"
             );
         }
-        let rendered = Metrics::new().render();
         assert!(
-            rendered.contains("# HELP huidu_shed")
-                || rendered.contains("huidu_requests_shed_total 0")
+            Metrics::new()
+                .render()
+                .contains("huidu_requests_shed_total 0")
         );
     }
 

@@ -68,13 +68,19 @@ fn bucket(settings: &S3Settings, endpoint: &str) -> anyhow::Result<S3Store> {
 
 /// Everything a node is made of.
 pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::Result<NodeParts> {
-    let store = stores.into_iter().next().context("setting `store.endpoints` names none")?;
+    let store = stores
+        .into_iter()
+        .next()
+        .context("setting `store.endpoints` names none")?;
     let mirror = match settings.store {
         // The store is this disk already.
         StoreSettings::Fs { .. } | StoreSettings::Memory => None,
         StoreSettings::S3(_) => {
             let root = settings.data_dir.join("last-known-good");
-            Some((root.clone(), Arc::new(FsStore::open(root)?) as Arc<dyn Store>))
+            Some((
+                root.clone(),
+                Arc::new(FsStore::open(root)?) as Arc<dyn Store>,
+            ))
         }
     };
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -108,7 +114,11 @@ fn bus(settings: &Settings) -> anyhow::Result<Arc<dyn Bus>> {
                 channel,
                 timeout: REDIS_TIMEOUT,
                 ping_every: REDIS_PING,
-                backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(1), fastrand::u64(..)),
+                backoff: Backoff::new(
+                    Duration::from_millis(50),
+                    Duration::from_secs(1),
+                    fastrand::u64(..),
+                ),
             })?)
         }
     })
@@ -122,7 +132,8 @@ fn online_key(path: &Path) -> anyhow::Result<SigningKey> {
         Ok(text) => {
             let bytes = HEXLOWER.decode(text.trim().as_bytes()).ok();
             let seed: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
-            let seed = seed.with_context(|| format!("{} is not 64 hexadecimal digits; restore it", about()))?;
+            let seed = seed
+                .with_context(|| format!("{} is not 64 hexadecimal digits; restore it", about()))?;
             Ok(SigningKey::from_bytes(&seed))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -140,6 +151,8 @@ fn online_key(path: &Path) -> anyhow::Result<SigningKey> {
 pub(super) fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
     written.with_context(|| format!("`{}` cannot be written", path.display()))
 }

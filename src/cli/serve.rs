@@ -176,12 +176,15 @@ async fn serve(settings: &Settings) -> Done {
         }
     }
     let stop = stopped()?;
-    let node = Node::start(parts::node(settings, stores)?).await.map_err(anyhow::Error::from)?;
+    let node = Node::start(parts::node(settings, stores)?)
+        .await
+        .map_err(anyhow::Error::from)?;
     announce(&node, settings).await?;
     let (stopper, told) = http::serve::Stop::pair();
     let devices = device_plane(&node, settings, &told)?;
     let control = tokio::net::TcpListener::bind(settings.control.listen).await;
-    let control = control.with_context(|| format!("setting `control.listen`: {}", settings.control.listen))?;
+    let control = control
+        .with_context(|| format!("setting `control.listen`: {}", settings.control.listen))?;
     let mut spool = control::ControlSettings::new(settings.data_dir.join("spool"));
     spool.bundle_bytes = settings.bundles.packed_max;
     spool.archive.packed_bytes = settings.bundles.packed_max;
@@ -194,9 +197,9 @@ async fn serve(settings: &Settings) -> Done {
         "serving"
     );
     let mut control_told = told.clone();
-    let controlling = tokio::spawn(
-        axum_serve(control, router, async move { control_told.told().await }),
-    );
+    let controlling = tokio::spawn(axum_serve(control, router, async move {
+        control_told.told().await
+    }));
     stop.await;
     stopper.stop();
     let _closed = tokio::task::spawn_blocking(move || devices.join()).await;
@@ -210,10 +213,16 @@ async fn axum_serve(
     router: axum::Router,
     until: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(until).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(until)
+        .await
 }
 
-fn device_plane(node: &Arc<Node>, settings: &Settings, told: &http::serve::Stop) -> anyhow::Result<http::serve::Workers> {
+fn device_plane(
+    node: &Arc<Node>,
+    settings: &Settings,
+    told: &http::serve::Stop,
+) -> anyhow::Result<http::serve::Workers> {
     let device = &settings.device;
     let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cores = if device.cores == 0 { all } else { device.cores };
@@ -227,7 +236,9 @@ fn device_plane(node: &Arc<Node>, settings: &Settings, told: &http::serve::Stop)
     };
     let plane = http::serve::Plane::new(limits, Connections(node.metrics_handle()));
     let service = |_core| DevicePlane::new(Arc::clone(node), Bounds::default());
-    Ok(http::serve::spawn_per_core(listeners, service, &plane, told)?)
+    Ok(http::serve::spawn_per_core(
+        listeners, service, &plane, told,
+    )?)
 }
 
 /// Founds the ledger when it is empty, and tells the first token once.
@@ -245,7 +256,10 @@ async fn announce(node: &Node, settings: &Settings) -> Result<(), Failure> {
     }
     let path = settings.data_dir.join("admin.token");
     parts::write_secret(&path, &format!("{token}\n"))?;
-    output::say(&format!("admin token: {token}\nkept in {} (this is the only time it is shown)", path.display()));
+    output::say(&format!(
+        "admin token: {token}\nkept in {} (this is the only time it is shown)",
+        path.display()
+    ));
     Ok(())
 }
 
