@@ -6,6 +6,7 @@ pub mod bus;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod control;
 pub mod device;
 pub mod http;
 pub mod ledger;

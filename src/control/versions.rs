@@ -170,7 +170,7 @@ async fn receive(control: &Control, request: Request) -> Result<Bundle, ApiError
     .await
     .map_err(|_| ApiError::Unavailable { code: "stopping", detail: "this node is shutting down; try another".to_owned() })?;
     let Inventory { format, files, unpacked_bytes } = judged.map_err(ApiError::Archive)?;
-    control.node.bundles().store(file.path(), digest, bytes).await?;
+    control.node.bundles().store(file.path(), digest).await?;
     Ok(Bundle {
         sha256: digest,
         bytes,
