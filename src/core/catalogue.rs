@@ -234,7 +234,7 @@ impl Catalogue {
                         app.killed = Some(AppKill {
                             reason: reason.clone(),
                             at,
-                        })
+                        });
                     }
                 }
             }

@@ -662,7 +662,7 @@ fn set_pause(app: &App, name: &RuleName, paused: bool) -> Decision {
 
 fn if_there(
     kind: &'static str,
-    name: impl ToString,
+    name: &(impl ToString + ?Sized),
     there: bool,
     help: &'static str,
 ) -> Result<(), Refusal> {
@@ -679,7 +679,7 @@ fn if_there(
 
 fn unless_there(
     kind: &'static str,
-    name: impl ToString,
+    name: &(impl ToString + ?Sized),
     there: bool,
     help: &'static str,
 ) -> Result<(), Refusal> {

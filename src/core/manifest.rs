@@ -1,7 +1,7 @@
 //! `Manifest`: the bytes a device is told an outcome with, and the list of what must not run.
 //!
 //! A body is made once per outcome and revision and never changes: two nodes at one revision make the
-//! same bytes, so ETags agree behind any balancer. Freshness travels beside it, in the stamp, never in it.
+//! same bytes, so `ETag`s agree behind any balancer. Freshness travels beside it, in the stamp, never in it.
 
 use std::collections::BTreeMap;
 
@@ -152,7 +152,7 @@ impl Manifest {
     }
 }
 
-/// The ETag of a body: the first 32 hexadecimal digits of its SHA-256, quoted.
+/// The `ETag` of a body: the first 32 hexadecimal digits of its SHA-256, quoted.
 pub fn etag(digest: &Digest) -> Box<str> {
     format!("\"{}\"", &digest.to_hex()[..32]).into()
 }

@@ -53,9 +53,12 @@ enum Term {
     All(Box<[Predicate]>),
     Any(Box<[Predicate]>),
     Not(Predicate),
-    Segments(Box<[(SegmentName, Option<Arc<dyn Membership>>)]>),
+    Segments(Box<[Named]>),
     Nobody,
 }
+
+/// A segment by its name; one that is not in memory holds nobody.
+type Named = (SegmentName, Option<Arc<dyn Membership>>);
 
 #[derive(Clone, Copy)]
 enum TextField {

@@ -32,14 +32,12 @@ impl<'a> StatedVersion<'a> {
 /// `8`, `8.2` and `8.2.1` without allocating; anything else by the semver crate.
 fn lenient(text: &str) -> Option<Version> {
     let mut fields = [0_u64; 3];
-    let mut count = 0;
-    for part in text.split('.') {
+    for (count, part) in text.split('.').enumerate() {
         let plain = count < 3 && !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         match part.parse() {
             Ok(number) if plain => fields[count] = number,
             _ => return Version::parse(text).ok(),
         }
-        count += 1;
     }
     Some(Version::new(fields[0], fields[1], fields[2]))
 }
