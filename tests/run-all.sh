@@ -8,7 +8,7 @@ step() { printf '\n== %s\n' "$*"; }
 step format
 cargo fmt --all --check
 step clippy
-cargo clippy -p huidu-core --all-targets --locked -- -D warnings
+cargo clippy -p huidu-core --lib --locked -- -D warnings
 step tests
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

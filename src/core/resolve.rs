@@ -1,7 +1,7 @@
 //! `resolve`: which prepared answer a device gets. The one function that every poll runs.
 //!
 //! Total: every device gets an answer. It blocks on nothing, allocates nothing on the heap, takes no lock
-//! and reads no clock. The walk is written once, over an [`Observer`]: a poll passes one that does
+//! and reads no clock. The walk is written once, over an `Observer`: a poll passes one that does
 //! nothing, `explain` one that takes notes, so an explanation can never differ from the answer.
 
 use std::cmp::Ordering;
