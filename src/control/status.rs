@@ -121,7 +121,7 @@ pub(super) async fn readyz(State(control): State<Control>) -> Response {
 #[utoipa::path(get, path = "/metrics", tag = "status",
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4")))]
 pub(super) async fn metrics(State(control): State<Control>) -> Response {
-    let mut response = Response::new(Body::from(control.node.metrics().render()));
+    let mut response = Response::new(Body::from(control.node.render_metrics()));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response

@@ -39,7 +39,7 @@ pub(super) fn alive() -> Response<Body> {
 }
 
 /// Whether devices should be sent here.
-pub(super) fn ready(readiness: Readiness) -> Response<Body> {
+pub(super) fn ready(readiness: &Readiness) -> Response<Body> {
     let (status, json) = readiness.to_json();
     reply::json(status, json)
 }

@@ -224,7 +224,7 @@ impl<O: Origin> DevicePlane<O> {
                 return self.later(async move { report::events(&*origin, body, limits).await });
             }
             Route::Healthz => health::alive(),
-            Route::Readyz => health::ready(origin.readiness()),
+            Route::Readyz => health::ready(&origin.readiness()),
         };
         Answering::Now(Some(if is_head {
             reply::without_body(reply)

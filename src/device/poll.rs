@@ -1,6 +1,6 @@
 //! Polls: one app by GET, or all apps of a device by POST.
 //!
-//! A device's words are parsed where they lie, answered, and forgotten. An ETag names the answer's bytes,
+//! A device's words are parsed where they lie, answered, and forgotten. An `ETag` names the answer's bytes,
 //! so a 304 is only ever given for the very answer that these attributes lead to.
 
 use bytes::Bytes;

@@ -17,9 +17,12 @@ use super::body::Body;
 /// The media type of a problem.
 pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// Why a request was refused.
+/// Why a request was refused. Boxed, so that a result that may be one stays small.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
     status: StatusCode,
     code: &'static str,
     title: &'static str,
@@ -52,7 +55,7 @@ impl Problem {
         title: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             code,
             title,
@@ -60,27 +63,27 @@ impl Problem {
             field: None,
             errors: Vec::new(),
             headers: HeaderMap::new(),
-        }
+        }))
     }
 
     /// Names the field that is wrong.
     #[must_use]
     pub fn with_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
-        self.field = Some(field.into());
+        self.0.field = Some(field.into());
         self
     }
 
     /// Adds the single mistakes, where there are several.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<serde_json::Value>) -> Self {
-        self.errors = errors;
+        self.0.errors = errors;
         self
     }
 
     /// Adds a header of the reply (`Allow`, `WWW-Authenticate`, `ETag`).
     #[must_use]
     pub fn with_header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.0.headers.insert(name, value);
         self
     }
 
@@ -92,34 +95,34 @@ impl Problem {
 
     /// The status of the reply.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The stable code.
     pub fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     /// The field that is wrong, where one is.
     pub fn field(&self) -> Option<&str> {
-        self.field.as_deref()
+        self.0.field.as_deref()
     }
 
     /// The sentence for people.
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The document.
     pub fn to_json(&self) -> Bytes {
         let document = Document {
-            kind: format!("urn:huidu:problem:{}", self.code),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: self.code,
-            field: self.field.as_deref(),
-            errors: &self.errors,
+            kind: format!("urn:huidu:problem:{}", self.0.code),
+            title: self.0.title,
+            status: self.0.status.as_u16(),
+            detail: &self.0.detail,
+            code: self.0.code,
+            field: self.0.field.as_deref(),
+            errors: &self.0.errors,
         };
         // Texts and JSON values always serialise; an empty document would still carry the status.
         serde_json::to_vec(&document).unwrap_or_default().into()
@@ -128,11 +131,11 @@ impl Problem {
     /// The reply with a body of any kind: the control plane's differs from the device plane's.
     pub fn into_response_with<B: From<Bytes>>(mut self) -> Response<B> {
         let json = self.to_json();
-        let mut headers = std::mem::take(&mut self.headers);
+        let mut headers = std::mem::take(&mut self.0.headers);
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let mut response = Response::new(B::from(json));
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         *response.headers_mut() = headers;
         response
     }

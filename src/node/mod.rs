@@ -8,6 +8,7 @@
 //! segments.rs  uploaded lists of units, in memory
 //! bundles.rs   the archives devices run, hot ones in memory
 //! counters.rs  what devices reported, counted
+//! metered.rs   the store, counted and timed
 //! mirror.rs    the last-known-good copy on this node's disk
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod counters;
 mod engine;
 mod fold;
 pub mod live;
+mod metered;
 mod mirror;
 mod segments;
 mod write;
@@ -58,6 +60,7 @@ use self::{
     counters::Counters,
     engine::{Ask, Engine},
     live::{Live, Stamper},
+    metered::Metered,
     mirror::Mirror,
 };
 use crate::{
@@ -242,6 +245,7 @@ impl Node {
             metrics,
             settings,
         } = parts;
+        let store: Arc<dyn Store> = Arc::new(Metered::new(store, Arc::clone(&metrics)));
         let (mirror, mirror_store) = match mirror {
             Some((root, copy)) => (Some(open_mirror(&root)?), Some(copy)),
             None => (None, None),
@@ -461,6 +465,16 @@ impl Node {
     /// The metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.parts.metrics
+    }
+
+    /// All metrics in Prometheus' text form, the node's health among them.
+    pub fn render_metrics(&self) -> String {
+        let (health, metrics) = (self.health(), self.metrics());
+        let age = self.now().ms_since(health.asof) / 1_000;
+        metrics.ledger_age_seconds.set(i64::try_from(age).unwrap_or(i64::MAX));
+        metrics.store_up.set(i64::from(health.store));
+        metrics.bus_up.set(i64::from(health.bus));
+        metrics.render()
     }
 
     /// The metrics, to keep.
