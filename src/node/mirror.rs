@@ -39,8 +39,13 @@ impl Mirror {
         }
         let (queue, tasks) = mpsc::sync_channel(QUEUE);
         let at = root.to_owned();
-        thread::Builder::new().name("mirror".into()).spawn(move || run(&at, &tasks))?;
-        Ok(Self { root: root.to_owned(), queue })
+        thread::Builder::new()
+            .name("mirror".into())
+            .spawn(move || run(&at, &tasks))?;
+        Ok(Self {
+            root: root.to_owned(),
+            queue,
+        })
     }
 
     /// Where it lies.
@@ -51,7 +56,9 @@ impl Mirror {
     /// Keeps a copy of an object, soon.
     pub(super) fn put(&self, key: Key, bytes: Bytes) {
         if self.queue.try_send(Task::Put(key, bytes)).is_err() {
-            tracing::warn!("the mirror cannot keep up; a cold start without the store will know less");
+            tracing::warn!(
+                "the mirror cannot keep up; a cold start without the store will know less"
+            );
         }
     }
 
