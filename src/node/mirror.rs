@@ -36,7 +36,15 @@ impl Mirror {
         thread::Builder::new()
             .name("mirror".into())
             .spawn(move || run(&at, &tasks))?;
-        Ok(Self { queue })
+        Ok(Self {
+            root: root.to_owned(),
+            queue,
+        })
+    }
+
+    /// Where it lies.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Keeps a copy of an object, soon.

@@ -1,6 +1,7 @@
 //! What rules mean, as data: `cases/*.toml` read like a specification, and properties that hold for any
 //! rollout.
 
+mod plans;
 mod properties;
 mod world;
 
