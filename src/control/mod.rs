@@ -21,7 +21,7 @@ mod apps;
 mod auth;
 mod body;
 mod error;
-// mod explain;
+mod explain;
 mod history;
 mod hosts;
 mod kills;
@@ -33,8 +33,8 @@ mod segments;
 mod spool;
 mod status;
 mod tenants;
-// #[cfg(test)]
-// mod tests;
+#[cfg(test)]
+mod tests;
 pub mod token;
 mod tokens;
 mod versions;
@@ -155,7 +155,7 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(rollouts::share))
         .routes(routes!(rollouts::pause))
         // .routes(routes!(plan::plan))
-        // .routes(routes!(explain::explain))
+        .routes(routes!(explain::explain))
         .routes(routes!(segments::list))
         .routes(routes!(segments::show, segments::put, segments::remove))
 }
