@@ -11,7 +11,7 @@ pub mod device;
 pub mod http;
 pub mod ledger;
 pub mod logging;
-pub mod settings;
 pub mod metrics;
 pub mod node;
+pub mod settings;
 pub mod store;

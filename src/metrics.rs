@@ -102,9 +102,7 @@ macro_rules! metrics {
                 let registry = Registry::new();
                 let mut descriptions = DESCRIPTIONS.iter();
                 $(
-                    let mut buckets: &[f64] = &[];
-                    $(buckets = $buckets;)?
-                    let _ = &mut buckets;
+                    let buckets: &[f64] = [$($buckets,)? &[]][0];
                     let description = descriptions.next().ok_or(prometheus::Error::AlreadyReg)?;
                     let $field = <$type as Kind>::made(description, buckets)?;
                     registry.register(Box::new($field.clone()))?;
@@ -325,10 +323,10 @@ mod tests {
                 "{name}"
             );
         }
-        let rendered = Metrics::new().render();
         assert!(
-            rendered.contains("# HELP huidu_shed")
-                || rendered.contains("huidu_requests_shed_total 0")
+            Metrics::new()
+                .render()
+                .contains("huidu_requests_shed_total 0")
         );
     }
 

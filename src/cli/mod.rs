@@ -61,9 +61,14 @@ pub struct Cli {
 /// Flags that every verb understands.
 #[derive(Debug, Clone, Args)]
 struct Globals {
-    /// The control plane (HUIDU_SERVER, else http://127.0.0.1:8081); for `device` the data plane
-    /// (HUIDU_DEVICE_SERVER, else http://127.0.0.1:8080)
-    #[arg(long, global = true, value_name = "URL", help_heading = "Server")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Server",
+        help = "The control plane [env: HUIDU_SERVER; default: http://127.0.0.1:8081]; for `device` the data plane \
+            [env: HUIDU_DEVICE_SERVER; default: http://127.0.0.1:8080]"
+    )]
     server: Option<String>,
     /// The credential; better in the environment or a file than on a command line
     #[arg(

@@ -1,12 +1,30 @@
 //! The concrete parts that settings name: the only place outside their own folders that knows which store
 //! and which bus there are.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
+use data_encoding::HEXLOWER;
+use ed25519_dalek::SigningKey;
 
 use crate::{
-    settings::{S3Settings, StoreSettings},
+    backoff::Backoff,
+    bus::{
+        Bus,
+        local::LocalBus,
+        redis::{RedisBus, RedisSettings},
+    },
+    clock,
+    metrics::Metrics,
+    node::{NodeParts, NodeSettings},
+    settings::{BusSettings, S3Settings, Settings, StoreSettings},
     store::{
         Store,
         fs::FsStore,
@@ -17,6 +35,11 @@ use crate::{
 
 /// How long one attempt of an ordinary operation of an S3 may take.
 const S3_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long Redis may take for any answer; a hint is worth no more.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the connection to Redis may be silent before it is tried.
+const REDIS_PING: Duration = Duration::from_secs(1);
 
 /// The store, one handle for each of its endpoints; all lead to the same objects.
 pub fn stores(settings: &StoreSettings) -> anyhow::Result<Vec<Arc<dyn Store>>> {
@@ -41,4 +64,95 @@ fn bucket(settings: &S3Settings, endpoint: &str) -> anyhow::Result<S3Store> {
         secret_key: settings.secret_key.expose().to_owned(),
         timeout: S3_TIMEOUT,
     }))
+}
+
+/// Everything a node is made of.
+pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::Result<NodeParts> {
+    let store = stores
+        .into_iter()
+        .next()
+        .context("setting `store.endpoints` names none")?;
+    let mirror = match settings.store {
+        // The store is this disk already.
+        StoreSettings::Fs { .. } | StoreSettings::Memory => None,
+        StoreSettings::S3(_) => {
+            let root = settings.data_dir.join("last-known-good");
+            Some((
+                root.clone(),
+                Arc::new(FsStore::open(root)?) as Arc<dyn Store>,
+            ))
+        }
+    };
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Ok(NodeParts {
+        store,
+        mirror,
+        bus: bus(settings)?,
+        clock: Arc::new(clock::System),
+        ids: Arc::new(clock::RandomIds::new().context("no randomness for ids")?),
+        key: online_key(&settings.data_dir.join("online.key"))?,
+        metrics: Arc::new(Metrics::new()),
+        settings: NodeSettings {
+            name: settings.node.name.clone(),
+            tick: settings.node.tick,
+            checkpoint_every: settings.node.checkpoint_every,
+            poll_after_ms: millis(settings.device.poll_after),
+            poll_spread_ms: millis(settings.device.poll_spread),
+            lease_ms: u32::try_from(millis(settings.device.lease)).unwrap_or(u32::MAX),
+            bundle_memory: settings.bundles.memory,
+        },
+    })
+}
+
+fn bus(settings: &Settings) -> anyhow::Result<Arc<dyn Bus>> {
+    Ok(match &settings.bus {
+        BusSettings::Local => Arc::new(LocalBus::new()),
+        BusSettings::Redis { url } => {
+            let channel = format!("huidu:hints:{}", settings.audience);
+            Arc::new(RedisBus::start(RedisSettings {
+                url: url.expose().to_owned(),
+                channel,
+                timeout: REDIS_TIMEOUT,
+                ping_every: REDIS_PING,
+                backoff: Backoff::new(
+                    Duration::from_millis(50),
+                    Duration::from_secs(1),
+                    fastrand::u64(..),
+                ),
+            })?)
+        }
+    })
+}
+
+/// The online key, as 64 hexadecimal digits in a file that only we may read; made when there is none.
+/// Nodes of one cluster are given the same file.
+fn online_key(path: &Path) -> anyhow::Result<SigningKey> {
+    let about = || format!("the online key `{}`", path.display());
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let bytes = HEXLOWER.decode(text.trim().as_bytes()).ok();
+            let seed: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
+            let seed = seed
+                .with_context(|| format!("{} is not 64 hexadecimal digits; restore it", about()))?;
+            Ok(SigningKey::from_bytes(&seed))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut seed = [0; 32];
+            getrandom::fill(&mut seed).with_context(about)?;
+            write_secret(path, &format!("{}\n", HEXLOWER.encode(&seed)))?;
+            tracing::warn!(path = %path.display(), "made a DEVELOPMENT online key; devices of production must not trust it");
+            Ok(SigningKey::from_bytes(&seed))
+        }
+        Err(error) => Err(error).with_context(about),
+    }
+}
+
+/// Writes a file that only its owner may read.
+pub(super) fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    written.with_context(|| format!("`{}` cannot be written", path.display()))
 }

@@ -56,7 +56,7 @@ impl Segment {
                     media: "text/plain; charset=utf-8",
                 };
                 let reply = context.ask("PUT", &path, content, &Basis::At(&path), &|sent| {
-                    bar.set_position(sent)
+                    bar.set_position(sent);
                 });
                 bar.finish_and_clear();
                 let reply = reply?;

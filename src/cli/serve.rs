@@ -4,7 +4,7 @@
 //! because the truth is there; the node is up to date before a port is open; ports close before the node
 //! stops. A second signal ends the process at once.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fs, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -13,11 +13,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     context::Context,
-    output::{Done, Failure},
+    output::{self, Done, Failure},
     parts,
 };
 use crate::{
-    logging,
+    control::{
+        self,
+        token::{self, Token},
+    },
+    device::{Bounds, Connections, DevicePlane},
+    http, logging,
+    node::{Node, WriteError},
     settings::{FlagValue, Settings, Sources, StoreSettings},
     store::probe::{self, Depth, Verdict},
 };
@@ -158,7 +164,7 @@ async fn serve(settings: &Settings) -> Done {
         match report.verdict {
             Verdict::MultiWriter => {}
             Verdict::SingleWriter => {
-                tracing::warn!(store = %report.endpoints.join(","), "{}", report.verdict)
+                tracing::warn!(store = %report.endpoints.join(","), "{}", report.verdict);
             }
             Verdict::Unusable => {
                 let what = format!(
@@ -169,13 +175,92 @@ async fn serve(settings: &Settings) -> Done {
             }
         }
     }
-    // Next, in this order: bus, signer (development key in data_dir), ledger opened and followed (or the
-    // last known good), node ready, then both planes; `stopped` hands each its shutdown.
     let stop = stopped()?;
-    drop((stores, stop));
-    Err(Failure::Refused(
-        "this build has no node to serve with".into(),
-    ))
+    let node = Node::start(parts::node(settings, stores)?)
+        .await
+        .map_err(anyhow::Error::from)?;
+    announce(&node, settings).await?;
+    let (stopper, told) = http::serve::Stop::pair();
+    let devices = device_plane(&node, settings, &told)?;
+    let control = tokio::net::TcpListener::bind(settings.control.listen).await;
+    let control = control
+        .with_context(|| format!("setting `control.listen`: {}", settings.control.listen))?;
+    let mut spool = control::ControlSettings::new(settings.data_dir.join("spool"));
+    spool.bundle_bytes = settings.bundles.packed_max;
+    spool.archive.packed_bytes = settings.bundles.packed_max;
+    spool.archive.unpacked_bytes = settings.bundles.unpacked_max;
+    let router = control::router(Arc::clone(&node), spool).context("`data_dir` cannot be used")?;
+    tracing::info!(
+        device = %settings.device.listen,
+        control = %settings.control.listen,
+        revision = node.health().revision.get(),
+        "serving"
+    );
+    let mut control_told = told.clone();
+    let controlling = tokio::spawn(axum_serve(control, router, async move {
+        control_told.told().await
+    }));
+    stop.await;
+    stopper.stop();
+    let _closed = tokio::task::spawn_blocking(move || devices.join()).await;
+    let _closed = tokio::time::timeout(std::time::Duration::from_secs(10), controlling).await;
+    node.flush();
+    Ok(0)
+}
+
+async fn axum_serve(
+    listener: tokio::net::TcpListener,
+    router: axum::Router,
+    until: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(until)
+        .await
+}
+
+fn device_plane(
+    node: &Arc<Node>,
+    settings: &Settings,
+    told: &http::serve::Stop,
+) -> anyhow::Result<http::serve::Workers> {
+    let device = &settings.device;
+    let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = if device.cores == 0 { all } else { device.cores };
+    let listeners = http::serve::listen_shared(device.listen, cores)
+        .with_context(|| format!("setting `device.listen`: {}", device.listen))?;
+    let limits = http::serve::Limits {
+        connections: device.max_connections,
+        head: device.header_timeout,
+        idle: device.idle_timeout,
+        ..http::serve::Limits::default()
+    };
+    let plane = http::serve::Plane::new(limits, Connections(node.metrics_handle()));
+    let service = |_core| DevicePlane::new(Arc::clone(node), Bounds::default());
+    Ok(http::serve::spawn_per_core(
+        listeners, service, &plane, told,
+    )?)
+}
+
+/// Founds the ledger when it is empty, and tells the first token once.
+async fn announce(node: &Node, settings: &Settings) -> Result<(), Failure> {
+    let token = Token::generate(token::Kind::Admin).context("no randomness for the first token")?;
+    let first = (token.id().to_owned(), token.sha256());
+    let founded = match node.found(&settings.audience, settings.review, first).await {
+        Ok(founded) => founded,
+        // The last-known-good copy serves until the store answers.
+        Err(WriteError::ReadOnly) => return Ok(()),
+        Err(error) => return Err(anyhow::Error::from(error).into()),
+    };
+    if !founded {
+        return Ok(());
+    }
+    let path = settings.data_dir.join("admin.token");
+    parts::write_secret(&path, &format!("{token}\n"))?;
+    output::say(&format!(
+        "admin token: {token}\nkept in {} (this is the only time it is shown)",
+        path.display()
+    ));
+    Ok(())
 }
 
 /// Ends with the first SIGTERM or SIGINT; the second ends the process where it stands.

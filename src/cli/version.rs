@@ -108,7 +108,7 @@ impl Version {
                 };
                 // A new version takes nothing away from anybody: it fits any revision.
                 let reply = context.ask("POST", &path, content, &Basis::Any, &|sent| {
-                    bar.set_position(sent)
+                    bar.set_position(sent);
                 });
                 bar.finish_and_clear();
                 let reply = reply?;

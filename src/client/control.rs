@@ -192,7 +192,7 @@ fn told(problem: &Problem) -> String {
                 text.push_str(&format!("{line}:{}: ", column.unwrap_or(1)));
             }
             (None, _, Some(pointer)) if !pointer.is_empty() => {
-                text.push_str(&format!("{pointer}: "))
+                text.push_str(&format!("{pointer}: "));
             }
             _ => {}
         }

@@ -200,7 +200,7 @@ impl Device {
         let told: Vec<Manifest> = self.state.apps.values().filter_map(told).collect();
         let point = u64::from(bucket::position_hash("poll", &self.config.profile.unit));
         told.iter()
-            .map(|manifest| manifest.poll_after_ms + (manifest.poll_spread_ms * point >> 32))
+            .map(|manifest| manifest.poll_after_ms + ((manifest.poll_spread_ms * point) >> 32))
             .min()
             .map_or(Duration::from_secs(60), Duration::from_millis)
     }

@@ -131,7 +131,7 @@ fn read(connection: &TcpStream) -> Option<Request> {
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    if headers.get("expect").is_some() {
+    if headers.contains_key("expect") {
         let _ = (&*connection).write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
     let length = headers

@@ -332,10 +332,10 @@ fn an_answer_that_cannot_be_believed_changes_nothing() {
     let lies: [(&str, Lie); 5] = [
         ("doubted sig", |site| site.key = key(8)),
         ("doubted wrong-scope", |site| {
-            site.scope = "bank/prod".into()
+            site.scope = "bank/prod".into();
         }),
         ("doubted freeze", |site| {
-            site.asof = Timestamp::from_unix_ms(NOW.unix_ms() - 3_600_000)
+            site.asof = Timestamp::from_unix_ms(NOW.unix_ms() - 3_600_000);
         }),
         ("doubted wrong-scope", |site| {
             let other = site.manifests.remove("pingan/travel").unwrap();

@@ -18,7 +18,10 @@ use super::{
     responses((status = 200, body = [AppLine]), ReadRefusals))]
 pub(super) async fn list(State(control): State<Control>, caller: Caller) -> Response {
     let catalogue = control.node.catalogue();
-    let seen = catalogue.apps.values().filter(|app| caller.sees_tenant(app.id.tenant()));
+    let seen = catalogue
+        .apps
+        .values()
+        .filter(|app| caller.sees_tenant(app.id.tenant()));
     wire::json(StatusCode::OK, &seen.map(AppLine::from).collect::<Vec<_>>())
 }
 
@@ -32,8 +35,14 @@ pub(super) async fn add(
     Json(NewApp { app, title }): Json<NewApp>,
 ) -> Result<Response, ApiError> {
     let location = format!("/api/v1/apps/{app}");
-    let written = control.write(intent, None, Command::AddApp { app, title }).await?;
-    let response = wire::json_at(StatusCode::CREATED, written.revision, &Changed::from(&written));
+    let written = control
+        .write(intent, None, Command::AddApp { app, title })
+        .await?;
+    let response = wire::json_at(
+        StatusCode::CREATED,
+        written.revision,
+        &Changed::from(&written),
+    );
     Ok(wire::located(response, &location))
 }
 
@@ -41,8 +50,15 @@ pub(super) async fn add(
 #[utoipa::path(get, path = "/api/v1/apps/{tenant}/{app}", tag = "apps", security(("token" = [])),
     params(AppParams),
     responses((status = 200, body = AppPage, headers(("ETag" = String, description = "The app's revision, for `If-Match`."))), ReadRefusals))]
-pub(super) async fn show(State(control): State<Control>, named: NamedApp) -> Result<Response, ApiError> {
+pub(super) async fn show(
+    State(control): State<Control>,
+    named: NamedApp,
+) -> Result<Response, ApiError> {
     let catalogue = control.node.catalogue();
     let app = named.caller.app(&catalogue, &named.app)?;
-    Ok(wire::json_at(StatusCode::OK, app.revision, &AppPage::from(app)))
+    Ok(wire::json_at(
+        StatusCode::OK,
+        app.revision,
+        &AppPage::from(app),
+    ))
 }

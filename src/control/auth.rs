@@ -45,7 +45,11 @@ pub(crate) enum Denied {
 
 impl Caller {
     /// The app, when it is there and may be seen.
-    pub(crate) fn app<'a>(&self, catalogue: &'a Catalogue, app: &AppId) -> Result<&'a App, ApiError> {
+    pub(crate) fn app<'a>(
+        &self,
+        catalogue: &'a Catalogue,
+        app: &AppId,
+    ) -> Result<&'a App, ApiError> {
         self.may_name(app)?;
         catalogue
             .apps
@@ -64,7 +68,10 @@ impl Caller {
 
     /// True when what belongs to `tenant` may be seen.
     pub(crate) fn sees_tenant(&self, tenant: &str) -> bool {
-        self.0.role.tenant().is_none_or(|own| own.as_str() == tenant)
+        self.0
+            .role
+            .tenant()
+            .is_none_or(|own| own.as_str() == tenant)
     }
 
     /// Lets everybody of the bank through, no partner.
@@ -156,9 +163,7 @@ impl FromRequestParts<Control> for NamedApp {
         let At(AppParams { tenant, app }) = At::from_request_parts(parts, control).await?;
         let written = format!("{tenant}/{app}");
         // What is not a name cannot exist; the answer is the same as for a name nobody uses.
-        let app = written
-            .parse()
-            .map_err(|_| ApiError::no_app(&written))?;
+        let app = written.parse().map_err(|_| ApiError::no_app(&written))?;
         caller.may_name(&app)?;
         Ok(Self { caller, app })
     }

@@ -44,14 +44,25 @@ impl Pieces {
         Self::new(request, limit, UPLOAD_PAUSE, UPLOAD)
     }
 
-    fn new(request: Request, limit: u64, pause: Duration, whole: Duration) -> Result<Self, ApiError> {
+    fn new(
+        request: Request,
+        limit: u64,
+        pause: Duration,
+        whole: Duration,
+    ) -> Result<Self, ApiError> {
         let stated = request.headers().get(CONTENT_LENGTH);
         let stated = stated.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if stated.is_some_and(|bytes| bytes > limit) {
             return Err(ApiError::TooLarge { limit });
         }
         let until = Instant::now() + whole;
-        Ok(Self { body: request.into_body(), left: limit, limit, pause, until })
+        Ok(Self {
+            body: request.into_body(),
+            left: limit,
+            limit,
+            pause,
+            until,
+        })
     }
 
     /// The next piece, or nothing after the last.
@@ -62,7 +73,9 @@ impl Pieces {
                 .await
                 .map_err(|_| ApiError::Slow)?;
             let Some(frame) = frame else { return Ok(None) };
-            let Ok(piece) = frame.map_err(|_| ApiError::BrokenBody)?.into_data() else { continue };
+            let Ok(piece) = frame.map_err(|_| ApiError::BrokenBody)?.into_data() else {
+                continue;
+            };
             self.left = self
                 .left
                 .checked_sub(piece.len() as u64)
@@ -118,10 +131,14 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         if error.is_data() {
             ApiError::field(field, error.to_string())
         } else {
-            ApiError::NotJson { detail: error.to_string() }
+            ApiError::NotJson {
+                detail: error.to_string(),
+            }
         }
     })?;
-    json.end().map_err(|error| ApiError::NotJson { detail: error.to_string() })?;
+    json.end().map_err(|error| ApiError::NotJson {
+        detail: error.to_string(),
+    })?;
     Ok(value)
 }
 

@@ -5,10 +5,7 @@
 //! leaves exactly as what does not exist, so both are made by one function, [`ApiError::no_app`].
 
 use axum::{
-    http::{
-        HeaderValue, StatusCode,
-        header::WWW_AUTHENTICATE,
-    },
+    http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
     response::{IntoResponse, Response},
 };
 use huidu_core::{
@@ -47,7 +44,10 @@ pub(crate) enum ApiError {
     Field { field: String, detail: String },
     /// A header that does not fit.
     #[error("{detail}")]
-    Header { header: &'static str, detail: &'static str },
+    Header {
+        header: &'static str,
+        detail: &'static str,
+    },
     /// A body that is not JSON.
     #[error("the body is not JSON: {detail}")]
     NotJson { detail: String },
@@ -64,7 +64,9 @@ pub(crate) enum ApiError {
     #[error("the body broke off; send it again")]
     BrokenBody,
     /// No `If-Match` where one is required.
-    #[error("this changes something that exists; read it and send its ETag as `If-Match`, or `*` to change whichever it is at")]
+    #[error(
+        "this changes something that exists; read it and send its ETag as `If-Match`, or `*` to change whichever it is at"
+    )]
     PreconditionRequired,
     // Who asks.
     /// Nobody that is known.
@@ -76,7 +78,11 @@ pub(crate) enum ApiError {
     // What is asked for.
     /// Not there.
     #[error("there is no {kind} `{name}`; {help}")]
-    Unknown { kind: &'static str, name: String, help: &'static str },
+    Unknown {
+        kind: &'static str,
+        name: String,
+        help: &'static str,
+    },
     /// The state does not allow it.
     #[error(transparent)]
     Refused(Box<Refusal>),
@@ -117,12 +123,19 @@ impl ApiError {
     /// There is no such app, or none that the caller may see.
     pub(crate) fn no_app(app: &str) -> Self {
         let name = app.chars().take(130).collect();
-        Self::Unknown { kind: "app", name, help: "`huidu app list` shows them" }
+        Self::Unknown {
+            kind: "app",
+            name,
+            help: "`huidu app list` shows them",
+        }
     }
 
     /// A field that does not fit.
     pub(crate) fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::Field { field: field.into(), detail: detail.into() }
+        Self::Field {
+            field: field.into(),
+            detail: detail.into(),
+        }
     }
 
     /// A header that does not fit.
@@ -133,25 +146,59 @@ impl ApiError {
     fn facts(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::NoRoute => (StatusCode::NOT_FOUND, "no-route", "No such path"),
-            Self::NoMethod => (StatusCode::METHOD_NOT_ALLOWED, "no-method", "No such method"),
-            Self::Field { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-field", "A field does not fit"),
-            Self::Header { .. } => (StatusCode::BAD_REQUEST, "bad-header", "A header does not fit"),
+            Self::NoMethod => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "no-method",
+                "No such method",
+            ),
+            Self::Field { .. } => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "bad-field",
+                "A field does not fit",
+            ),
+            Self::Header { .. } => (
+                StatusCode::BAD_REQUEST,
+                "bad-header",
+                "A header does not fit",
+            ),
             Self::NotJson { .. } => (StatusCode::BAD_REQUEST, "bad-json", "Not JSON"),
-            Self::MediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Another media type"),
+            Self::MediaType { .. } => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "media-type",
+                "Another media type",
+            ),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
             Self::Slow => (StatusCode::REQUEST_TIMEOUT, "slow-body", "Body too slow"),
             Self::BrokenBody => (StatusCode::BAD_REQUEST, "broken-body", "Body broke off"),
-            Self::PreconditionRequired => {
-                (StatusCode::PRECONDITION_REQUIRED, "if-match-required", "If-Match required")
-            }
+            Self::PreconditionRequired => (
+                StatusCode::PRECONDITION_REQUIRED,
+                "if-match-required",
+                "If-Match required",
+            ),
             Self::Denied(denied) => (StatusCode::UNAUTHORIZED, denied_code(*denied), "Not let in"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::Unknown { kind, .. } => (StatusCode::NOT_FOUND, unknown_code(kind), "Not there"),
             Self::Refused(refusal) => refusal_facts(refusal),
-            Self::Rollout(_) => (StatusCode::UNPROCESSABLE_ENTITY, "rollout", "Mistakes in the rollout"),
-            Self::OtherApp { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "other-app", "Rollout of another app"),
-            Self::Archive(_) => (StatusCode::UNPROCESSABLE_ENTITY, "archive", "Bundle refused"),
-            Self::Segment(_) => (StatusCode::UNPROCESSABLE_ENTITY, "segment", "Segment refused"),
+            Self::Rollout(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "rollout",
+                "Mistakes in the rollout",
+            ),
+            Self::OtherApp { .. } => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "other-app",
+                "Rollout of another app",
+            ),
+            Self::Archive(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "archive",
+                "Bundle refused",
+            ),
+            Self::Segment(_) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "segment",
+                "Segment refused",
+            ),
             Self::Undecided { .. } => (StatusCode::ACCEPTED, "unknown", "Not decided yet"),
             Self::Cancelled { .. } => (StatusCode::CONFLICT, "cancelled", "Cancelled"),
             Self::Ledger(error) => ledger_facts(error),
@@ -227,7 +274,11 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
     const CONFLICT: StatusCode = StatusCode::CONFLICT;
     const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
     match refusal {
-        Refusal::NotFounded => (StatusCode::SERVICE_UNAVAILABLE, "not-founded", "Not founded"),
+        Refusal::NotFounded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not-founded",
+            "Not founded",
+        ),
         Refusal::AlreadyFounded { .. } => (CONFLICT, "exists", "There already"),
         Refusal::Unknown { kind, .. } => (StatusCode::NOT_FOUND, unknown_code(kind), "Not there"),
         Refusal::Exists { .. } => (CONFLICT, "exists", "There already"),
@@ -239,7 +290,11 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
         Refusal::Limit { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "limit", "Beyond a limit"),
         Refusal::Empty { .. } => (INVALID, "empty", "A text is missing"),
         Refusal::BuildMetadata { .. } => (INVALID, "build-metadata", "No order among versions"),
-        Refusal::Stale { .. } => (StatusCode::PRECONDITION_FAILED, "stale", "Changed meanwhile"),
+        Refusal::Stale { .. } => (
+            StatusCode::PRECONDITION_FAILED,
+            "stale",
+            "Changed meanwhile",
+        ),
         Refusal::Rollout { .. } => (INVALID, "rollout", "Mistakes in the rollout"),
     }
 }
@@ -248,7 +303,11 @@ const fn ledger_facts(error: &LedgerError) -> (StatusCode, &'static str, &'stati
     match error {
         LedgerError::Fork(_) => (StatusCode::SERVICE_UNAVAILABLE, "fork", "Ledger forked"),
         LedgerError::Unwritable(_) => (StatusCode::PAYLOAD_TOO_LARGE, "limit", "Beyond a limit"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Not now"),
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store-unavailable",
+            "Not now",
+        ),
     }
 }
 
@@ -264,14 +323,19 @@ impl From<WriteError> for ApiError {
             WriteError::Busy { .. } => "busy",
             WriteError::Stopping => "stopping",
         };
-        Self::Unavailable { code, detail: error.to_string() }
+        Self::Unavailable {
+            code,
+            detail: error.to_string(),
+        }
     }
 }
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Unknown { kind: "app", name, .. } => Self::no_app(&name),
+            Refusal::Unknown {
+                kind: "app", name, ..
+            } => Self::no_app(&name),
             refusal => Self::Refused(Box::new(refusal)),
         }
     }
@@ -322,7 +386,9 @@ impl IntoResponse for ApiError {
         match &self {
             Self::Undecided { op } => return undecided(op),
             // A foreign thing and a missing one are told in the same words.
-            Self::Forbidden(Forbidden::Foreign { what }) => return Self::no_app(what).into_response(),
+            Self::Forbidden(Forbidden::Foreign { what }) => {
+                return Self::no_app(what).into_response();
+            }
             _ => {}
         }
         let (status, code, title) = self.facts();
@@ -331,7 +397,9 @@ impl IntoResponse for ApiError {
             problem = problem.with_field(field);
         }
         let mistakes = self.mistakes();
-        let mistakes = mistakes.iter().filter_map(|mistake| serde_json::to_value(mistake).ok());
+        let mistakes = mistakes
+            .iter()
+            .filter_map(|mistake| serde_json::to_value(mistake).ok());
         problem = problem.with_errors(mistakes.collect());
         match status {
             StatusCode::UNAUTHORIZED => {
@@ -347,6 +415,13 @@ impl IntoResponse for ApiError {
 
 /// 202: it may have happened. The op id will tell.
 fn undecided(op: &OpId) -> Response {
-    let body = wire::OpAnswer { op: op.to_string(), state: wire::OpWord::Unknown, revision: None };
-    wire::located(wire::json(StatusCode::ACCEPTED, &body), &format!("/api/v1/ops/{op}"))
+    let body = wire::OpAnswer {
+        op: op.to_string(),
+        state: wire::OpWord::Unknown,
+        revision: None,
+    };
+    wire::located(
+        wire::json(StatusCode::ACCEPTED, &body),
+        &format!("/api/v1/ops/{op}"),
+    )
 }

@@ -47,7 +47,9 @@ pub(super) async fn list(
     query: Result<Query<HistoryParams>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(asked) = query.map_err(|error| ApiError::field("query", error.body_text()))?;
-    let app = asked.app.map(|app| app.parse::<AppId>().map_err(|_| ApiError::no_app(&app)));
+    let app = asked
+        .app
+        .map(|app| app.parse::<AppId>().map_err(|_| ApiError::no_app(&app)));
     let app = app.transpose()?;
     match &app {
         Some(app) => {
@@ -57,11 +59,17 @@ pub(super) async fn list(
     }
     let limit = asked.limit.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
-        return Err(ApiError::field("limit", format!("`limit` is 1 to {MOST}; ask for older ones with `before`")));
+        return Err(ApiError::field(
+            "limit",
+            format!("`limit` is 1 to {MOST}; ask for older ones with `before`"),
+        ));
     }
     let before = asked.before.map(Revision::new);
     let history = control.node.history(app.as_ref(), before, limit).await?;
-    let lines = history.records.into_iter().map(|record| line(record, app.as_ref()));
+    let lines = history
+        .records
+        .into_iter()
+        .map(|record| line(record, app.as_ref()));
     Ok(wire::json(StatusCode::OK, &lines.collect::<Vec<_>>()))
 }
 
@@ -92,7 +100,11 @@ pub(super) async fn op(
         Err(_) => {
             let name = op.chars().take(40).collect();
             let help = "an op id is a ULID, as the change's answer named it";
-            return Err(ApiError::Unknown { kind: "op", name, help });
+            return Err(ApiError::Unknown {
+                kind: "op",
+                name,
+                help,
+            });
         }
     };
     let (state, revision) = match state {
@@ -101,5 +113,12 @@ pub(super) async fn op(
         OpState::Unknown => (OpWord::Unknown, None),
         OpState::Absent => (OpWord::Absent, None),
     };
-    Ok(wire::json(StatusCode::OK, &OpAnswer { op, state, revision }))
+    Ok(wire::json(
+        StatusCode::OK,
+        &OpAnswer {
+            op,
+            state,
+            revision,
+        },
+    ))
 }

@@ -18,8 +18,14 @@ use super::{
     responses((status = 200, body = [Host]), ReadRefusals))]
 pub(super) async fn list(State(control): State<Control>, _: Caller) -> Response {
     let catalogue = control.node.catalogue();
-    let line = |(host, title): (&_, &String)| Host { host: Clone::clone(host), title: title.clone() };
-    wire::json(StatusCode::OK, &catalogue.hosts.iter().map(line).collect::<Vec<_>>())
+    let line = |(host, title): (&_, &String)| Host {
+        host: Clone::clone(host),
+        title: title.clone(),
+    };
+    wire::json(
+        StatusCode::OK,
+        &catalogue.hosts.iter().map(line).collect::<Vec<_>>(),
+    )
 }
 
 /// Admit a bank app
@@ -31,6 +37,8 @@ pub(super) async fn add(
     intent: Intent,
     Json(Host { host, title }): Json<Host>,
 ) -> Result<Response, ApiError> {
-    let written = control.write(intent, None, Command::AddHost { host, title }).await?;
+    let written = control
+        .write(intent, None, Command::AddHost { host, title })
+        .await?;
     Ok(wire::json(StatusCode::CREATED, &Changed::from(&written)))
 }

@@ -26,9 +26,17 @@ pub(super) async fn kill(
     Json(KillOrder { version, reason }): Json<KillOrder>,
 ) -> Result<Response, ApiError> {
     let expected = intent.may_match();
-    let command = Command::Kill { app: named.app, version, reason };
+    let command = Command::Kill {
+        app: named.app,
+        version,
+        reason,
+    };
     let written = control.write(intent, expected, command).await?;
-    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+    Ok(wire::json_at(
+        StatusCode::OK,
+        written.revision,
+        &Changed::from(&written),
+    ))
 }
 
 /// Let a killed version, or the whole app, run again
@@ -42,7 +50,15 @@ pub(super) async fn unkill(
     Json(KillOrder { version, reason }): Json<KillOrder>,
 ) -> Result<Response, ApiError> {
     let expected = intent.must_match()?;
-    let command = Command::Unkill { app: named.app, version, reason };
+    let command = Command::Unkill {
+        app: named.app,
+        version,
+        reason,
+    };
     let written = control.write(intent, expected, command).await?;
-    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+    Ok(wire::json_at(
+        StatusCode::OK,
+        written.revision,
+        &Changed::from(&written),
+    ))
 }

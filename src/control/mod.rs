@@ -15,7 +15,10 @@
 //! spool.rs         a bundle on its way in
 //! ```
 
-#![expect(unused_qualifications, reason = "the attributes that gather the document write full paths")]
+#![expect(
+    unused_qualifications,
+    reason = "the attributes that gather the document write full paths"
+)]
 
 mod apps;
 mod auth;
@@ -108,12 +111,19 @@ pub(crate) struct Control {
 pub fn router(node: Arc<Node>, settings: ControlSettings) -> io::Result<Router> {
     spool::sweep(&settings.spool)?;
     let uploads = Arc::new(Semaphore::new(settings.uploads));
-    let control = Control { node, settings: Arc::new(settings), uploads };
+    let control = Control {
+        node,
+        settings: Arc::new(settings),
+        uploads,
+    };
     let (routes, gathered) = table().split_for_parts();
     let document = serde_json::to_vec(&openapi::finished(gathered)).map_err(io::Error::from)?;
     let document = bytes::Bytes::from(document);
     Ok(routes
-        .route("/api/v1/openapi.json", get(move || status::openapi(document)))
+        .route(
+            "/api/v1/openapi.json",
+            get(move || status::openapi(document)),
+        )
         .fallback(|| async { ApiError::NoRoute })
         .method_not_allowed_fallback(|| async { ApiError::NoMethod })
         .layer(middleware::from_fn(always))
@@ -164,25 +174,42 @@ fn table() -> OpenApiRouter<Control> {
 async fn always(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
 impl Control {
     /// The one call that changes anything.
-    async fn write(&self, intent: Intent, expected: Option<Revision>, command: Command) -> Result<Written, ApiError> {
+    async fn write(
+        &self,
+        intent: Intent,
+        expected: Option<Revision>,
+        command: Command,
+    ) -> Result<Written, ApiError> {
         let Intent { actor, op, why, .. } = intent;
         let patience = self.settings.patience;
-        let change = Change { actor, command, op, expected, why, patience };
+        let change = Change {
+            actor,
+            command,
+            op,
+            expected,
+            why,
+            patience,
+        };
         Ok(self.node.write(change).await?)
     }
 
     /// A place among the uploads, or the news that there is none.
     fn upload(&self) -> Result<tokio::sync::OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| ApiError::Unavailable {
-            code: "busy",
-            detail: "as many uploads as this node takes are under way; try again in a moment".to_owned(),
-        })
+        Arc::clone(&self.uploads)
+            .try_acquire_owned()
+            .map_err(|_| ApiError::Unavailable {
+                code: "busy",
+                detail: "as many uploads as this node takes are under way; try again in a moment"
+                    .to_owned(),
+            })
     }
 }

@@ -54,7 +54,10 @@ pub(super) fn finished(mut document: utoipa::openapi::OpenApi) -> Value {
         .add_security_scheme("token", SecurityScheme::Http(bearer));
     // A document of ours always serialises; an empty one would fail the drift test at once.
     let mut document = serde_json::to_value(&document).unwrap_or_default();
-    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+    if let Some(schemas) = document
+        .pointer_mut("/components/schemas")
+        .and_then(Value::as_object_mut)
+    {
         schemas.extend(rollout_schemas());
     }
     document
@@ -115,9 +118,13 @@ impl ToSchema for RolloutSchema {
 /// The shape of a role.
 pub(crate) fn role() -> Schema {
     let words = ["admin", "release-manager", "sre", "auditor"];
-    let word = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+    let word = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words));
     let tenant: Object = ObjectBuilder::new().schema_type(Type::String).build();
-    let partner = ObjectBuilder::new().property("partner", tenant).required("partner");
+    let partner = ObjectBuilder::new()
+        .property("partner", tenant)
+        .required("partner");
     OneOfBuilder::new().item(word).item(partner).build().into()
 }
 
@@ -146,15 +153,36 @@ pub(crate) struct ReadRefusals;
 impl IntoResponses for ReadRefusals {
     fn responses() -> Responses {
         let mut all = Responses::new();
-        add(&mut all, "400", "The request cannot be read: `bad-header`, `bad-json`, `broken-body`.");
-        let denied = problem("Nobody is let in: `no-token`, `bad-token` (a typo), `unknown-token`.")
-            .header("WWW-Authenticate", text_header("`Bearer realm=\"huidu\"`"));
+        add(
+            &mut all,
+            "400",
+            "The request cannot be read: `bad-header`, `bad-json`, `broken-body`.",
+        );
+        let denied =
+            problem("Nobody is let in: `no-token`, `bad-token` (a typo), `unknown-token`.")
+                .header("WWW-Authenticate", text_header("`Bearer realm=\"huidu\"`"));
         all.insert("401".to_owned(), denied.build().into());
-        add(&mut all, "403", "The role does not include it: `forbidden`.");
-        add(&mut all, "404", "Not there, or not the caller's: `unknown-app`, `unknown-version`, `unknown-rule` …");
-        add(&mut all, "422", "A field does not fit: `bad-field`, with `field`.");
-        let busy = problem("Not now: `store-unavailable`, `fork`, `read-only`, `busy`, `stopping`.")
-            .header("Retry-After", text_header("Seconds after which to try again."));
+        add(
+            &mut all,
+            "403",
+            "The role does not include it: `forbidden`.",
+        );
+        add(
+            &mut all,
+            "404",
+            "Not there, or not the caller's: `unknown-app`, `unknown-version`, `unknown-rule` …",
+        );
+        add(
+            &mut all,
+            "422",
+            "A field does not fit: `bad-field`, with `field`.",
+        );
+        let busy =
+            problem("Not now: `store-unavailable`, `fork`, `read-only`, `busy`, `stopping`.")
+                .header(
+                    "Retry-After",
+                    text_header("Seconds after which to try again."),
+                );
         all.insert("503".to_owned(), busy.build().into());
         all
     }
@@ -167,7 +195,11 @@ impl IntoResponses for BodyRefusals {
     fn responses() -> Responses {
         let mut all = ReadRefusals::responses();
         add(&mut all, "408", "The body stopped arriving: `slow-body`.");
-        add(&mut all, "413", "Larger than allowed: `too-large`; more than allowed: `limit`.");
+        add(
+            &mut all,
+            "413",
+            "Larger than allowed: `too-large`; more than allowed: `limit`.",
+        );
         add(&mut all, "415", "A body of another kind: `media-type`.");
         all
     }
@@ -181,7 +213,9 @@ impl IntoResponses for NewRefusals {
         let mut all = BodyRefusals::responses();
         let schema: RefOr<Schema> = Ref::from_schema_name(OpAnswer::name()).into();
         let unknown = ResponseBuilder::new()
-            .description("The store has not answered in time: it may happen yet. The op id will tell.")
+            .description(
+                "The store has not answered in time: it may happen yet. The op id will tell.",
+            )
             .content("application/json", Content::new(Some(schema)))
             .header("Location", text_header("`/api/v1/ops/{op}`"));
         all.insert("202".to_owned(), unknown.build().into());
@@ -200,7 +234,11 @@ impl IntoResponses for ChangeRefusals {
     fn responses() -> Responses {
         let mut all = NewRefusals::responses();
         add(&mut all, "412", "It changed since that revision: `stale`.");
-        add(&mut all, "428", "No revision is named: `if-match-required`.");
+        add(
+            &mut all,
+            "428",
+            "No revision is named: `if-match-required`.",
+        );
         all
     }
 }
@@ -240,14 +278,22 @@ mod tests {
         assert!(targets.len() > 100, "only {} references", targets.len());
         for target in targets {
             let pointer = target.strip_prefix('#').unwrap();
-            assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
+            assert!(
+                document.pointer(pointer).is_some(),
+                "{target} leads nowhere"
+            );
         }
     }
 
     fn gather(value: &Value, targets: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {
-                targets.extend(fields.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                targets.extend(
+                    fields
+                        .get("$ref")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned),
+                );
                 fields.values().for_each(|field| gather(field, targets));
             }
             Value::Array(items) => items.iter().for_each(|item| gather(item, targets)),
@@ -263,7 +309,10 @@ mod tests {
             for (method, operation) in methods.as_object().unwrap() {
                 let open = operation.get("security").is_none();
                 let responses = operation["responses"].as_object().unwrap();
-                assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+                assert!(
+                    operation["summary"].is_string(),
+                    "{method} {path} has no summary"
+                );
                 assert_eq!(responses.contains_key("401"), !open, "{method} {path}");
             }
         }

@@ -133,22 +133,42 @@ impl FromRequestParts<Control> for Intent {
             None => control.node.new_op(),
         };
         let why = Query::<WhyParams>::try_from_uri(&parts.uri)
-            .map_err(|_| ApiError::field("why", "the query does not parse; percent-encode it as UTF-8"))?
+            .map_err(|_| {
+                ApiError::field(
+                    "why",
+                    "the query does not parse; percent-encode it as UTF-8",
+                )
+            })?
             .0
             .why
             .filter(|why| !why.trim().is_empty());
-        if why.as_ref().is_some_and(|why| why.len() > limits::TEXT_BYTES) {
-            let detail = format!("`why` is limited to {} bytes; shorten it", limits::TEXT_BYTES);
+        if why
+            .as_ref()
+            .is_some_and(|why| why.len() > limits::TEXT_BYTES)
+        {
+            let detail = format!(
+                "`why` is limited to {} bytes; shorten it",
+                limits::TEXT_BYTES
+            );
             return Err(ApiError::field("why", detail));
         }
-        Ok(Self { actor, op, if_match, why })
+        Ok(Self {
+            actor,
+            op,
+            if_match,
+            why,
+        })
     }
 }
 
 fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, ApiError> {
     let mut given = headers.get_all(IF_MATCH).iter();
     let (Some(value), None) = (given.next(), given.next()) else {
-        return if headers.contains_key(IF_MATCH) { Err(bad_if_match()) } else { Ok(None) };
+        return if headers.contains_key(IF_MATCH) {
+            Err(bad_if_match())
+        } else {
+            Ok(None)
+        };
     };
     let text = value.to_str().map_err(|_| bad_if_match())?.trim();
     if text == "*" {
@@ -158,21 +178,27 @@ fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, ApiError> {
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
         .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let number = digits.and_then(|digits| digits.parse().ok()).ok_or_else(bad_if_match)?;
+    let number = digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(bad_if_match)?;
     Ok(Some(IfMatch::Revision(Revision::new(number))))
 }
 
 fn bad_if_match() -> ApiError {
-    let detail = "`If-Match` names one revision as its ETag gave it, such as \"17\" in quotes, or is `*`";
+    let detail =
+        "`If-Match` names one revision as its ETag gave it, such as \"17\" in quotes, or is `*`";
     ApiError::header("If-Match", detail)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     const NAME: &str = "Idempotency-Key";
     let mut given = headers.get_all(NAME).iter();
-    let Some(value) = given.next() else { return Ok(None) };
+    let Some(value) = given.next() else {
+        return Ok(None);
+    };
     let printable = |key: &&str| {
-        (1..=KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        (1..=KEY_BYTES).contains(&key.len())
+            && key.bytes().all(|byte| (b' '..=b'~').contains(&byte))
     };
     match (value.to_str().ok().filter(printable), given.next()) {
         (Some(key), None) => Ok(Some(key)),
@@ -202,7 +228,10 @@ fn hashed(parts: &[&str]) -> OpId {
     op(Ulid::from_bytes(number.to_be_bytes()))
 }
 
-#[expect(clippy::expect_used, reason = "every ULID prints as 26 digits of base 32, the first at most 7")]
+#[expect(
+    clippy::expect_used,
+    reason = "every ULID prints as 26 digits of base 32, the first at most 7"
+)]
 fn op(id: Ulid) -> OpId {
     id.to_string().parse().expect("a ULID is an op id")
 }
@@ -226,22 +255,50 @@ mod tests {
             (&["*"], Some(IfMatch::Any)),
             (&["\"17\""], Some(IfMatch::Revision(Revision::new(17)))),
         ] {
-            assert_eq!(if_match(&headers("if-match", values)).unwrap(), expected, "{values:?}");
+            assert_eq!(
+                if_match(&headers("if-match", values)).unwrap(),
+                expected,
+                "{values:?}"
+            );
         }
-        for values in [&["17"][..], &["\"\""], &["\"x\""], &["W/\"17\""], &["\"1\", \"2\""], &["*", "*"], &["\"+1\""]] {
-            assert!(if_match(&headers("if-match", values)).is_err(), "{values:?}");
+        for values in [
+            &["17"][..],
+            &["\"\""],
+            &["\"x\""],
+            &["W/\"17\""],
+            &["\"1\", \"2\""],
+            &["*", "*"],
+            &["\"+1\""],
+        ] {
+            assert!(
+                if_match(&headers("if-match", values)).is_err(),
+                "{values:?}"
+            );
         }
     }
 
     #[test]
     fn a_key_is_an_op_of_its_actor_and_a_ulid_is_an_op_as_it_is() {
-        assert_eq!(op_of("ann", "01ARZ3NDEKTSV4RRFFQ69G5FAV").as_str(), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+        assert_eq!(
+            op_of("ann", "01ARZ3NDEKTSV4RRFFQ69G5FAV").as_str(),
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+        );
         assert_eq!(op_of("ann", "deploy 7"), op_of("ann", "deploy 7"));
         assert_ne!(op_of("ann", "deploy 7"), op_of("bob", "deploy 7"));
         assert_ne!(op_of("ann", "deploy 7"), op_of("annd", "eploy 7"));
         let longest = "k".repeat(KEY_BYTES);
-        for (values, good) in [(&["a"][..], true), (&[&longest], true), (&[&(longest.clone() + "k")], false), (&[""], false), (&["a", "a"], false)] {
-            assert_eq!(idempotency_key(&headers("idempotency-key", values)).is_ok(), good, "{values:?}");
+        for (values, good) in [
+            (&["a"][..], true),
+            (&[&longest], true),
+            (&[&(longest.clone() + "k")], false),
+            (&[""], false),
+            (&["a", "a"], false),
+        ] {
+            assert_eq!(
+                idempotency_key(&headers("idempotency-key", values)).is_ok(),
+                good,
+                "{values:?}"
+            );
         }
     }
 }

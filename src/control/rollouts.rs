@@ -51,7 +51,10 @@ impl RuleParams {
 #[utoipa::path(get, path = "/api/v1/apps/{tenant}/{app}/rollout", tag = "rollouts", security(("token" = [])),
     params(AppParams),
     responses((status = 200, body = RolloutSchema, headers(("ETag" = String, description = "The app's revision, for `If-Match`."))), ReadRefusals))]
-pub(super) async fn show(State(control): State<Control>, named: NamedApp) -> Result<Response, ApiError> {
+pub(super) async fn show(
+    State(control): State<Control>,
+    named: NamedApp,
+) -> Result<Response, ApiError> {
     let catalogue = control.node.catalogue();
     let app = named.caller.app(&catalogue, &named.app)?;
     let rollout = app.rollout.as_ref().ok_or_else(|| ApiError::Unknown {
@@ -83,9 +86,15 @@ pub(super) async fn put(
             written: parsed.rollout.app.to_string(),
         });
     }
-    let command = Command::PutRollout { rollout: Box::new(parsed.rollout) };
+    let command = Command::PutRollout {
+        rollout: Box::new(parsed.rollout),
+    };
     let written = control.write(intent, expected, command).await?;
-    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+    Ok(wire::json_at(
+        StatusCode::OK,
+        written.revision,
+        &Changed::from(&written),
+    ))
 }
 
 async fn parse(request: Request) -> Result<Parsed, ApiError> {
@@ -93,11 +102,14 @@ async fn parse(request: Request) -> Result<Parsed, ApiError> {
         None | Some("application/json") => rulefile::parse_json,
         Some("application/toml") => |text| rulefile::parse_toml(BODY, text),
         Some(_) => {
-            return Err(ApiError::MediaType { wanted: "application/json or application/toml" });
+            return Err(ApiError::MediaType {
+                wanted: "application/json or application/toml",
+            });
         }
     };
     let bytes = body::whole(request, limits::RULE_FILE_BYTES as u64).await?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::field("body", "the rollout is not UTF-8; save it as UTF-8"))?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| ApiError::field("body", "the rollout is not UTF-8; save it as UTF-8"))?;
     Ok(read(text)?)
 }
 
@@ -121,7 +133,11 @@ pub(super) async fn share(
         _ => Command::SetShare { app, rule, share },
     };
     let written = control.write(intent, expected, command).await?;
-    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+    Ok(wire::json_at(
+        StatusCode::OK,
+        written.revision,
+        &Changed::from(&written),
+    ))
 }
 
 /// Pause or resume one rule
@@ -137,7 +153,15 @@ pub(super) async fn pause(
 ) -> Result<Response, ApiError> {
     let expected = intent.must_match()?;
     let rule = rule.name(&named.app)?;
-    let command = Command::SetPause { app: named.app, rule, paused };
+    let command = Command::SetPause {
+        app: named.app,
+        rule,
+        paused,
+    };
     let written = control.write(intent, expected, command).await?;
-    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+    Ok(wire::json_at(
+        StatusCode::OK,
+        written.revision,
+        &Changed::from(&written),
+    ))
 }

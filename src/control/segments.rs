@@ -49,16 +49,26 @@ impl SegmentParams {
 
 fn unknown(name: &str) -> ApiError {
     let name = name.chars().take(64).collect();
-    ApiError::Unknown { kind: "segment", name, help: "`huidu segment list` shows them" }
+    ApiError::Unknown {
+        kind: "segment",
+        name,
+        help: "`huidu segment list` shows them",
+    }
 }
 
 /// The segments, without their units
 #[utoipa::path(get, path = "/api/v1/segments", tag = "segments", security(("token" = [])),
     responses((status = 200, body = [SegmentLine]), ReadRefusals))]
-pub(super) async fn list(State(control): State<Control>, caller: Caller) -> Result<Response, ApiError> {
+pub(super) async fn list(
+    State(control): State<Control>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
     caller.of_the_bank("see segments")?;
     let catalogue = control.node.catalogue();
-    let lines = catalogue.segments.iter().map(|(name, kept)| SegmentLine::new(name, kept));
+    let lines = catalogue
+        .segments
+        .iter()
+        .map(|(name, kept)| SegmentLine::new(name, kept));
     Ok(wire::json(StatusCode::OK, &lines.collect::<Vec<_>>()))
 }
 
@@ -74,8 +84,15 @@ pub(super) async fn show(
     caller.of_the_bank("see segments")?;
     let name = asked.name()?;
     let catalogue = control.node.catalogue();
-    let kept = catalogue.segments.get(&name).ok_or_else(|| unknown(name.as_str()))?;
-    Ok(wire::json_at(StatusCode::OK, kept.revision, &SegmentLine::new(&name, kept)))
+    let kept = catalogue
+        .segments
+        .get(&name)
+        .ok_or_else(|| unknown(name.as_str()))?;
+    Ok(wire::json_at(
+        StatusCode::OK,
+        kept.revision,
+        &SegmentLine::new(&name, kept),
+    ))
 }
 
 /// Upload a segment, or replace one: one unit a line
@@ -93,25 +110,44 @@ pub(super) async fn put(
     intent: Intent,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let segment = asked.segment.parse::<SegmentName>().map_err(|error| ApiError::field("segment", error.to_string()))?;
+    let segment = asked
+        .segment
+        .parse::<SegmentName>()
+        .map_err(|error| ApiError::field("segment", error.to_string()))?;
     // Whether the caller may is known before a byte is read.
-    let unseen = Command::PutSegment { segment: segment.clone(), sha256: Digest::of(b""), units: 0 };
+    let unseen = Command::PutSegment {
+        segment: segment.clone(),
+        sha256: Digest::of(b""),
+        units: 0,
+    };
     authorise(unseen, &intent.actor)?;
     let exists = control.node.catalogue().segments.contains_key(&segment);
-    let expected = if exists { intent.must_match()? } else { intent.may_match() };
+    let expected = if exists {
+        intent.must_match()?
+    } else {
+        intent.may_match()
+    };
     body::must_be(&request, "text/plain")?;
     let _place = control.upload()?;
     let read = read(Pieces::of_upload(request, control.settings.segment_bytes)?).await?;
     let units = read.len() as u64;
     let sha256 = control.node.store_segment(read).await?;
-    let command = Command::PutSegment { segment, sha256, units };
+    let command = Command::PutSegment {
+        segment,
+        sha256,
+        units,
+    };
     let written = control.write(intent, expected, command).await?;
     let uploaded = UploadedSegment {
         changed: Changed::from(&written),
         units,
         sha256: sha256.to_string(),
     };
-    let status = if exists { StatusCode::OK } else { StatusCode::CREATED };
+    let status = if exists {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
     Ok(wire::json_at(status, written.revision, &uploaded))
 }
 
@@ -147,7 +183,9 @@ pub(super) async fn remove(
     At(asked): At<SegmentParams>,
     intent: Intent,
 ) -> Result<Response, ApiError> {
-    let command = Command::RemoveSegment { segment: asked.name()? };
+    let command = Command::RemoveSegment {
+        segment: asked.name()?,
+    };
     authorise(command.clone(), &intent.actor)?;
     let expected = intent.must_match()?;
     let written = control.write(intent, expected, command).await?;

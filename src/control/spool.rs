@@ -41,7 +41,10 @@ impl Spool {
     }
 
     /// Receives an upload into a new file under `directory`.
-    pub(crate) async fn receive(directory: &Path, pieces: &mut Pieces) -> Result<Spooled, ApiError> {
+    pub(crate) async fn receive(
+        directory: &Path,
+        pieces: &mut Pieces,
+    ) -> Result<Spooled, ApiError> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| ApiError::NoRandomness)?;
         let spool = Self(directory.join(format!("{PREFIX}{}", Ulid::from_bytes(random))));
@@ -49,7 +52,11 @@ impl Spool {
         let mut options = tokio::fs::OpenOptions::new();
         #[cfg(unix)]
         options.mode(0o600);
-        let file = options.write(true).create_new(true).open(spool.path()).await;
+        let file = options
+            .write(true)
+            .create_new(true)
+            .open(spool.path())
+            .await;
         let mut file = file.map_err(disk)?;
         let (mut hasher, mut bytes) = (Sha256::new(), 0);
         while let Some(piece) = pieces.next().await? {
@@ -58,7 +65,11 @@ impl Spool {
             file.write_all(&piece).await.map_err(disk)?;
         }
         file.flush().await.map_err(disk)?;
-        Ok(Spooled { file: spool, digest: Digest::from_hasher(hasher), bytes })
+        Ok(Spooled {
+            file: spool,
+            digest: Digest::from_hasher(hasher),
+            bytes,
+        })
     }
 }
 

@@ -46,7 +46,11 @@ impl From<Health> for Readiness {
             asof: health.asof,
             store: health.store,
             bus: health.bus,
-            from: if health.from_store { "store" } else { "last-known-good" },
+            from: if health.from_store {
+                "store"
+            } else {
+                "last-known-good"
+            },
             fork: health.fork,
         }
     }
@@ -83,7 +87,11 @@ pub(super) async fn status(State(control): State<Control>, caller: Caller) -> Re
         audience: catalogue.audience.clone(),
         review: catalogue.review,
         health,
-        apps: catalogue.apps.keys().filter(|app| caller.sees_tenant(app.tenant())).count(),
+        apps: catalogue
+            .apps
+            .keys()
+            .filter(|app| caller.sees_tenant(app.tenant()))
+            .count(),
         actor: caller.0,
     };
     wire::json(StatusCode::OK, &page)
@@ -101,7 +109,11 @@ pub(super) async fn healthz() -> Response {
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub(super) async fn readyz(State(control): State<Control>) -> Response {
     let readiness = Readiness::from(control.node.health());
-    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if readiness.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     wire::json(status, &readiness)
 }
 

@@ -20,8 +20,14 @@ use super::{
     responses((status = 200, body = [Tenant]), ReadRefusals))]
 pub(super) async fn list(State(control): State<Control>, caller: Caller) -> Response {
     let catalogue = control.node.catalogue();
-    let seen = catalogue.tenants.iter().filter(|(tenant, _)| caller.sees_tenant(tenant.as_str()));
-    let line = |(tenant, title): (&_, &String)| Tenant { tenant: Clone::clone(tenant), title: title.clone() };
+    let seen = catalogue
+        .tenants
+        .iter()
+        .filter(|(tenant, _)| caller.sees_tenant(tenant.as_str()));
+    let line = |(tenant, title): (&_, &String)| Tenant {
+        tenant: Clone::clone(tenant),
+        title: title.clone(),
+    };
     wire::json(StatusCode::OK, &seen.map(line).collect::<Vec<_>>())
 }
 
@@ -34,6 +40,8 @@ pub(super) async fn add(
     intent: Intent,
     Json(Tenant { tenant, title }): Json<Tenant>,
 ) -> Result<Response, ApiError> {
-    let written = control.write(intent, None, Command::AddTenant { tenant, title }).await?;
+    let written = control
+        .write(intent, None, Command::AddTenant { tenant, title })
+        .await?;
     Ok(wire::json(StatusCode::CREATED, &Changed::from(&written)))
 }

@@ -107,7 +107,10 @@ impl Token {
             *digit = BASE62[(number % 62) as usize];
             number /= 62;
         }
-        Self::with_id(kind, digits.iter().map(|digit| char::from(*digit)).collect())
+        Self::with_id(
+            kind,
+            digits.iter().map(|digit| char::from(*digit)).collect(),
+        )
     }
 
     fn with_id(kind: Kind, id: String) -> Result<Self, getrandom::Error> {
@@ -260,8 +263,19 @@ mod tests {
         let text = token().to_string();
         let typo = text.replacen('Z', "Y", 1);
         assert_eq!(typo.parse::<Token>().unwrap_err(), TokenFault::Typo);
-        for wrong in ["", "hd_", "Bearer x", &text[1..], &text[..text.len() - 1], &format!("{text}_")] {
-            assert_eq!(wrong.parse::<Token>().unwrap_err(), TokenFault::NotAToken, "{wrong}");
+        for wrong in [
+            "",
+            "hd_",
+            "Bearer x",
+            &text[1..],
+            &text[..text.len() - 1],
+            &format!("{text}_"),
+        ] {
+            assert_eq!(
+                wrong.parse::<Token>().unwrap_err(),
+                TokenFault::NotAToken,
+                "{wrong}"
+            );
         }
         let kind = text.replacen("partner", "boss", 1);
         assert_eq!(kind.parse::<Token>().unwrap_err(), TokenFault::NotAToken);

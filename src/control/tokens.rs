@@ -17,7 +17,10 @@ use super::{
 /// The credentials, without their secrets
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", security(("token" = [])),
     responses((status = 200, body = [TokenLine]), ReadRefusals))]
-pub(super) async fn list(State(control): State<Control>, caller: Caller) -> Result<Response, ApiError> {
+pub(super) async fn list(
+    State(control): State<Control>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
     caller.sees_tokens()?;
     let catalogue = control.node.catalogue();
     let lines = catalogue.tokens.iter().map(|(id, token)| TokenLine {
@@ -39,12 +42,25 @@ pub(super) async fn add(
     intent: Intent,
     Json(NewToken { role, note }): Json<NewToken>,
 ) -> Result<Response, ApiError> {
-    let token = Token::generate_for(Kind::of(&role), intent.op.as_str()).map_err(|_| ApiError::NoRandomness)?;
+    let token = Token::generate_for(Kind::of(&role), intent.op.as_str())
+        .map_err(|_| ApiError::NoRandomness)?;
     let id = token.id().to_owned();
-    let command = Command::AddToken { id: id.clone(), sha256: token.sha256(), role, note };
+    let command = Command::AddToken {
+        id: id.clone(),
+        sha256: token.sha256(),
+        role,
+        note,
+    };
     let written = control.write(intent, None, command).await?;
     let token = (!written.repeated).then(|| token.to_string());
-    Ok(wire::json(StatusCode::CREATED, &GivenToken { changed: Changed::from(&written), id, token }))
+    Ok(wire::json(
+        StatusCode::CREATED,
+        &GivenToken {
+            changed: Changed::from(&written),
+            id,
+            token,
+        },
+    ))
 }
 
 /// Take a credential back
@@ -58,6 +74,8 @@ pub(super) async fn revoke(
     intent: Intent,
     At(id): At<String>,
 ) -> Result<Response, ApiError> {
-    let written = control.write(intent, None, Command::RevokeToken { id }).await?;
+    let written = control
+        .write(intent, None, Command::RevokeToken { id })
+        .await?;
     Ok(wire::json(StatusCode::OK, &Changed::from(&written)))
 }

@@ -73,7 +73,10 @@ impl VersionParams {
     fn number(self, app: &AppId) -> Result<Number, ApiError> {
         self.version.parse().map_err(|_| ApiError::Unknown {
             kind: "version",
-            name: format!("{app}@{}", self.version.chars().take(64).collect::<String>()),
+            name: format!(
+                "{app}@{}",
+                self.version.chars().take(64).collect::<String>()
+            ),
             help: "`huidu version list` shows them",
         })
     }
@@ -83,7 +86,10 @@ impl VersionParams {
 #[utoipa::path(get, path = "/api/v1/apps/{tenant}/{app}/versions", tag = "versions", security(("token" = [])),
     params(AppParams),
     responses((status = 200, body = [VersionLine], headers(("ETag" = String, description = "The app's revision."))), ReadRefusals))]
-pub(super) async fn list(State(control): State<Control>, named: NamedApp) -> Result<Response, ApiError> {
+pub(super) async fn list(
+    State(control): State<Control>,
+    named: NamedApp,
+) -> Result<Response, ApiError> {
     let catalogue = control.node.catalogue();
     let app = named.caller.app(&catalogue, &named.app)?;
     let versions: Vec<&Version> = app.versions.values().collect();
@@ -121,11 +127,20 @@ pub(super) async fn submit(
     let bundle = receive(&control, request).await?;
     let expected = intent.may_match();
     let listing = intent.derived(1);
-    let mut written = control.write(intent, expected, command(bundle.clone())).await?;
+    let mut written = control
+        .write(intent, expected, command(bundle.clone()))
+        .await?;
     if asked.list {
-        let command = Command::List { app: app.clone(), version: asked.version.clone() };
+        let command = Command::List {
+            app: app.clone(),
+            version: asked.version.clone(),
+        };
         // A repeat is a repeat when its first half was: the second has then been tried as well.
-        written = crate::node::Written { op: written.op, repeated: written.repeated, ..control.write(listing, None, command).await? };
+        written = crate::node::Written {
+            op: written.op,
+            repeated: written.repeated,
+            ..control.write(listing, None, command).await?
+        };
     }
     let submitted = Submitted {
         changed: Changed::from(&written),
@@ -134,7 +149,10 @@ pub(super) async fn submit(
         listed: asked.list,
     };
     let response = wire::json_at(StatusCode::CREATED, written.revision, &submitted);
-    Ok(wire::located(response, &format!("/api/v1/apps/{app}/versions")))
+    Ok(wire::located(
+        response,
+        &format!("/api/v1/apps/{app}/versions"),
+    ))
 }
 
 /// A bundle of which nothing is known yet.
@@ -149,9 +167,15 @@ const fn unseen() -> Bundle {
 }
 
 fn permissions(text: &str) -> Result<Vec<Permission>, ApiError> {
-    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let words = text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
     words
-        .map(|word| word.parse::<Permission>().map_err(|error| ApiError::field("permissions", error.to_string())))
+        .map(|word| {
+            word.parse::<Permission>()
+                .map_err(|error| ApiError::field("permissions", error.to_string()))
+        })
         .collect()
 }
 
@@ -159,7 +183,11 @@ fn permissions(text: &str) -> Result<Vec<Permission>, ApiError> {
 async fn receive(control: &Control, request: Request) -> Result<Bundle, ApiError> {
     let settings = &control.settings;
     let mut pieces = Pieces::of_upload(request, settings.bundle_bytes)?;
-    let Spooled { file, digest, bytes } = Spool::receive(&settings.spool, &mut pieces).await?;
+    let Spooled {
+        file,
+        digest,
+        bytes,
+    } = Spool::receive(&settings.spool, &mut pieces).await?;
     let limits = settings.archive.clone();
     let (file, judged) = spawn_blocking(move || {
         let judged = File::open(file.path())
@@ -168,8 +196,15 @@ async fn receive(control: &Control, request: Request) -> Result<Bundle, ApiError
         (file, judged)
     })
     .await
-    .map_err(|_| ApiError::Unavailable { code: "stopping", detail: "this node is shutting down; try another".to_owned() })?;
-    let Inventory { format, files, unpacked_bytes } = judged.map_err(ApiError::Archive)?;
+    .map_err(|_| ApiError::Unavailable {
+        code: "stopping",
+        detail: "this node is shutting down; try another".to_owned(),
+    })?;
+    let Inventory {
+        format,
+        files,
+        unpacked_bytes,
+    } = judged.map_err(ApiError::Archive)?;
     control.node.bundles().store(file.path(), digest).await?;
     Ok(Bundle {
         sha256: digest,
@@ -195,8 +230,21 @@ pub(super) async fn enlist(
 ) -> Result<Response, ApiError> {
     let expected = intent.must_match()?;
     let version = version.number(&named.app)?;
-    let written = control.write(intent, expected, Command::List { app: named.app, version }).await?;
-    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+    let written = control
+        .write(
+            intent,
+            expected,
+            Command::List {
+                app: named.app,
+                version,
+            },
+        )
+        .await?;
+    Ok(wire::json_at(
+        StatusCode::OK,
+        written.revision,
+        &Changed::from(&written),
+    ))
 }
 
 /// Offer a version no more; devices that run it may go on
@@ -212,7 +260,15 @@ pub(super) async fn delist(
 ) -> Result<Response, ApiError> {
     let expected = intent.must_match()?;
     let version = version.number(&named.app)?;
-    let command = Command::Delist { app: named.app, version, reason };
+    let command = Command::Delist {
+        app: named.app,
+        version,
+        reason,
+    };
     let written = control.write(intent, expected, command).await?;
-    Ok(wire::json_at(StatusCode::OK, written.revision, &Changed::from(&written)))
+    Ok(wire::json_at(
+        StatusCode::OK,
+        written.revision,
+        &Changed::from(&written),
+    ))
 }

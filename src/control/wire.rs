@@ -7,7 +7,10 @@ use std::fmt::Display;
 
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header::{CONTENT_TYPE, ETAG, LOCATION}},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, ETAG, LOCATION},
+    },
     response::Response,
 };
 use huidu_core::{
@@ -28,7 +31,10 @@ use crate::node::Written;
 /// A mistake or a refusal, RFC 9457.
 #[derive(ToSchema)]
 #[schema(as = Problem)]
-#[expect(dead_code, reason = "read by the document generator alone; `http::problem` has the shape")]
+#[expect(
+    dead_code,
+    reason = "read by the document generator alone; `http::problem` has the shape"
+)]
 pub(crate) struct ProblemSchema {
     /// `urn:huidu:problem:<code>`.
     r#type: String,
@@ -69,7 +75,10 @@ pub(crate) struct Mistake {
 impl Mistake {
     /// A mistake whose sentence says everything.
     pub(crate) fn plain(fact: &impl Display) -> Self {
-        Self { message: fact.to_string(), ..Self::default() }
+        Self {
+            message: fact.to_string(),
+            ..Self::default()
+        }
     }
 }
 
@@ -89,7 +98,11 @@ pub(crate) struct Changed {
 
 impl From<&Written> for Changed {
     fn from(written: &Written) -> Self {
-        Self { revision: written.revision, op: written.op.to_string(), repeated: written.repeated }
+        Self {
+            revision: written.revision,
+            op: written.op.to_string(),
+            repeated: written.repeated,
+        }
     }
 }
 
@@ -229,7 +242,10 @@ impl From<&App> for AppPage {
 
 /// Since when and why a whole app must not run.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "read by the document generator alone; the core has the shape")]
+#[expect(
+    dead_code,
+    reason = "read by the document generator alone; the core has the shape"
+)]
 pub(crate) struct Kill {
     /// Why.
     reason: String,
@@ -240,7 +256,10 @@ pub(crate) struct Kill {
 
 /// A version of a mini-program.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "read by the document generator alone; the core has the shape")]
+#[expect(
+    dead_code,
+    reason = "read by the document generator alone; the core has the shape"
+)]
 pub(crate) struct VersionLine {
     /// Its number.
     number: String,
@@ -263,7 +282,10 @@ pub(crate) struct VersionLine {
 
 /// The archive a device runs.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "read by the document generator alone; the core has the shape")]
+#[expect(
+    dead_code,
+    reason = "read by the document generator alone; the core has the shape"
+)]
 pub(crate) struct BundleLine {
     /// SHA-256 of its bytes, 64 lowercase hexadecimal digits: its name on the device plane.
     sha256: String,

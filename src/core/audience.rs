@@ -1,6 +1,6 @@
 //! `Audience`: which devices a rule speaks of. The written form of `when`, and its evaluation.
 //!
-//! Keys of one audience are ANDed, lists are ORed, `any` / `all` / `not` nest. A device that does not
+//! All keys of one audience must match, a list matches by one of its values, `any` / `all` / `not` nest. A device that does not
 //! state an attribute matches no predicate on it (and so matches its `not`). Evaluation is total,
 //! allocates nothing and knows no order of evaluation that matters.
 

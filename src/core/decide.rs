@@ -67,7 +67,9 @@ pub enum Refusal {
         help: &'static str,
     },
     /// A version is what every device falls back to, or is served by a rule.
-    #[error("version {version} of `{app}` is served by {by}; serve another version there first, or kill it")]
+    #[error(
+        "version {version} of `{app}` is served by {by}; serve another version there first, or kill it"
+    )]
     Served {
         /// The app.
         app: AppId,
@@ -91,7 +93,9 @@ pub enum Refusal {
         what: String,
     },
     /// A share would rise where only lowering is allowed.
-    #[error("share of rule `{rule}` is {is}; {asked} is not lower, and raising it needs a release manager")]
+    #[error(
+        "share of rule `{rule}` is {is}; {asked} is not lower, and raising it needs a release manager"
+    )]
     NotLower {
         /// The rule.
         rule: RuleName,
@@ -119,13 +123,17 @@ pub enum Refusal {
         help: &'static str,
     },
     /// A version number with build metadata.
-    #[error("version `{version}` has build metadata, which has no order; drop everything from `+` on")]
+    #[error(
+        "version `{version}` has build metadata, which has no order; drop everything from `+` on"
+    )]
     BuildMetadata {
         /// The number.
         version: Number,
     },
     /// The app changed since it was read.
-    #[error("`{what}` is at revision {is}, not {expected}; read it again and repeat the change if it still holds")]
+    #[error(
+        "`{what}` is at revision {is}, not {expected}; read it again and repeat the change if it still holds"
+    )]
     Stale {
         /// What.
         what: String,
@@ -143,7 +151,11 @@ pub enum Refusal {
 }
 
 fn summary(findings: &[Finding]) -> String {
-    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    findings
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 type Decision = Result<Vec<Event>, Refusal>;
@@ -154,24 +166,61 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
     let command = authorised.command();
     match (command, founded) {
         (Command::Found { .. }, true) => {
-            return Err(Refusal::AlreadyFounded { audience: catalogue.audience.clone() });
+            return Err(Refusal::AlreadyFounded {
+                audience: catalogue.audience.clone(),
+            });
         }
         (Command::Found { .. }, false) | (_, true) => {}
         (_, false) => return Err(Refusal::NotFounded),
     }
     match command {
-        Command::Found { audience, review, token: (id, sha256) } => Ok(vec![
-            Event::Founded { audience: named("audience", audience)?, review: *review },
-            Event::TokenAdded { id: id.clone(), sha256: *sha256, role: Role::Admin, note: "first start".into() },
+        Command::Found {
+            audience,
+            review,
+            token: (id, sha256),
+        } => Ok(vec![
+            Event::Founded {
+                audience: named("audience", audience)?,
+                review: *review,
+            },
+            Event::TokenAdded {
+                id: id.clone(),
+                sha256: *sha256,
+                role: Role::Admin,
+                note: "first start".into(),
+            },
         ]),
-        Command::AddToken { id, sha256, role, note } => {
-            unless_there("token", id, catalogue.tokens.contains_key(id), "choose another id")?;
+        Command::AddToken {
+            id,
+            sha256,
+            role,
+            note,
+        } => {
+            unless_there(
+                "token",
+                id,
+                catalogue.tokens.contains_key(id),
+                "choose another id",
+            )?;
             let note = text("note", note)?;
-            Ok(vec![Event::TokenAdded { id: id.clone(), sha256: *sha256, role: role.clone(), note }])
+            Ok(vec![Event::TokenAdded {
+                id: id.clone(),
+                sha256: *sha256,
+                role: role.clone(),
+                note,
+            }])
         }
         Command::RevokeToken { id } => {
-            if_there("token", id, catalogue.tokens.contains_key(id), "`huidu token list` shows them")?;
-            let others = catalogue.tokens.iter().any(|(other, token)| other != id && token.role == Role::Admin);
+            if_there(
+                "token",
+                id,
+                catalogue.tokens.contains_key(id),
+                "`huidu token list` shows them",
+            )?;
+            let others = catalogue
+                .tokens
+                .iter()
+                .any(|(other, token)| other != id && token.role == Role::Admin);
             if !others {
                 return Err(Refusal::Limit {
                     what: "revoking the last admin token",
@@ -182,26 +231,64 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
             Ok(vec![Event::TokenRevoked { id: id.clone() }])
         }
         Command::AddTenant { tenant, title } => {
-            unless_there("tenant", tenant, catalogue.tenants.contains_key(tenant), "nothing is left to do")?;
-            Ok(vec![Event::TenantAdded { tenant: tenant.clone(), title: text("title", title)? }])
+            unless_there(
+                "tenant",
+                tenant,
+                catalogue.tenants.contains_key(tenant),
+                "nothing is left to do",
+            )?;
+            Ok(vec![Event::TenantAdded {
+                tenant: tenant.clone(),
+                title: text("title", title)?,
+            }])
         }
         Command::AddHost { host, title } => {
-            unless_there("host", host, catalogue.hosts.contains_key(host), "nothing is left to do")?;
-            Ok(vec![Event::HostAdded { host: host.clone(), title: text("title", title)? }])
+            unless_there(
+                "host",
+                host,
+                catalogue.hosts.contains_key(host),
+                "nothing is left to do",
+            )?;
+            Ok(vec![Event::HostAdded {
+                host: host.clone(),
+                title: text("title", title)?,
+            }])
         }
         Command::AddApp { app, title } => add_app(catalogue, app, title),
-        Command::PutSegment { segment, sha256, units } => {
+        Command::PutSegment {
+            segment,
+            sha256,
+            units,
+        } => {
             if *units > limits::SEGMENT_UNITS {
                 let help = "split the segment";
-                return Err(Refusal::Limit { what: "units in a segment", limit: limits::SEGMENT_UNITS, help });
+                return Err(Refusal::Limit {
+                    what: "units in a segment",
+                    limit: limits::SEGMENT_UNITS,
+                    help,
+                });
             }
-            Ok(vec![Event::SegmentPut { segment: segment.clone(), sha256: *sha256, units: *units }])
+            Ok(vec![Event::SegmentPut {
+                segment: segment.clone(),
+                sha256: *sha256,
+                units: *units,
+            }])
         }
         Command::RemoveSegment { segment } => {
-            if_there("segment", segment, catalogue.segments.contains_key(segment), SEE_SEGMENTS)?;
+            if_there(
+                "segment",
+                segment,
+                catalogue.segments.contains_key(segment),
+                SEE_SEGMENTS,
+            )?;
             match catalogue.asking_about(segment).next() {
-                Some(app) => Err(Refusal::SegmentInUse { segment: segment.clone(), app: app.clone() }),
-                None => Ok(vec![Event::SegmentRemoved { segment: segment.clone() }]),
+                Some(app) => Err(Refusal::SegmentInUse {
+                    segment: segment.clone(),
+                    app: app.clone(),
+                }),
+                None => Ok(vec![Event::SegmentRemoved {
+                    segment: segment.clone(),
+                }]),
             }
         }
         _ => decide_for_app(catalogue, command, now),
@@ -215,16 +302,30 @@ const ADD_APP: &str = "add it with `huidu app add`";
 fn decide_for_app(catalogue: &Catalogue, command: &Command, now: Timestamp) -> Decision {
     let name = command.app().map_or("", AppId::as_str);
     let Some(app) = catalogue.apps.get(name) else {
-        return Err(Refusal::Unknown { kind: "app", name: name.to_owned(), help: ADD_APP });
+        return Err(Refusal::Unknown {
+            kind: "app",
+            name: name.to_owned(),
+            help: ADD_APP,
+        });
     };
     match command {
-        Command::SubmitVersion { number, bundle, permissions, notes, .. } => {
-            submit(app, number, bundle, permissions, notes, now)
-        }
+        Command::SubmitVersion {
+            number,
+            bundle,
+            permissions,
+            notes,
+            ..
+        } => submit(app, number, bundle, permissions, notes, now),
         Command::List { version, .. } => list(catalogue, app, version),
-        Command::Delist { version, reason, .. } => delist(app, version, reason),
-        Command::Kill { version, reason, .. } => kill(app, version.as_ref(), reason),
-        Command::Unkill { version, reason, .. } => unkill(app, version.as_ref(), reason),
+        Command::Delist {
+            version, reason, ..
+        } => delist(app, version, reason),
+        Command::Kill {
+            version, reason, ..
+        } => kill(app, version.as_ref(), reason),
+        Command::Unkill {
+            version, reason, ..
+        } => unkill(app, version.as_ref(), reason),
         Command::PutRollout { rollout } => put_rollout(catalogue, app, rollout),
         Command::SetShare { rule, share, .. } => set_share(catalogue, app, rule, *share),
         Command::LowerShare { rule, share, .. } => lower_share(catalogue, app, rule, *share),
@@ -234,18 +335,41 @@ fn decide_for_app(catalogue: &Catalogue, command: &Command, now: Timestamp) -> D
 }
 
 fn add_app(catalogue: &Catalogue, app: &AppId, title: &str) -> Decision {
-    unless_there("app", app, catalogue.apps.contains_key(app), "nothing is left to do")?;
+    unless_there(
+        "app",
+        app,
+        catalogue.apps.contains_key(app),
+        "nothing is left to do",
+    )?;
     let mut events = Vec::new();
-    if let (false, Ok(tenant)) = (catalogue.tenants.contains_key(app.tenant()), app.tenant().parse()) {
-        events.push(Event::TenantAdded { tenant, title: app.tenant().to_owned() });
+    if let (false, Ok(tenant)) = (
+        catalogue.tenants.contains_key(app.tenant()),
+        app.tenant().parse(),
+    ) {
+        events.push(Event::TenantAdded {
+            tenant,
+            title: app.tenant().to_owned(),
+        });
     }
-    events.push(Event::AppAdded { app: app.clone(), title: text("title", title)? });
+    events.push(Event::AppAdded {
+        app: app.clone(),
+        title: text("title", title)?,
+    });
     Ok(events)
 }
 
-fn submit(app: &App, number: &Number, bundle: &Bundle, permissions: &[Permission], notes: &str, now: Timestamp) -> Decision {
+fn submit(
+    app: &App,
+    number: &Number,
+    bundle: &Bundle,
+    permissions: &[Permission],
+    notes: &str,
+    now: Timestamp,
+) -> Decision {
     if !number.build.is_empty() {
-        return Err(Refusal::BuildMetadata { version: number.clone() });
+        return Err(Refusal::BuildMetadata {
+            version: number.clone(),
+        });
     }
     if let Some(kept) = app.versions.get(number) {
         // The same bytes again change nothing: a publisher may repeat what it is not sure of.
@@ -254,15 +378,27 @@ fn submit(app: &App, number: &Number, bundle: &Bundle, permissions: &[Permission
         } else {
             "a version never changes its bundle; use the next number"
         };
-        return Err(Refusal::Exists { kind: "version", name: format!("{}@{number}", app.id), help });
+        return Err(Refusal::Exists {
+            kind: "version",
+            name: format!("{}@{number}", app.id),
+            help,
+        });
     }
     if app.versions.len() >= limits::VERSIONS {
         let help = "delete the app's oldest versions";
-        return Err(Refusal::Limit { what: "versions of an app", limit: limits::VERSIONS as u64, help });
+        return Err(Refusal::Limit {
+            what: "versions of an app",
+            limit: limits::VERSIONS as u64,
+            help,
+        });
     }
     if permissions.len() > limits::PERMISSIONS {
         let help = "ask for fewer";
-        return Err(Refusal::Limit { what: "permissions of a version", limit: limits::PERMISSIONS as u64, help });
+        return Err(Refusal::Limit {
+            what: "permissions of a version",
+            limit: limits::PERMISSIONS as u64,
+            help,
+        });
     }
     let version = Version {
         number: number.clone(),
@@ -272,7 +408,10 @@ fn submit(app: &App, number: &Number, bundle: &Bundle, permissions: &[Permission
         life: Life::Submitted,
         submitted_at: now,
     };
-    Ok(vec![Event::VersionSubmitted { app: app.id.clone(), version }])
+    Ok(vec![Event::VersionSubmitted {
+        app: app.id.clone(),
+        version,
+    }])
 }
 
 fn version<'a>(app: &'a App, number: &Number) -> Result<&'a Version, Refusal> {
@@ -284,13 +423,22 @@ fn version<'a>(app: &'a App, number: &Number) -> Result<&'a Version, Refusal> {
 }
 
 fn wrong_life(app: &App, version: &Version, wanted: &'static str, help: &'static str) -> Refusal {
-    Refusal::Life { app: app.id.clone(), version: version.number.clone(), is: version.life.word(), wanted, help }
+    Refusal::Life {
+        app: app.id.clone(),
+        version: version.number.clone(),
+        is: version.life.word(),
+        wanted,
+        help,
+    }
 }
 
 fn list(catalogue: &Catalogue, app: &App, number: &Number) -> Decision {
     let version = version(app, number)?;
     if version.life.may_list(catalogue.review) {
-        return Ok(vec![Event::VersionListed { app: app.id.clone(), version: number.clone() }]);
+        return Ok(vec![Event::VersionListed {
+            app: app.id.clone(),
+            version: number.clone(),
+        }]);
     }
     let help = match version.life {
         Life::Listed => "nothing is left to do",
@@ -304,12 +452,29 @@ fn list(catalogue: &Catalogue, app: &App, number: &Number) -> Decision {
 fn delist(app: &App, number: &Number, reason: &str) -> Decision {
     let version = version(app, number)?;
     if !version.life.is_listed() {
-        return Err(wrong_life(app, version, "delisted", "only a listed version can be"));
+        return Err(wrong_life(
+            app,
+            version,
+            "delisted",
+            "only a listed version can be",
+        ));
     }
-    if let Some(by) = app.rollout.as_ref().and_then(|rollout| served_by(rollout, number)) {
-        return Err(Refusal::Served { app: app.id.clone(), version: number.clone(), by });
+    if let Some(by) = app
+        .rollout
+        .as_ref()
+        .and_then(|rollout| served_by(rollout, number))
+    {
+        return Err(Refusal::Served {
+            app: app.id.clone(),
+            version: number.clone(),
+            by,
+        });
     }
-    Ok(vec![Event::VersionDelisted { app: app.id.clone(), version: number.clone(), reason: why(reason)? }])
+    Ok(vec![Event::VersionDelisted {
+        app: app.id.clone(),
+        version: number.clone(),
+        reason: why(reason)?,
+    }])
 }
 
 /// Where a rollout serves a version, for an error.
@@ -317,10 +482,26 @@ fn served_by(rollout: &Rollout, number: &Number) -> Option<String> {
     if rollout.stable == *number {
         return Some("`stable`".into());
     }
-    let serves = |rule: &&crate::rollout::Rule| rule.arms().iter().any(|(_, _, arm)| arm.version == *number);
-    let rule = rollout.rules.iter().find(serves).map(|rule| format!("rule `{}`", rule.name));
-    let pin = || rollout.pins.values().any(|pinned| pinned == number).then(|| "a pin".to_owned());
-    let floor = || rollout.floors.contains(number).then(|| "a floor".to_owned());
+    let serves =
+        |rule: &&crate::rollout::Rule| rule.arms().iter().any(|(_, _, arm)| arm.version == *number);
+    let rule = rollout
+        .rules
+        .iter()
+        .find(serves)
+        .map(|rule| format!("rule `{}`", rule.name));
+    let pin = || {
+        rollout
+            .pins
+            .values()
+            .any(|pinned| pinned == number)
+            .then(|| "a pin".to_owned())
+    };
+    let floor = || {
+        rollout
+            .floors
+            .contains(number)
+            .then(|| "a floor".to_owned())
+    };
     rule.or_else(pin).or_else(floor)
 }
 
@@ -331,9 +512,15 @@ fn kill(app: &App, number: Option<&Number>, reason: &str) -> Decision {
         None => app.killed.is_some(),
     };
     if done {
-        return Err(Refusal::Nothing { what: format!("{} is killed already", target(app, number)) });
+        return Err(Refusal::Nothing {
+            what: format!("{} is killed already", target(app, number)),
+        });
     }
-    Ok(vec![Event::Killed { app: app.id.clone(), version: number.cloned(), reason }])
+    Ok(vec![Event::Killed {
+        app: app.id.clone(),
+        version: number.cloned(),
+        reason,
+    }])
 }
 
 fn unkill(app: &App, number: Option<&Number>, reason: &str) -> Decision {
@@ -343,32 +530,51 @@ fn unkill(app: &App, number: Option<&Number>, reason: &str) -> Decision {
         None => app.killed.is_some(),
     };
     if !killed {
-        return Err(Refusal::Nothing { what: format!("{} is not killed", target(app, number)) });
+        return Err(Refusal::Nothing {
+            what: format!("{} is not killed", target(app, number)),
+        });
     }
-    Ok(vec![Event::Unkilled { app: app.id.clone(), version: number.cloned(), reason }])
+    Ok(vec![Event::Unkilled {
+        app: app.id.clone(),
+        version: number.cloned(),
+        reason,
+    }])
 }
 
 fn target(app: &App, number: Option<&Number>) -> String {
-    number.map_or_else(|| format!("`{}`", app.id), |number| format!("version {number} of `{}`", app.id))
+    number.map_or_else(
+        || format!("`{}`", app.id),
+        |number| format!("version {number} of `{}`", app.id),
+    )
 }
 
 fn put_rollout(catalogue: &Catalogue, app: &App, rollout: &Rollout) -> Decision {
     let rollout = checked(catalogue, app, rollout, &[])?;
     if app.rollout.as_ref() == Some(&rollout) {
-        return Err(Refusal::Nothing { what: format!("the rollout of `{}` is this very one", app.id) });
+        return Err(Refusal::Nothing {
+            what: format!("the rollout of `{}` is this very one", app.id),
+        });
     }
-    Ok(vec![Event::RolloutPut { rollout: Box::new(rollout) }])
+    Ok(vec![Event::RolloutPut {
+        rollout: Box::new(rollout),
+    }])
 }
 
 /// The rollout with every slot given, or all its mistakes but the `tolerated` ones.
-fn checked(catalogue: &Catalogue, app: &App, rollout: &Rollout, tolerated: &[Finding]) -> Result<Rollout, Refusal> {
+fn checked(
+    catalogue: &Catalogue,
+    app: &App,
+    rollout: &Rollout,
+    tolerated: &[Finding],
+) -> Result<Rollout, Refusal> {
     let mut mistakes = mistakes(catalogue, app, rollout);
     mistakes.retain(|mistake| !tolerated.contains(mistake));
     if !mistakes.is_empty() {
         return Err(Refusal::Rollout { findings: mistakes });
     }
     let others = catalogue.slots_of_others(&app.id);
-    slots_assign::assign(rollout, app.rollout.as_ref(), &others).map_err(|findings| Refusal::Rollout { findings })
+    slots_assign::assign(rollout, app.rollout.as_ref(), &others)
+        .map_err(|findings| Refusal::Rollout { findings })
 }
 
 fn mistakes(catalogue: &Catalogue, app: &App, rollout: &Rollout) -> Vec<Finding> {
@@ -378,7 +584,10 @@ fn mistakes(catalogue: &Catalogue, app: &App, rollout: &Rollout) -> Vec<Finding>
         segments: Some(&catalogue.segments),
         previous: app.rollout.as_ref(),
     };
-    check::check(rollout, &world).into_iter().filter(Finding::is_error).collect()
+    check::check(rollout, &world)
+        .into_iter()
+        .filter(Finding::is_error)
+        .collect()
 }
 
 fn rule_of<'a>(app: &'a App, name: &RuleName) -> Result<(&'a Rollout, usize), Refusal> {
@@ -388,14 +597,20 @@ fn rule_of<'a>(app: &'a App, name: &RuleName) -> Result<(&'a Rollout, usize), Re
         help: "`huidu rollout show` lists the rules",
     };
     let rollout = app.rollout.as_ref().ok_or_else(unknown)?;
-    let at = rollout.rules.iter().position(|rule| rule.name == *name).ok_or_else(unknown)?;
+    let at = rollout
+        .rules
+        .iter()
+        .position(|rule| rule.name == *name)
+        .ok_or_else(unknown)?;
     Ok((rollout, at))
 }
 
 fn set_share(catalogue: &Catalogue, app: &App, name: &RuleName, share: Share) -> Decision {
     let (rollout, at) = rule_of(app, name)?;
     if rollout.rules[at].share == share {
-        return Err(Refusal::Nothing { what: format!("the share of rule `{name}` is {share}") });
+        return Err(Refusal::Nothing {
+            what: format!("the share of rule `{name}` is {share}"),
+        });
     }
     let mut changed = rollout.clone();
     changed.rules[at].share = share;
@@ -405,15 +620,27 @@ fn set_share(catalogue: &Catalogue, app: &App, name: &RuleName, share: Share) ->
     // The same checks as a whole rollout, but what is wrong already must not stop a share from moving:
     // after a kill the other ramps still have to be steered.
     let tolerated = mistakes(catalogue, app, rollout);
-    let slots = checked(catalogue, app, &changed, &tolerated)?.rules.swap_remove(at).slots;
-    Ok(vec![Event::ShareSet { app: app.id.clone(), rule: name.clone(), share, slots }])
+    let slots = checked(catalogue, app, &changed, &tolerated)?
+        .rules
+        .swap_remove(at)
+        .slots;
+    Ok(vec![Event::ShareSet {
+        app: app.id.clone(),
+        rule: name.clone(),
+        share,
+        slots,
+    }])
 }
 
 fn lower_share(catalogue: &Catalogue, app: &App, name: &RuleName, share: Share) -> Decision {
     let (rollout, at) = rule_of(app, name)?;
     let is = rollout.rules[at].share;
     if share >= is {
-        return Err(Refusal::NotLower { rule: name.clone(), is, asked: share });
+        return Err(Refusal::NotLower {
+            rule: name.clone(),
+            is,
+            asked: share,
+        });
     }
     set_share(catalogue, app, name, share)
 }
@@ -422,37 +649,79 @@ fn set_pause(app: &App, name: &RuleName, paused: bool) -> Decision {
     let (rollout, at) = rule_of(app, name)?;
     if rollout.rules[at].paused == paused {
         let is = if paused { "paused" } else { "running" };
-        return Err(Refusal::Nothing { what: format!("rule `{name}` is {is}") });
+        return Err(Refusal::Nothing {
+            what: format!("rule `{name}` is {is}"),
+        });
     }
-    Ok(vec![Event::PauseSet { app: app.id.clone(), rule: name.clone(), paused }])
+    Ok(vec![Event::PauseSet {
+        app: app.id.clone(),
+        rule: name.clone(),
+        paused,
+    }])
 }
 
-fn if_there(kind: &'static str, name: impl ToString, there: bool, help: &'static str) -> Result<(), Refusal> {
-    if there { Ok(()) } else { Err(Refusal::Unknown { kind, name: name.to_string(), help }) }
+fn if_there(
+    kind: &'static str,
+    name: impl ToString,
+    there: bool,
+    help: &'static str,
+) -> Result<(), Refusal> {
+    if there {
+        Ok(())
+    } else {
+        Err(Refusal::Unknown {
+            kind,
+            name: name.to_string(),
+            help,
+        })
+    }
 }
 
-fn unless_there(kind: &'static str, name: impl ToString, there: bool, help: &'static str) -> Result<(), Refusal> {
-    if there { Err(Refusal::Exists { kind, name: name.to_string(), help }) } else { Ok(()) }
+fn unless_there(
+    kind: &'static str,
+    name: impl ToString,
+    there: bool,
+    help: &'static str,
+) -> Result<(), Refusal> {
+    if there {
+        Err(Refusal::Exists {
+            kind,
+            name: name.to_string(),
+            help,
+        })
+    } else {
+        Ok(())
+    }
 }
 
 fn text(what: &'static str, text: &str) -> Result<String, Refusal> {
     if text.len() > limits::TEXT_BYTES {
         let help = "shorten the text";
-        return Err(Refusal::Limit { what, limit: limits::TEXT_BYTES as u64, help });
+        return Err(Refusal::Limit {
+            what,
+            limit: limits::TEXT_BYTES as u64,
+            help,
+        });
     }
     Ok(text.to_owned())
 }
 
 fn named(field: &'static str, given: &str) -> Result<String, Refusal> {
     if given.trim().is_empty() {
-        return Err(Refusal::Empty { field, help: "who it is for, such as `bank/prod`" });
+        return Err(Refusal::Empty {
+            field,
+            help: "who it is for, such as `bank/prod`",
+        });
     }
     text(field, given)
 }
 
 fn why(reason: &str) -> Result<String, Refusal> {
     if reason.trim().is_empty() {
-        return Err(Refusal::Empty { field: "reason", help: "why, for the people who read the history" });
+        return Err(Refusal::Empty {
+            field: "reason",
+            help: "why, for the people who read the history",
+        });
     }
     text("reason", reason)
 }

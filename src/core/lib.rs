@@ -35,8 +35,9 @@ pub mod op;
 pub mod record;
 // What a device can trust.
 pub mod seal;
-// What a device is told.
+// What a device is told, and why.
 pub mod compile;
+pub mod explain;
 pub mod manifest;
 pub mod poll;
 pub mod predicate;

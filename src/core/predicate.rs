@@ -33,6 +33,12 @@ impl Membership for std::collections::BTreeSet<String> {
     }
 }
 
+impl Membership for crate::segment::Segment {
+    fn contains(&self, unit: &str) -> bool {
+        Self::contains(self, unit)
+    }
+}
+
 /// A compiled audience: all terms must hold.
 pub struct Predicate {
     terms: Box<[Term]>,

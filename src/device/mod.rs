@@ -9,6 +9,7 @@
 mod bundle;
 mod health;
 mod kills;
+mod origin;
 mod poll;
 mod reply;
 mod report;

@@ -186,7 +186,16 @@ const ONE: &str = "/v1/manifest/retail-bank/pingan/travel?u=dev-1";
 #[tokio::test]
 async fn a_poll_is_answered_whole() {
     let reply = ask(&plane().await, "GET", ONE, &[], "").await;
-    insta::assert_snapshot!(reply.whole(), @"");
+    insta::assert_snapshot!(reply.whole(), @r#"
+    200
+    cache-control: private, no-cache
+    content-type: application/json
+    etag: "66a13219cf3b009ba52d3285e4f22319"
+    huidu-stamp: <stamp>
+    vary: Huidu-Device
+
+    {"v":1,"aud":"bank/prod","app":"pingan/travel","rev":3,"state":"run","version":"1.0.0","bundle":{"sha256":"34ce8c1261e7e721198fd3e1f4a918d085c3444834868983c0d20fd448f45b0b","len":15,"format":"zip","url":"/v1/bundles/sha256/34ce8c1261e7e721198fd3e1f4a918d085c3444834868983c0d20fd448f45b0b"},"reason":"stable","poll_after_ms":600000,"poll_spread_ms":60000,"on_stale":"run"}
+    "#);
 }
 
 #[tokio::test]
@@ -209,7 +218,13 @@ async fn a_304_is_given_for_this_answer_and_for_no_other() {
     let first = ask(&plane, "GET", ONE, &[], "").await;
     let etag = first.header("etag");
     let same = ask(&plane, "GET", ONE, &[("if-none-match", etag)], "").await;
-    insta::assert_snapshot!(same.whole(), @"");
+    insta::assert_snapshot!(same.whole(), @r#"
+    304
+    cache-control: private, no-cache
+    etag: "66a13219cf3b009ba52d3285e4f22319"
+    huidu-stamp: <stamp>
+    vary: Huidu-Device
+    "#);
     // The same device in the header, and other devices with the same answer: the same bytes.
     let path = "/v1/manifest/retail-bank/pingan/travel";
     let by_header = [
@@ -268,7 +283,13 @@ async fn refused_single_polls() {
     let plane = plane().await;
     let path = "/v1/manifest/retail-bank/pingan/travel";
     let missing = ask(&plane, "GET", path, &[], "").await;
-    insta::assert_snapshot!(missing.whole(), @"");
+    insta::assert_snapshot!(missing.whole(), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"field `u` is missing; every poll states it","code":"bad-poll","field":"u"}
+    "#);
     let unknown = ask(
         &plane,
         "GET",
@@ -277,11 +298,30 @@ async fn refused_single_polls() {
         "",
     )
     .await;
-    insta::assert_snapshot!(unknown.whole(), @"");
+    insta::assert_snapshot!(unknown.whole(), @r#"
+    404
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:unknown-app","title":"Unknown app","status":404,"detail":"this app is not known here; check host, tenant and app in the path","code":"unknown-app"}
+    "#);
     let twice = ask(&plane, "GET", ONE, &[("huidu-device", "u=dev-1")], "").await;
-    insta::assert_snapshot!(twice.whole(), @"");
+    insta::assert_snapshot!(twice.whole(), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"a device states itself once: in the query string or in one Huidu-Device header","code":"bad-poll","field":"Huidu-Device"}
+    "#);
     let posted = ask(&plane, "POST", ONE, &[], "").await;
-    insta::assert_snapshot!(posted.whole(), @"");
+    insta::assert_snapshot!(posted.whole(), @r#"
+    405
+    allow: GET, HEAD
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:wrong-method","title":"Wrong method","status":405,"detail":"this path is not served by this method; use one that the Allow header names","code":"wrong-method"}
+    "#);
 }
 
 const BATCH: &str = r#"{"host":"retail-bank","device":{"unit":"dev-1"},
@@ -299,7 +339,15 @@ fn etags(reply: &Reply) -> Vec<(String, String)> {
 async fn a_batch_is_answered_whole_and_again_with_what_differs() {
     let plane = plane().await;
     let all = ask(&plane, "POST", "/v1/poll", &[], BATCH).await;
-    insta::assert_snapshot!(all.whole(), @"");
+    insta::assert_snapshot!(all.whole(), @r#"
+    200
+    cache-control: private, no-cache
+    content-type: application/json
+    etag: "90abea6eea4bf859047cddc2a7a51a5c"
+    huidu-stamp: <stamp>
+
+    {"v":1,"poll_after_ms":600000,"poll_spread_ms":60000,"apps":[{"app":"pingan/travel","etag":"\"66a13219cf3b009ba52d3285e4f22319\"","stamp":"<stamp>","manifest":{"v":1,"aud":"bank/prod","app":"pingan/travel","rev":3,"state":"run","version":"1.0.0","bundle":{"sha256":"34ce8c1261e7e721198fd3e1f4a918d085c3444834868983c0d20fd448f45b0b","len":15,"format":"zip","url":"/v1/bundles/sha256/34ce8c1261e7e721198fd3e1f4a918d085c3444834868983c0d20fd448f45b0b"},"reason":"stable","poll_after_ms":600000,"poll_spread_ms":60000,"on_stale":"run"}},{"app":"pingan/none","error":"unknown-app"},{"app":"pingan/coffee","etag":"\"858205ed6bd3311b2ff63234a96fe285\"","stamp":"<stamp>","manifest":{"v":1,"aud":"bank/prod","app":"pingan/coffee","rev":3,"state":"run","version":"1.0.0","bundle":{"sha256":"34ce8c1261e7e721198fd3e1f4a918d085c3444834868983c0d20fd448f45b0b","len":15,"format":"zip","url":"/v1/bundles/sha256/34ce8c1261e7e721198fd3e1f4a918d085c3444834868983c0d20fd448f45b0b"},"reason":"stable","poll_after_ms":600000,"poll_spread_ms":60000,"on_stale":"run"}}]}
+    "#);
 
     let single = ask(&plane, "GET", ONE, &[], "").await;
     let known = etags(&all);
@@ -320,7 +368,12 @@ async fn a_batch_is_answered_whole_and_again_with_what_differs() {
         BATCH,
     )
     .await;
-    insta::assert_snapshot!(same.whole(), @"");
+    insta::assert_snapshot!(same.whole(), @r#"
+    304
+    cache-control: private, no-cache
+    etag: "90abea6eea4bf859047cddc2a7a51a5c"
+    huidu-stamp: <stamp>
+    "#);
 
     let bare = known[0].1.trim_matches('"');
     let some = BATCH.replace(
@@ -368,12 +421,30 @@ async fn refused_batches() {
     let plane = plane().await;
     let twice = BATCH.replace("pingan/none", "pingan/travel");
     let reply = ask(&plane, "POST", "/v1/poll", &[], &twice).await;
-    insta::assert_snapshot!(reply.whole(), @"");
+    insta::assert_snapshot!(reply.whole(), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"field `apps.app` is given twice; give it once","code":"bad-poll","field":"apps.app"}
+    "#);
     let reply = ask(&plane, "POST", "/v1/poll", &[], "{").await;
-    insta::assert_snapshot!(reply.whole(), @"");
+    insta::assert_snapshot!(reply.whole(), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"the body is not the JSON of a poll at line 1 column 1: it ends too early","code":"bad-poll"}
+    "#);
     let large = " ".repeat(limits::POLL_BODY_BYTES + 1);
     let reply = ask(&plane, "POST", "/v1/poll", &[], &large).await;
-    insta::assert_snapshot!(reply.whole(), @"");
+    insta::assert_snapshot!(reply.whole(), @r#"
+    413
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:body-too-large","title":"The body is too large","status":413,"detail":"the body has more than 262144 bytes; send less","code":"body-too-large"}
+    "#);
     let reply = ask(&plane, "GET", "/v1/poll", &[], "").await;
     assert_eq!((reply.status, reply.header("allow")), (405, "POST"));
 }
@@ -382,7 +453,15 @@ async fn refused_batches() {
 async fn the_list_of_kills() {
     let plane = plane().await;
     let list = ask(&plane, "GET", "/v1/kills", &[], "").await;
-    insta::assert_snapshot!(list.whole(), @"");
+    insta::assert_snapshot!(list.whole(), @r#"
+    200
+    cache-control: public, max-age=2
+    content-type: application/json
+    etag: "357859b5bde3a88988138dd564f45db9"
+    huidu-stamp: <stamp>
+
+    {"v":1,"aud":"bank/prod","rev":4,"kills":[]}
+    "#);
     let same = ask(
         &plane,
         "GET",
@@ -396,10 +475,24 @@ async fn the_list_of_kills() {
         (304, false)
     );
     let posted = ask(&plane, "POST", "/v1/kills", &[], "").await;
-    insta::assert_snapshot!(posted.whole(), @"");
+    insta::assert_snapshot!(posted.whole(), @r#"
+    405
+    allow: GET, HEAD
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:wrong-method","title":"Wrong method","status":405,"detail":"this path is not served by this method; use one that the Allow header names","code":"wrong-method"}
+    "#);
     plane.origin.live.store(Arc::new(Live::empty()));
     let early = ask(&plane, "GET", "/v1/kills", &[], "").await;
-    insta::assert_snapshot!(early.whole(), @"");
+    insta::assert_snapshot!(early.whole(), @r#"
+    503
+    cache-control: no-store
+    content-type: application/problem+json
+    retry-after: <seconds>
+
+    {"type":"urn:huidu:problem:not-ready","title":"Not ready","status":503,"detail":"this node has nothing to serve yet; try again after Retry-After seconds","code":"not-ready"}
+    "#);
 }
 
 #[tokio::test]
@@ -407,7 +500,16 @@ async fn a_bundle_whole_from_the_store_then_from_memory() {
     let plane = plane().await;
     let path = format!("/v1/bundles/sha256/{}", bundle("1.0.0"));
     let cold = ask(&plane, "GET", &path, &[], "").await;
-    insta::assert_snapshot!(cold.whole(), @"");
+    insta::assert_snapshot!(cold.whole(), @r#"
+    200
+    accept-ranges: bytes
+    cache-control: public, max-age=31536000, immutable
+    content-type: application/octet-stream
+    etag: "34ce8c1261e7e721198fd3e1f4a918d085c3444834868983c0d20fd448f45b0b"
+    repr-digest: sha-256=:NM6MEmHn5yEZj9Ph9KkY0IXDREg0homDwNIP1Ej0Wws=:
+
+    bundle of 1.0.0
+    "#);
     let hot = ask(&plane, "GET", &path, &[], "").await;
     assert_eq!(hot.whole(), cold.whole());
     let head = ask(&plane, "HEAD", &path, &[], "").await;
@@ -423,7 +525,11 @@ async fn a_bundle_whole_from_the_store_then_from_memory() {
         "",
     )
     .await;
-    insta::assert_snapshot!(same.whole(), @"");
+    insta::assert_snapshot!(same.whole(), @r#"
+    304
+    cache-control: public, max-age=31536000, immutable
+    etag: "34ce8c1261e7e721198fd3e1f4a918d085c3444834868983c0d20fd448f45b0b"
+    "#);
 }
 
 #[tokio::test]
@@ -464,7 +570,14 @@ async fn parts_of_a_bundle() {
         );
     }
     let beyond = ask(&plane, "GET", &path, &[("range", "bytes=15-")], "").await;
-    insta::assert_snapshot!(beyond.whole(), @"");
+    insta::assert_snapshot!(beyond.whole(), @r#"
+    416
+    cache-control: no-store
+    content-range: bytes */15
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:bad-range","title":"The range does not exist","status":416,"detail":"the range lies beyond the end; the bundle has 15 bytes","code":"bad-range","field":"Range"}
+    "#);
 }
 
 #[tokio::test]
@@ -515,9 +628,21 @@ async fn what_no_device_may_have_is_absent() {
         .unwrap();
     let path = format!("/v1/bundles/sha256/{}", Digest::of(&segment));
     let reply = ask(&plane, "GET", &path, &[], "").await;
-    insta::assert_snapshot!(reply.whole(), @"");
+    insta::assert_snapshot!(reply.whole(), @r#"
+    404
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:unknown-bundle","title":"Unknown bundle","status":404,"detail":"no version that devices may have has this bundle; poll for a manifest and use its bundle","code":"unknown-bundle"}
+    "#);
     let reply = ask(&plane, "GET", "/v1/bundles/sha256/ABC", &[], "").await;
-    insta::assert_snapshot!(reply.whole(), @"");
+    insta::assert_snapshot!(reply.whole(), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:bad-digest","title":"The digest is not understood","status":400,"detail":"a digest is 64 lowercase hexadecimal digits (SHA-256), not 3 bytes of something else","code":"bad-digest","field":"hex"}
+    "#);
     // Known to the catalogue, lost by the store.
     let lost = app("pingan/lost", &["9.9.9"], "hosts = []\nstable = \"9.9.9\"");
     let live = plane
@@ -539,7 +664,13 @@ async fn events_are_counted_under_names_the_catalogue_knows() {
         {"app":"pingan/unknown","version":"1.0.0","event":"crash"},
         {"app":"pingan/coffee","version":"1.0.0","event":"load-failed"}]}"#;
     let reply = ask(&plane, "POST", "/v1/events", &[], report).await;
-    insta::assert_snapshot!(reply.whole(), @"");
+    insta::assert_snapshot!(reply.whole(), @r#"
+    202
+    cache-control: no-store
+    content-type: application/json
+
+    {"accepted":3}
+    "#);
     let counted: Vec<_> = plane
         .origin
         .counters
@@ -547,7 +678,11 @@ async fn events_are_counted_under_names_the_catalogue_knows() {
         .iter()
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    insta::assert_snapshot!(counted.join("\n"), @"");
+    insta::assert_snapshot!(counted.join("\n"), @r"
+    pingan/coffee|1.0.0|||load-failed 1
+    pingan/travel|1.1.0|skins|b|activate 3
+    pingan/travel|other|other|other|crash 1
+    ");
 }
 
 #[tokio::test]
@@ -603,24 +738,54 @@ async fn refused_reports() {
         r#"{"host":"b","events":[{}]}"#,
     )
     .await;
-    insta::assert_snapshot!(reply.whole(), @"");
+    insta::assert_snapshot!(reply.whole(), @r#"
+    400
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:bad-report","title":"The report is not understood","status":400,"detail":"the body is not the JSON of a report at line 1 column 24: a field is missing, given twice, or of the wrong kind","code":"bad-report"}
+    "#);
     assert!(plane.origin.counters.snapshot().is_empty());
 }
 
 #[tokio::test]
 async fn health_and_readiness() {
     let plane = plane().await;
-    insta::assert_snapshot!(ask(&plane, "GET", "/healthz", &[], "").await.whole(), @"");
-    insta::assert_snapshot!(ask(&plane, "GET", "/readyz", &[], "").await.whole(), @"");
+    insta::assert_snapshot!(ask(&plane, "GET", "/healthz", &[], "").await.whole(), @r#"
+    200
+    cache-control: no-store
+    content-type: application/json
+
+    {"status":"ok"}
+    "#);
+    insta::assert_snapshot!(ask(&plane, "GET", "/readyz", &[], "").await.whole(), @r#"
+    200
+    cache-control: no-store
+    content-type: application/json
+
+    {"ready":true,"revision":4,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store"}
+    "#);
     plane.origin.live.store(Arc::new(Live::empty()));
-    insta::assert_snapshot!(ask(&plane, "GET", "/readyz", &[], "").await.whole(), @"");
+    insta::assert_snapshot!(ask(&plane, "GET", "/readyz", &[], "").await.whole(), @r#"
+    503
+    cache-control: no-store
+    content-type: application/json
+
+    {"ready":false,"revision":0,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store"}
+    "#);
     assert_eq!(ask(&plane, "DELETE", "/readyz", &[], "").await.status, 405);
 }
 
 #[tokio::test]
 async fn paths_that_are_not_served() {
     let plane = plane().await;
-    insta::assert_snapshot!(ask(&plane, "GET", "/api/v1/status", &[], "").await.whole(), @"");
+    insta::assert_snapshot!(ask(&plane, "GET", "/api/v1/status", &[], "").await.whole(), @r#"
+    404
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:unknown-path","title":"Unknown path","status":404,"detail":"this path is not served here; the device plane serves /v1/manifest/{host}/{tenant}/{app}, /v1/poll, /v1/kills, /v1/bundles/sha256/{hex} and /v1/events","code":"unknown-path"}
+    "#);
     for path in [
         "/",
         "/v1/manifest/",
@@ -638,7 +803,13 @@ async fn paths_that_are_not_served() {
         );
     }
     let many: Vec<_> = (0..70).map(|_| ("x", "y")).collect();
-    insta::assert_snapshot!(ask(&plane, "GET", ONE, &many, "").await.whole(), @"");
+    insta::assert_snapshot!(ask(&plane, "GET", ONE, &many, "").await.whole(), @r#"
+    431
+    cache-control: no-store
+    content-type: application/problem+json
+
+    {"type":"urn:huidu:problem:too-many-headers","title":"Too many headers","status":431,"detail":"the request has more than 64 headers; send fewer","code":"too-many-headers"}
+    "#);
 }
 
 #[tokio::test]
@@ -656,7 +827,14 @@ async fn under_overload_what_waits_is_refused_and_polls_go_on() {
         .unwrap();
     let slow = plane.answer(slow);
     let reply = ask(&plane, "POST", "/v1/poll", &[], BATCH).await;
-    insta::assert_snapshot!(reply.whole(), @"");
+    insta::assert_snapshot!(reply.whole(), @r#"
+    503
+    cache-control: no-store
+    content-type: application/problem+json
+    retry-after: <seconds>
+
+    {"type":"urn:huidu:problem:overloaded","title":"Overloaded","status":503,"detail":"this node answers as many requests as it can; try again after Retry-After seconds","code":"overloaded"}
+    "#);
     assert!((1..=60).contains(&reply.header("retry-after").parse::<u32>().unwrap()));
     assert_eq!(ask(&plane, "GET", ONE, &[], "").await.status, 200);
     assert_eq!(ask(&plane, "GET", "/v1/kills", &[], "").await.status, 200);

@@ -499,7 +499,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_that_dribbles_is_cut_off() {
-        let server = start(quick());
+        // Only hyper's own timer can cut this off: everything else is patient.
+        let patient = Limits {
+            head: Duration::from_millis(150),
+            ..Limits::default()
+        };
+        let server = start(patient);
         let mut socket = TcpStream::connect(server.addr).await.unwrap();
         // The first request is whole, so it is hyper's own timer that must be armed for the second.
         hello(&mut socket).await;
@@ -541,6 +546,23 @@ mod tests {
         let mut socket = TcpStream::connect(server.addr).await.unwrap();
         hello(&mut socket).await;
         read_to_end(&mut socket).await;
+    }
+
+    #[tokio::test]
+    async fn an_http_2_connection_that_rests_is_closed() {
+        let idle = Limits {
+            idle: Duration::from_millis(100),
+            ..Limits::default()
+        };
+        let server = start(idle);
+        let io = TokioIo::new(TcpStream::connect(server.addr).await.unwrap());
+        let client = hyper::client::conn::http2::handshake(TokioExecutor::new(), io);
+        let (mut send, connection) = client.await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = Request::get("http://a/").body(Body::empty()).unwrap();
+        assert_eq!(send.send_request(request).await.unwrap().status(), 200);
+        let ended = timeout(Duration::from_secs(5), connection).await;
+        ended.expect("the server says good-bye").unwrap().unwrap();
     }
 
     #[tokio::test]

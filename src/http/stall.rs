@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// A socket that fails when nothing of what is written has been taken for a while.
-pub struct Stalling<T> {
+pub(super) struct Stalling<T> {
     socket: T,
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
@@ -25,7 +25,7 @@ pub struct Stalling<T> {
 
 impl<T> Stalling<T> {
     /// Wraps `socket`.
-    pub const fn new(socket: T, patience: Duration) -> Self {
+    pub(super) const fn new(socket: T, patience: Duration) -> Self {
         Self {
             socket,
             patience,
@@ -109,7 +109,7 @@ mod tests {
         let slow = tokio::spawn(async move {
             let mut taken = [0; 4];
             for _ in 0..4 {
-                tokio::time::sleep(Duration::from_secs(4)).await;
+                sleep(Duration::from_secs(4)).await;
                 far.read_exact(&mut taken).await.unwrap();
             }
             far

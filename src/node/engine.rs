@@ -71,7 +71,9 @@ impl Engine {
     /// Opens the ledger in the store; when the store does not answer, its last-known-good copy.
     pub(super) async fn open(parts: Arc<Parts>, shared: Arc<Shared>) -> Result<Self, LedgerError> {
         let mut engine = Self {
-            source: Source::Mirror { at: Position::GENESIS },
+            source: Source::Mirror {
+                at: Position::GENESIS,
+            },
             parts,
             shared,
             segments: Segments::default(),
@@ -83,15 +85,22 @@ impl Engine {
             Ok(ledger) => engine.source = Source::Store(Box::new(ledger)),
             Err(error @ LedgerError::Fork(_)) => return Err(error),
             Err(error) => {
-                let Some(copy) = engine.parts.mirror_store.clone() else { return Err(error) };
+                let Some(copy) = engine.parts.mirror_store.clone() else {
+                    return Err(error);
+                };
                 tracing::error!(%error, "the store does not answer; serving the last-known-good copy");
                 let fold = Folded::new(None);
-                let start = Start { known: None, trust: Trust::OwnCopy };
+                let start = Start {
+                    known: None,
+                    trust: Trust::OwnCopy,
+                };
                 let mut ledger = Ledger::open(engine.parts.ledger_parts(copy), fold, start).await?;
                 if ledger.revision() == Revision::ZERO {
                     return Err(error);
                 }
-                engine.source = Source::Mirror { at: ledger.position() };
+                engine.source = Source::Mirror {
+                    at: ledger.position(),
+                };
                 engine.storing = false;
                 engine.shared.health.set_store(false);
                 ledger.fold_mut().show(&engine.shared.catalogue);
@@ -109,7 +118,15 @@ impl Engine {
     async fn open_store(&self, known: Option<Position>) -> Result<Ledger<Folded>, LedgerError> {
         let fold = Folded::new(self.parts.mirror.clone());
         let parts = self.parts.ledger_parts(Arc::clone(&self.parts.store));
-        let mut ledger = Ledger::open(parts, fold, Start { known, trust: Trust::Vouched }).await?;
+        let mut ledger = Ledger::open(
+            parts,
+            fold,
+            Start {
+                known,
+                trust: Trust::Vouched,
+            },
+        )
+        .await?;
         let proved_at = ledger.catch_up().await?;
         ledger.fold_mut().show(&self.shared.catalogue);
         self.shared.proved(proved_at);
@@ -152,7 +169,10 @@ impl Engine {
 
     /// The tick, give or take a fifth, so that a fleet does not look all at once.
     fn jittered_tick(&self) -> Duration {
-        self.parts.settings.tick.mul_f64(0.8 + 0.4 * fastrand::f64())
+        self.parts
+            .settings
+            .tick
+            .mul_f64(0.8 + 0.4 * fastrand::f64())
     }
 
     /// Reads the ledger to its tail and serves what is new.
@@ -184,7 +204,10 @@ impl Engine {
     async fn return_to_store(&mut self, at: Position) {
         match self.open_store(Some(at)).await {
             Ok(ledger) => {
-                tracing::info!(revision = ledger.revision().get(), "the store answers again");
+                tracing::info!(
+                    revision = ledger.revision().get(),
+                    "the store answers again"
+                );
                 self.source = Source::Store(Box::new(ledger));
                 self.note_store(None);
                 self.caught_up().await;
@@ -197,7 +220,9 @@ impl Engine {
         let storing = error.is_none();
         if self.storing != storing {
             match error {
-                Some(error) => tracing::warn!(%error, "the ledger cannot be followed; serving what is known"),
+                Some(error) => {
+                    tracing::warn!(%error, "the ledger cannot be followed; serving what is known")
+                }
                 None => tracing::info!("the ledger is followed again"),
             }
         }
@@ -210,7 +235,9 @@ impl Engine {
 
     /// Serves what the fold has taken in since the last call.
     async fn caught_up(&mut self) {
-        let Source::Store(ledger) = &mut self.source else { return };
+        let Source::Store(ledger) = &mut self.source else {
+            return;
+        };
         let changed = ledger.fold_mut().take_changed();
         if changed.records > 0 || changed.everything {
             self.since_checkpoint += changed.records;
@@ -219,24 +246,52 @@ impl Engine {
     }
 
     async fn write(&mut self, change: Change) -> Result<Written, WriteError> {
-        let Source::Store(ledger) = &mut self.source else { return Err(WriteError::ReadOnly) };
-        let want = Want { op: change.op, actor: change.actor.clone(), approvals: Vec::new(), why: change.why.clone() };
+        let Source::Store(ledger) = &mut self.source else {
+            return Err(WriteError::ReadOnly);
+        };
+        let want = Want {
+            op: change.op,
+            actor: change.actor.clone(),
+            approvals: Vec::new(),
+            why: change.why.clone(),
+        };
         let known = ledger.settled(&change.op).is_some();
-        let result = ledger.append(want, change.patience, |fold, now| decided(fold, &change, now)).await;
+        let result = ledger
+            .append(want, change.patience, |fold, now| {
+                decided(fold, &change, now)
+            })
+            .await;
         let metrics = &self.parts.metrics;
         let answer = match result {
             Ok(Appended::Committed(revision)) => {
-                metrics.ledger_appends.with_label_values(&["committed"]).inc();
+                metrics
+                    .ledger_appends
+                    .with_label_values(&["committed"])
+                    .inc();
                 let urgent = matches!(change.command, Command::Kill { .. });
                 if !known {
-                    self.parts.bus.publish(Hint { rev: revision, urgent });
+                    self.parts.bus.publish(Hint {
+                        rev: revision,
+                        urgent,
+                    });
                 }
-                Ok(Written { revision, op: change.op, repeated: known })
+                Ok(Written {
+                    revision,
+                    op: change.op,
+                    repeated: known,
+                })
             }
-            Ok(Appended::Voided(revision)) => Err(WriteError::Cancelled { op: change.op, revision }),
+            Ok(Appended::Voided(revision)) => Err(WriteError::Cancelled {
+                op: change.op,
+                revision,
+            }),
             Ok(Appended::Unchanged) => {
                 let revision = ledger.revision();
-                Ok(Written { revision, op: change.op, repeated: false })
+                Ok(Written {
+                    revision,
+                    op: change.op,
+                    repeated: false,
+                })
             }
             Ok(Appended::Refused(refused)) => {
                 metrics.ledger_appends.with_label_values(&["refused"]).inc();
@@ -247,7 +302,10 @@ impl Engine {
                 Err(WriteError::Unknown { op })
             }
             Err(error) => {
-                metrics.ledger_appends.with_label_values(&["unavailable"]).inc();
+                metrics
+                    .ledger_appends
+                    .with_label_values(&["unavailable"])
+                    .inc();
                 self.note_store(Some(&error));
                 Err(error.into())
             }
@@ -260,7 +318,9 @@ impl Engine {
     }
 
     fn op(&self, op: &OpId) -> OpState {
-        let Source::Store(ledger) = &self.source else { return OpState::Absent };
+        let Source::Store(ledger) = &self.source else {
+            return OpState::Absent;
+        };
         match ledger.settled(op) {
             Some(Settled::Committed(revision)) => OpState::Committed(revision),
             Some(Settled::Voided(revision)) => OpState::Cancelled(revision),
@@ -330,21 +390,33 @@ impl Engine {
         });
         // Apps are never taken away, so compiling all of them replaces all of them.
         let base = if whole { Live::empty() } else { live.clone() };
-        base.with_apps(catalogue.revision, compiled).with_kills(&catalogue, &self.shared.stamper, &self.parts.metrics)
+        base.with_apps(catalogue.revision, compiled).with_kills(
+            &catalogue,
+            &self.shared.stamper,
+            &self.parts.metrics,
+        )
     }
 
     fn swap(&self, live: Live, revision: Revision) {
         self.shared.live.store(Arc::new(live));
         self.shared.revision.send_replace(revision);
-        self.parts.metrics.ledger_revision.set(i64::try_from(revision.get()).unwrap_or(i64::MAX));
+        self.parts
+            .metrics
+            .ledger_revision
+            .set(i64::try_from(revision.get()).unwrap_or(i64::MAX));
     }
 
     /// Segments that `apps` ask about and that are not in memory.
     fn missing(&mut self, apps: &BTreeSet<AppId>) -> BTreeSet<huidu_core::name::SegmentName> {
         let catalogue = self.shared.catalogue.read();
-        let rollouts = apps.iter().filter_map(|app| catalogue.apps.get(app)?.rollout.as_ref());
+        let rollouts = apps
+            .iter()
+            .filter_map(|app| catalogue.apps.get(app)?.rollout.as_ref());
         let asked = rollouts.flat_map(huidu_core::rollout::Rollout::segments);
-        asked.filter(|name| self.segments.is_missing(name)).cloned().collect()
+        asked
+            .filter(|name| self.segments.is_missing(name))
+            .cloned()
+            .collect()
     }
 
     async fn load(&mut self, names: &BTreeSet<huidu_core::name::SegmentName>) {
@@ -355,14 +427,23 @@ impl Engine {
                 self.segments.keep(digest, segment);
             } else if let Err(error) = self.segments.load(name, &stores).await {
                 tracing::error!(segment = %name, %error, "a segment cannot be loaded; it matches nobody until it can");
-                self.waiting.extend(self.shared.catalogue.read().asking_about(name).cloned());
-            } else if let (Some(mirror), Some((digest, bytes))) = (&self.parts.mirror, self.segments.encoded(name)) {
+                self.waiting
+                    .extend(self.shared.catalogue.read().asking_about(name).cloned());
+            } else if let (Some(mirror), Some((digest, bytes))) =
+                (&self.parts.mirror, self.segments.encoded(name))
+            {
                 mirror.put(Key::Cas(digest), bytes);
             }
         }
         let (bytes, units) = self.segments.size();
-        self.parts.metrics.segment_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        self.parts.metrics.segment_units.set(i64::try_from(units).unwrap_or(i64::MAX));
+        self.parts
+            .metrics
+            .segment_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.parts
+            .metrics
+            .segment_units
+            .set(i64::try_from(units).unwrap_or(i64::MAX));
     }
 
     async fn retry_waiting(&mut self) {
@@ -370,18 +451,29 @@ impl Engine {
             return;
         }
         let apps = std::mem::take(&mut self.waiting);
-        let touched = huidu_core::catalogue::Touched { apps, ..Default::default() };
-        self.refresh(Changed { touched, ..Changed::default() }).await;
+        let touched = huidu_core::catalogue::Touched {
+            apps,
+            ..Default::default()
+        };
+        self.refresh(Changed {
+            touched,
+            ..Changed::default()
+        })
+        .await;
     }
 
     async fn checkpoint_if_due(&mut self) {
         if self.since_checkpoint < self.parts.settings.checkpoint_every {
             return;
         }
-        let Source::Store(ledger) = &mut self.source else { return };
+        let Source::Store(ledger) = &mut self.source else {
+            return;
+        };
         match ledger.checkpoint().await {
             Ok(_) => self.since_checkpoint = 0,
-            Err(error) => tracing::warn!(%error, "no checkpoint was written; starting takes longer"),
+            Err(error) => {
+                tracing::warn!(%error, "no checkpoint was written; starting takes longer")
+            }
         }
     }
 }
@@ -403,19 +495,40 @@ fn actor_now(catalogue: &Catalogue, actor: &Actor) -> Result<Actor, Forbidden> {
         return Ok(actor.clone());
     }
     match catalogue.tokens.get(&actor.id) {
-        Some(token) => Ok(Actor { id: actor.id.clone(), role: token.role.clone() }),
-        None => Err(Forbidden::Foreign { what: actor.id.clone() }),
+        Some(token) => Ok(Actor {
+            id: actor.id.clone(),
+            role: token.role.clone(),
+        }),
+        None => Err(Forbidden::Foreign {
+            what: actor.id.clone(),
+        }),
     }
 }
 
-fn match_revision(catalogue: &Catalogue, command: &Command, expected: Revision) -> Result<(), Refusal> {
+fn match_revision(
+    catalogue: &Catalogue,
+    command: &Command,
+    expected: Revision,
+) -> Result<(), Refusal> {
     let (what, is) = match (command, command.app()) {
-        (Command::PutSegment { segment, .. } | Command::RemoveSegment { segment }, _) => {
-            (segment.to_string(), catalogue.segments.get(segment).map(|kept| kept.revision))
-        }
-        (_, Some(app)) => (app.to_string(), catalogue.apps.get(app).map(|app| app.revision)),
+        (Command::PutSegment { segment, .. } | Command::RemoveSegment { segment }, _) => (
+            segment.to_string(),
+            catalogue.segments.get(segment).map(|kept| kept.revision),
+        ),
+        (_, Some(app)) => (
+            app.to_string(),
+            catalogue.apps.get(app).map(|app| app.revision),
+        ),
         (_, None) => return Ok(()),
     };
     let is = is.unwrap_or(Revision::ZERO);
-    if is == expected { Ok(()) } else { Err(Refusal::Stale { what, is: is.get(), expected: expected.get() }) }
+    if is == expected {
+        Ok(())
+    } else {
+        Err(Refusal::Stale {
+            what,
+            is: is.get(),
+            expected: expected.get(),
+        })
+    }
 }

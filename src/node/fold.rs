@@ -58,8 +58,15 @@ pub(super) struct Changed {
 impl Folded {
     /// Begins from nothing, seen by nobody, with copies to `mirror`.
     pub(super) fn new(mirror: Option<Mirror>) -> Self {
-        let changed = Changed { everything: true, ..Changed::default() };
-        Self { shared: Shared::default(), mirror, changed }
+        let changed = Changed {
+            everything: true,
+            ..Changed::default()
+        };
+        Self {
+            shared: Shared::default(),
+            mirror,
+            changed,
+        }
     }
 
     /// Lets everybody see it from now on, in place of what `shared` showed. A ledger that could not be
@@ -83,17 +90,30 @@ impl Fold for Folded {
         *self.shared.write() = catalogue;
         self.changed.everything = true;
         if let Some(mirror) = &self.mirror {
-            mirror.put(Key::Checkpoint { rev: name.rev.get(), digest: name.root }, bytes.clone());
+            mirror.put(
+                Key::Checkpoint {
+                    rev: name.rev.get(),
+                    digest: name.root,
+                },
+                bytes.clone(),
+            );
         }
     }
 
     fn apply(&mut self, record: &Record, bytes: &Bytes) {
-        let touched = self.shared.write().apply(record.rev, record.at, &record.events);
+        let touched = self
+            .shared
+            .write()
+            .apply(record.rev, record.at, &record.events);
         self.changed.touched.apps.extend(touched.apps);
         self.changed.touched.segments.extend(touched.segments);
         self.changed.touched.kills |= touched.kills;
         self.changed.records += 1;
-        if record.events.iter().any(|event| matches!(event, Event::Killed { .. })) {
+        if record
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Killed { .. }))
+        {
             self.changed.killed_at.push(record.at);
         }
         if let Some(mirror) = &self.mirror {

@@ -5,12 +5,7 @@
 //! the real one and every byte is checked by hash on the way in. It is written behind the node's back, in
 //! order, and is never read while the store answers; losing it costs nothing but a cold start.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::mpsc,
-    thread,
-};
+use std::{fs, io, path::Path, sync::mpsc, thread};
 
 use bytes::Bytes;
 
@@ -22,7 +17,6 @@ const QUEUE: usize = 65_536;
 /// The writing end of a mirror.
 #[derive(Debug, Clone)]
 pub(super) struct Mirror {
-    root: PathBuf,
     queue: mpsc::SyncSender<Task>,
 }
 
@@ -39,19 +33,18 @@ impl Mirror {
         }
         let (queue, tasks) = mpsc::sync_channel(QUEUE);
         let at = root.to_owned();
-        thread::Builder::new().name("mirror".into()).spawn(move || run(&at, &tasks))?;
-        Ok(Self { root: root.to_owned(), queue })
-    }
-
-    /// Where it lies.
-    pub(super) fn root(&self) -> &Path {
-        &self.root
+        thread::Builder::new()
+            .name("mirror".into())
+            .spawn(move || run(&at, &tasks))?;
+        Ok(Self { queue })
     }
 
     /// Keeps a copy of an object, soon.
     pub(super) fn put(&self, key: Key, bytes: Bytes) {
         if self.queue.try_send(Task::Put(key, bytes)).is_err() {
-            tracing::warn!("the mirror cannot keep up; a cold start without the store will know less");
+            tracing::warn!(
+                "the mirror cannot keep up; a cold start without the store will know less"
+            );
         }
     }
 

@@ -134,7 +134,11 @@ impl Parts {
             store,
             clock: Arc::clone(&self.clock),
             ids: Arc::clone(&self.ids),
-            backoff: Backoff::new(Duration::from_millis(5), Duration::from_secs(1), fastrand::u64(..)),
+            backoff: Backoff::new(
+                Duration::from_millis(5),
+                Duration::from_secs(1),
+                fastrand::u64(..),
+            ),
             node: self.settings.name.clone(),
         }
     }
@@ -179,7 +183,11 @@ impl Shared {
 
     fn take_made(&self, name: &SegmentName) -> Option<(Digest, Arc<Segment>)> {
         let digest = self.catalogue.read().segments.get(name)?.sha256;
-        let segment = self.made.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest)?;
+        let segment = self
+            .made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&digest)?;
         Some((digest, segment))
     }
 }
@@ -224,7 +232,16 @@ pub struct Node {
 impl Node {
     /// Opens the ledger, serves what is in it, and follows it from then on.
     pub async fn start(parts: NodeParts) -> Result<Arc<Self>, LedgerError> {
-        let NodeParts { store, mirror, bus, clock, ids, key, metrics, settings } = parts;
+        let NodeParts {
+            store,
+            mirror,
+            bus,
+            clock,
+            ids,
+            key,
+            metrics,
+            settings,
+        } = parts;
         let (mirror, mirror_store) = match mirror {
             Some((root, copy)) => (Some(open_mirror(&root)?), Some(copy)),
             None => (None, None),
@@ -238,15 +255,34 @@ impl Node {
             health: Flags::default(),
             made: Mutex::default(),
         });
-        let bundles = Arc::new(Bundles::new(Arc::clone(&store), settings.bundle_memory, Arc::clone(&metrics)));
+        let bundles = Arc::new(Bundles::new(
+            Arc::clone(&store),
+            settings.bundle_memory,
+            Arc::clone(&metrics),
+        ));
         let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
-        let parts = Arc::new(Parts { store, mirror, mirror_store, bus, clock, ids, metrics, settings });
+        let parts = Arc::new(Parts {
+            store,
+            mirror,
+            mirror_store,
+            bus,
+            clock,
+            ids,
+            metrics,
+            settings,
+        });
         let engine = Engine::open(Arc::clone(&parts), Arc::clone(&shared)).await?;
         let (asks, inbox) = mpsc::channel(WAITING);
         tokio::spawn(engine.run(inbox));
         let served: std::sync::Weak<dyn live::Served> = Arc::<Shared>::downgrade(&shared);
         tokio::spawn(live::refresh_stamps(served));
-        Ok(Arc::new(Self { shared, parts, bundles, counters, asks }))
+        Ok(Arc::new(Self {
+            shared,
+            parts,
+            bundles,
+            counters,
+            asks,
+        }))
     }
 
     /// The snapshot polls are answered from. No lock.
@@ -262,23 +298,37 @@ impl Node {
     /// Makes a change; answers once this node serves it.
     pub async fn write(&self, change: Change) -> Result<Written, WriteError> {
         let (answer, wait) = oneshot::channel();
-        self.asks.try_send(Ask::Write(Box::new(change), answer)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => WriteError::Busy { waiting: WAITING },
-            mpsc::error::TrySendError::Closed(_) => WriteError::Stopping,
-        })?;
+        self.asks
+            .try_send(Ask::Write(Box::new(change), answer))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => WriteError::Busy { waiting: WAITING },
+                mpsc::error::TrySendError::Closed(_) => WriteError::Stopping,
+            })?;
         wait.await.unwrap_or(Err(WriteError::Stopping))
     }
 
     /// Begins the ledger, if nobody has: the first token's id and the digest of its secret. True when it
     /// was this node that did.
-    pub async fn found(&self, audience: &str, review: Review, token: (String, Digest)) -> Result<bool, WriteError> {
+    pub async fn found(
+        &self,
+        audience: &str,
+        review: Review,
+        token: (String, Digest),
+    ) -> Result<bool, WriteError> {
         if !self.catalogue().audience.is_empty() {
             return Ok(false);
         }
         let id = token.0.clone();
         let change = Change {
-            actor: Actor { id: SELF.into(), role: Role::Admin },
-            command: Command::Found { audience: audience.to_owned(), review, token },
+            actor: Actor {
+                id: SELF.into(),
+                role: Role::Admin,
+            },
+            command: Command::Found {
+                audience: audience.to_owned(),
+                review,
+                token,
+            },
             op: self.new_op(),
             expected: None,
             why: None,
@@ -319,22 +369,38 @@ impl Node {
     pub async fn store_segment(&self, segment: Segment) -> Result<Digest, StoreError> {
         let bytes = Bytes::from(segment.to_bytes());
         let digest = Digest::of(&bytes);
-        match self.parts.store.put_new(&Key::Cas(digest), bytes.clone()).await {
+        match self
+            .parts
+            .store
+            .put_new(&Key::Cas(digest), bytes.clone())
+            .await
+        {
             Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
             Err(error) => return Err(error),
         }
         if let Some(mirror) = &self.parts.mirror {
             mirror.put(Key::Cas(digest), bytes);
         }
-        self.shared.made.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, Arc::new(segment));
+        self.shared
+            .made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(digest, Arc::new(segment));
         Ok(digest)
     }
 
     /// Records from the newest (or the one before `before`) backwards, at most `limit`, only those that
     /// concern `app` when one is given.
-    pub async fn history(&self, app: Option<&AppId>, before: Option<Revision>, limit: usize) -> Result<History, StoreError> {
+    pub async fn history(
+        &self,
+        app: Option<&AppId>,
+        before: Option<Revision>,
+        limit: usize,
+    ) -> Result<History, StoreError> {
         let newest = self.shared.catalogue.read().revision;
-        let mut at = before.map_or(newest.get(), |before| before.get().saturating_sub(1).min(newest.get()));
+        let mut at = before.map_or(newest.get(), |before| {
+            before.get().saturating_sub(1).min(newest.get())
+        });
         let lowest = at.saturating_sub(HISTORY_READS);
         let mut records = Vec::new();
         while at > lowest && records.len() < limit {
@@ -342,12 +408,17 @@ impl Node {
             at -= 1;
             // A record that was followed once decodes; one that does not is left out rather than hiding
             // all the others.
-            let Ok(record) = Record::decode(&bytes) else { continue };
+            let Ok(record) = Record::decode(&bytes) else {
+                continue;
+            };
             if app.is_none_or(|app| concerns(&record, app)) {
                 records.push(record);
             }
         }
-        Ok(History { records, next: (at > 0).then(|| Revision::new(at + 1)) })
+        Ok(History {
+            records,
+            next: (at > 0).then(|| Revision::new(at + 1)),
+        })
     }
 
     async fn record_bytes(&self, revision: u64) -> Result<Bytes, StoreError> {
@@ -390,6 +461,11 @@ impl Node {
     /// The metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.parts.metrics
+    }
+
+    /// The metrics, to keep.
+    pub fn metrics_handle(&self) -> Arc<Metrics> {
+        Arc::clone(&self.parts.metrics)
     }
 
     /// The values this node runs with.

@@ -50,14 +50,23 @@ impl Segments {
 
     /// Learns which segments there are; lets go of what none of them names.
     pub(super) fn know(&mut self, segments: &BTreeMap<SegmentName, SegmentRef>) {
-        self.by_name = segments.iter().map(|(name, at)| (name.clone(), at.sha256)).collect();
-        let named = self.by_name.values().copied().collect::<std::collections::HashSet<_>>();
+        self.by_name = segments
+            .iter()
+            .map(|(name, at)| (name.clone(), at.sha256))
+            .collect();
+        let named = self
+            .by_name
+            .values()
+            .copied()
+            .collect::<std::collections::HashSet<_>>();
         self.loaded.retain(|digest, _| named.contains(digest));
     }
 
     /// Whether `name` exists but is not in memory.
     pub(super) fn is_missing(&self, name: &SegmentName) -> bool {
-        self.by_name.get(name).is_some_and(|digest| !self.loaded.contains_key(digest))
+        self.by_name
+            .get(name)
+            .is_some_and(|digest| !self.loaded.contains_key(digest))
     }
 
     /// Takes in a segment that this node has just made.
@@ -66,13 +75,20 @@ impl Segments {
     }
 
     /// Loads `name`, from the first of `stores` that has it.
-    pub(super) async fn load(&mut self, name: &SegmentName, stores: &[Arc<dyn Store>]) -> Result<(), LoadError> {
-        let Some(digest) = self.by_name.get(name).copied() else { return Ok(()) };
+    pub(super) async fn load(
+        &mut self,
+        name: &SegmentName,
+        stores: &[Arc<dyn Store>],
+    ) -> Result<(), LoadError> {
+        let Some(digest) = self.by_name.get(name).copied() else {
+            return Ok(());
+        };
         let mut failure = LoadError::Slow;
         for store in stores {
             match timeout(LOAD_PATIENCE, store.get(&Key::Cas(digest))).await {
                 Ok(Ok(bytes)) => {
-                    let segment = tokio::task::spawn_blocking(move || Segment::from_bytes(&bytes)).await;
+                    let segment =
+                        tokio::task::spawn_blocking(move || Segment::from_bytes(&bytes)).await;
                     let segment = segment.map_err(|_| LoadError::Slow)??;
                     self.loaded.insert(digest, Arc::new(segment));
                     return Ok(());
@@ -93,6 +109,8 @@ impl Segments {
     /// Bytes and units in memory, for metrics.
     pub(super) fn size(&self) -> (usize, usize) {
         let segments = self.loaded.values();
-        segments.fold((0, 0), |(bytes, units), segment| (bytes + segment.heap_bytes(), units + segment.len()))
+        segments.fold((0, 0), |(bytes, units), segment| {
+            (bytes + segment.heap_bytes(), units + segment.len())
+        })
     }
 }

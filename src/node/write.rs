@@ -6,11 +6,7 @@
 use std::time::Duration;
 
 use huidu_core::{
-    authority::Forbidden,
-    command::Command,
-    decide::Refusal,
-    event::Actor,
-    op::OpId,
+    authority::Forbidden, command::Command, decide::Refusal, event::Actor, op::OpId,
     revision::Revision,
 };
 
@@ -54,7 +50,9 @@ pub enum WriteError {
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
     /// The store did not answer in time: it may happen yet.
-    #[error("the store has not answered yet; ask for op `{op}`, or repeat the request with the same idempotency key")]
+    #[error(
+        "the store has not answered yet; ask for op `{op}`, or repeat the request with the same idempotency key"
+    )]
     Unknown {
         /// The want.
         op: OpId,
@@ -71,7 +69,9 @@ pub enum WriteError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// This node runs from its last-known-good copy, because the store does not answer.
-    #[error("this node serves its last-known-good copy and cannot write until the store answers; try another node, or later")]
+    #[error(
+        "this node serves its last-known-good copy and cannot write until the store answers; try another node, or later"
+    )]
     ReadOnly,
     /// Too many changes wait already.
     #[error("{waiting} changes wait already; try again in a second")]

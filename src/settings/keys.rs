@@ -67,12 +67,12 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// The setting with this name.
-pub fn find(path: &str) -> Option<&'static Key> {
+pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
 /// The setting whose name is nearest to `path`, when one is near at all.
-pub fn nearest(path: &str) -> Option<&'static str> {
+pub(super) fn nearest(path: &str) -> Option<&'static str> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let distance = |key: &Key| {
         let whole = edits(path, key.path);

@@ -95,7 +95,7 @@ pub struct Sources {
 
 /// What was typed, by setting.
 #[derive(Debug, Clone, Default)]
-pub struct Raw {
+pub(super) struct Raw {
     typed: BTreeMap<&'static str, (Value, Origin)>,
     /// What could not even be filed under a setting.
     pub problems: Vec<Problem>,
@@ -112,7 +112,7 @@ const NOT_SETTINGS: &[&str] = &[
 
 impl Raw {
     /// Collects what was typed everywhere.
-    pub fn gather(sources: &Sources) -> Self {
+    pub(super) fn gather(sources: &Sources) -> Self {
         let mut raw = Self::default();
         if let Some((file, text)) = &sources.file {
             raw.read_file(file, text);
@@ -128,7 +128,7 @@ impl Raw {
     }
 
     /// What was typed for a setting, or its default.
-    pub fn get(&self, key: &Key) -> (Value, Origin) {
+    pub(super) fn get(&self, key: &Key) -> (Value, Origin) {
         self.typed.get(key.path).cloned().unwrap_or_else(|| {
             let value = Value::Text(key.default.to_owned());
             (value, Origin::Default)

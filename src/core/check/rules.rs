@@ -111,7 +111,8 @@ impl Checker<'_> {
 
     pub(super) fn shadows(&mut self) {
         let rollout = self.rollout;
-        for (index, rule) in rollout.rules.iter().enumerate() {
+        // Too many rules are refused already; comparing them all would only take long.
+        for (index, rule) in rollout.rules.iter().enumerate().take(limits::RULES) {
             let earlier = &rollout.rules[..index];
             let Some(over) = earlier.iter().find(|over| hides(rollout, over, rule)) else {
                 continue;
@@ -138,5 +139,6 @@ fn hides(rollout: &Rollout, over: &Rule, rule: &Rule) -> bool {
         && rule.layer.is_none()
         && rollout.salt_of(over) == rollout.salt_of(rule);
     let units = over.share == Share::ALL || (drawn_alike && rule.share <= over.share);
-    always && devices && units
+    // Of two rules with one name it is enough to say that.
+    always && devices && units && over.name != rule.name
 }

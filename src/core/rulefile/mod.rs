@@ -96,10 +96,8 @@ pub(crate) fn open(source: Source) -> Result<(node::Node, Walk), Problems> {
         };
         return Err(Problems::from(problem));
     }
-    match source.tree() {
-        Ok(root) => Ok((root, Walk::new(source))),
-        Err(problem) => Err(Problems::from(problem)),
-    }
+    let root = source.tree()?;
+    Ok((root, Walk::new(source)))
 }
 
 /// A TOML text as the tree and walk that every file of `rollout-rules/` is read by.

@@ -11,7 +11,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{Place, Problem};
+use super::{Place, Problem, Problems};
 use crate::check::shown;
 
 /// A text and what to call it.
@@ -77,14 +77,14 @@ impl Source {
     }
 
     /// The tree of the text, or why it has none.
-    pub(crate) fn tree(&self) -> Result<Node, Problem> {
+    pub(crate) fn tree(&self) -> Result<Node, Problems> {
         match &self.file {
             Some(_) => self.toml_tree(),
             None => self.json_tree(),
         }
     }
 
-    fn toml_tree(&self) -> Result<Node, Problem> {
+    fn toml_tree(&self) -> Result<Node, Problems> {
         match DeTable::parse(&self.text) {
             Ok(table) => Ok(Node {
                 at: Some(0),
@@ -97,17 +97,17 @@ impl Source {
                     Some(line) if !line.is_empty() => line,
                     _ => self.line_around(span.start).trim(),
                 };
-                Err(Problem {
+                Err(Problems::from(Problem {
                     place: self.place(Some(span.start), String::new()),
                     value: shown(written),
                     message: format!("is where TOML breaks off: {}", error.message()),
                     help: "mend this, and everything after it is read".to_owned(),
-                })
+                }))
             }
         }
     }
 
-    fn json_tree(&self) -> Result<Node, Problem> {
+    fn json_tree(&self) -> Result<Node, Problems> {
         serde_json::from_str(&self.text).map_err(|error| {
             let number = |number: usize| u32::try_from(number).ok().filter(|number| *number > 0);
             let text = error.to_string();
@@ -115,7 +115,7 @@ impl Source {
                 .rsplit_once(" at line ")
                 .map_or(&*text, |(fact, _)| fact);
             let line = self.text.lines().nth(error.line().saturating_sub(1));
-            Problem {
+            Problems::from(Problem {
                 place: Place {
                     file: None,
                     line: number(error.line()),
@@ -125,7 +125,7 @@ impl Source {
                 value: shown(line.unwrap_or_default().trim()),
                 message: format!("is where JSON breaks off: {fact}"),
                 help: "mend this, and everything after it is read".to_owned(),
-            }
+            })
         })
     }
 

@@ -1,0 +1,53 @@
+//! A node as the device plane sees it: what is served, and nothing else of it.
+
+use std::sync::Arc;
+
+use arc_swap::Guard;
+use huidu_core::time::Timestamp;
+
+use super::{Origin, Readiness, Rhythm};
+use crate::{
+    metrics::Metrics,
+    node::{Node, bundles::Bundles, counters::Counters, live::Live},
+};
+
+impl Origin for Node {
+    fn live(&self) -> Guard<Arc<Live>> {
+        Self::live(self)
+    }
+
+    fn now(&self) -> Timestamp {
+        Self::now(self)
+    }
+
+    fn bundles(&self) -> &Bundles {
+        Self::bundles(self)
+    }
+
+    fn counters(&self) -> &Counters {
+        Self::counters(self)
+    }
+
+    fn metrics(&self) -> &Metrics {
+        Self::metrics(self)
+    }
+
+    fn readiness(&self) -> Readiness {
+        let health = self.health();
+        Readiness {
+            revision: health.revision,
+            asof: health.asof,
+            store: health.store,
+            bus: health.bus,
+            from_store: health.from_store,
+        }
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        let settings = self.settings();
+        Rhythm {
+            after_ms: settings.poll_after_ms,
+            spread_ms: settings.poll_spread_ms,
+        }
+    }
+}
