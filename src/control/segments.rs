@@ -11,8 +11,10 @@ use axum::{
 use huidu_core::{
     authority::authorise,
     command::Command,
+    decide::Refusal,
     digest::Digest,
     name::SegmentName,
+    revision::Revision,
     segment::{Segment, SegmentText, SegmentTextError},
 };
 use serde::Deserialize;
@@ -25,9 +27,10 @@ use super::{
     body::{self, At, Pieces},
     error::ApiError,
     openapi::{ChangeRefusals, ReadRefusals},
-    precondition::{ChangeParams, Intent, MayMatchParams, WhyParams},
+    precondition::{ChangeParams, IfMatch, Intent, MayMatchParams, WhyParams},
     wire::{self, Changed, SegmentLine, UploadedSegment},
 };
+use crate::node::OpState;
 
 /// Pieces on their way to the task that reads them.
 const PIECES: usize = 8;
@@ -137,7 +140,13 @@ pub(super) async fn put(
         sha256,
         units,
     };
-    let written = control.write(intent, expected, command).await?;
+    let written = control.write(intent, expected, command).await.map_err(|error| match error {
+        // Somebody else has made it meanwhile.
+        ApiError::Refused(refusal) if is_new && matches!(*refusal, Refusal::Stale { .. }) => {
+            ApiError::PreconditionRequired
+        }
+        error => error,
+    })?;
     let uploaded = UploadedSegment {
         changed: Changed::from(&written),
         units,

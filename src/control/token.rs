@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_token_is_written_so_that_scanners_and_people_know_it() {
-        insta::assert_snapshot!(token(), @"");
+        insta::assert_snapshot!(token(), @"hd_partner_0000000000000000000abc_ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ_1fr8l2");
         insta::assert_snapshot!(format!("{:?}", token()), @"Token(hd_partner_0000000000000000000abc_…)");
     }
 

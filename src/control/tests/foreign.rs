@@ -30,13 +30,14 @@ async fn every_route_of_a_foreign_app_answers_as_if_it_did_not_exist() {
             let ask = async |app: &str| {
                 let path = path.replace("{tenant}/{app}", app).replace("{version}", "1.0.0").replace("{rule}", "ramp");
                 let line = format!("{} {path}?version=1.0.0", method.to_uppercase());
-                let reply = plane.ping(&line).any().bytes(body(&path)).send().await;
+                let mut reply = plane.ping(&line).any().bytes(body(&path)).send().await;
                 assert_eq!(reply.status, StatusCode::NOT_FOUND, "{line}: {reply}");
+                reply.headers.remove("content-length");
                 (reply.headers.clone(), reply.body.replace(app, "<app>"))
             };
             let (there, nowhere) = (ask("cmb/pay").await, ask("cmb/nothing").await);
             assert_eq!(there, nowhere, "{method} {path}");
-            assert_eq!(there.1.contains("unknown-app"), true, "{method} {path}: {}", there.1);
+            assert!(there.1.contains("unknown-app"), "{method} {path}: {}", there.1);
         }
     }
     assert!(routes >= 12, "only {routes} routes");

@@ -71,7 +71,16 @@ impl Plane {
         Self::with(|_| {}).await
     }
 
+    /// A plane where versions are approved before they are listed.
+    async fn reviewing() -> Self {
+        Self::made(Review::Required, |_| {}).await
+    }
+
     async fn with(change: impl FnOnce(&mut ControlSettings)) -> Self {
+        Self::made(Review::Skipped, change).await
+    }
+
+    async fn made(review: Review, change: impl FnOnce(&mut ControlSettings)) -> Self {
         let noon = "2026-11-24T12:00:00Z".parse().unwrap();
         let node = Node::start(NodeParts {
             store: Arc::new(MemoryStore::new()),
@@ -108,7 +117,7 @@ impl Plane {
             audrey: token(Kind::Auditor, "audrey"),
         };
         let first = (plane.root.id().to_owned(), plane.root.sha256());
-        assert!(plane.node.found("bank/test", Review::Skipped, first).await.unwrap());
+        assert!(plane.node.found("bank/test", review, first).await.unwrap());
         for (token, role) in [
             (&plane.maya, Role::ReleaseManager),
             (&plane.sven, Role::Sre),

@@ -20,7 +20,15 @@ async fn a_token_is_shown_once_and_works_until_it_is_revoked() {
 
     assert_eq!(plane.ask(&token, "GET /api/v1/apps").send().await.status, StatusCode::OK);
     let revoke = format!("DELETE /api/v1/tokens/{}", token.id());
-    insta::assert_snapshot!(plane.root(&revoke).send().await, @"");
+    insta::assert_snapshot!(plane.root(&revoke).send().await, @r#"
+    200 OK
+    content-type: application/json
+
+    {
+      "op": "<op>",
+      "revision": 7
+    }
+    "#);
     assert_eq!(plane.ask(&token, "GET /api/v1/apps").send().await.json()["code"], "unknown-token");
     let list = plane.audrey("GET /api/v1/tokens").send().await;
     assert!(!list.body.contains("sha256") && !list.body.contains(token.id()), "{list}");
@@ -31,17 +39,84 @@ async fn a_token_is_shown_once_and_works_until_it_is_revoked() {
 async fn only_an_admin_gives_and_takes_credentials() {
     let plane = Plane::new().await;
     let ask = plane.maya("POST /api/v1/tokens").json(json!({"role": "admin"}));
-    insta::assert_snapshot!(ask.send().await, @"");
-    insta::assert_snapshot!(plane.maya("GET /api/v1/tokens").send().await, @"");
-    insta::assert_snapshot!(plane.maya("DELETE /api/v1/tokens/x").send().await, @"");
-    insta::assert_snapshot!(plane.root("DELETE /api/v1/tokens/x").send().await, @"");
+    insta::assert_snapshot!(ask.send().await, @r#"
+    403 Forbidden
+    content-type: application/problem+json
+
+    {
+      "code": "forbidden",
+      "detail": "a release manager may not give out tokens; ask somebody whose role allows it",
+      "status": 403,
+      "title": "Not allowed",
+      "type": "urn:huidu:problem:forbidden"
+    }
+    "#);
+    insta::assert_snapshot!(plane.maya("GET /api/v1/tokens").send().await, @r#"
+    403 Forbidden
+    content-type: application/problem+json
+
+    {
+      "code": "forbidden",
+      "detail": "a release manager may not see tokens; ask somebody whose role allows it",
+      "status": 403,
+      "title": "Not allowed",
+      "type": "urn:huidu:problem:forbidden"
+    }
+    "#);
+    insta::assert_snapshot!(plane.maya("DELETE /api/v1/tokens/x").send().await, @r#"
+    403 Forbidden
+    content-type: application/problem+json
+
+    {
+      "code": "forbidden",
+      "detail": "a release manager may not revoke tokens; ask somebody whose role allows it",
+      "status": 403,
+      "title": "Not allowed",
+      "type": "urn:huidu:problem:forbidden"
+    }
+    "#);
+    insta::assert_snapshot!(plane.root("DELETE /api/v1/tokens/x").send().await, @r#"
+    404 Not Found
+    content-type: application/problem+json
+
+    {
+      "code": "unknown-token",
+      "detail": "there is no token `x`; `huidu token list` shows them",
+      "status": 404,
+      "title": "Not there",
+      "type": "urn:huidu:problem:unknown-token"
+    }
+    "#);
     let boss = plane.root("POST /api/v1/tokens").json(json!({"role": "boss"}));
-    insta::assert_snapshot!(boss.send().await, @"");
+    insta::assert_snapshot!(boss.send().await, @r#"
+    422 Unprocessable Entity
+    content-type: application/problem+json
+
+    {
+      "code": "bad-field",
+      "detail": "unknown variant `boss`, expected one of `admin`, `release-manager`, `sre`, `partner`, `auditor` at line 1 column 14",
+      "field": "role",
+      "status": 422,
+      "title": "A field does not fit",
+      "type": "urn:huidu:problem:bad-field"
+    }
+    "#);
 }
 
 #[tokio::test]
 async fn the_last_admin_stays() {
     let plane = Plane::new().await;
     let path = format!("DELETE /api/v1/tokens/{}", plane.root.id());
-    insta::assert_snapshot!(plane.root(&path).send().await, @"");
+    insta::assert_snapshot!(plane.root(&path).send().await, @r#"
+    413 Payload Too Large
+    content-type: application/problem+json
+
+    {
+      "code": "limit",
+      "detail": "revoking the last admin token is limited to 0; add another admin token first",
+      "status": 413,
+      "title": "Beyond a limit",
+      "type": "urn:huidu:problem:limit"
+    }
+    "#);
 }
