@@ -375,11 +375,19 @@ impl From<&rulefile::Problem> for Mistake {
 impl ApiError {
     /// The same, with where each mistake of a rollout stands in the text that was sent.
     pub(crate) fn placed(self, places: &Places) -> Self {
-        let Self::Refused(refusal) = self else { return self };
-        let Refusal::Rollout { findings } = *refusal else { return Self::Refused(refusal) };
+        let Self::Refused(refusal) = self else {
+            return self;
+        };
+        let Refusal::Rollout { findings } = *refusal else {
+            return Self::Refused(refusal);
+        };
         let placed = |finding: &Finding| {
             let place = places.of_value(&finding.path, &finding.value);
-            Mistake { line: place.line, column: place.column, ..Mistake::from(finding) }
+            Mistake {
+                line: place.line,
+                column: place.column,
+                ..Mistake::from(finding)
+            }
         };
         Self::Rollout(findings.iter().map(placed).collect())
     }

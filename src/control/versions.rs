@@ -124,10 +124,14 @@ pub(super) async fn submit(
     // Whether the caller may is known before a byte is read: the core looks at who and which app.
     authorise(command(unseen()), &intent.actor)?;
     if asked.list {
-        let list = Command::List { app: app.clone(), version: asked.version.clone() };
+        let list = Command::List {
+            app: app.clone(),
+            version: asked.version.clone(),
+        };
         authorise(list, &intent.actor)?;
         if control.node.catalogue().review == Review::Required {
-            let detail = "versions are reviewed here before they are listed; hand it in without `list`";
+            let detail =
+                "versions are reviewed here before they are listed; hand it in without `list`";
             return Err(ApiError::field("list", detail));
         }
     }

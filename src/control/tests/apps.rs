@@ -25,9 +25,16 @@ async fn whoever_shows_no_token_is_told_to() {
 #[tokio::test]
 async fn a_typo_in_a_token_is_told_apart_from_a_stranger() {
     let plane = Plane::new().await;
-    let typo = plane.root.to_string().replacen("hd_admin_", "hd_admin_0", 1);
+    let typo = plane
+        .root
+        .to_string()
+        .replacen("hd_admin_", "hd_admin_0", 1);
     let typo = format!("{}{}", &typo[..30], &typo[31..]);
-    let reply = plane.nobody("GET /api/v1/apps").header("authorization", &format!("Bearer {typo}")).send().await;
+    let reply = plane
+        .nobody("GET /api/v1/apps")
+        .header("authorization", &format!("Bearer {typo}"))
+        .send()
+        .await;
     insta::assert_snapshot!(reply, @r#"
     401 Unauthorized
     content-type: application/problem+json
@@ -69,7 +76,11 @@ async fn an_id_with_somebody_elses_secret_is_a_stranger() {
 #[tokio::test]
 async fn a_tenant_is_admitted_once() {
     let plane = Plane::new().await;
-    let ask = || plane.maya("POST /api/v1/tenants").json(json!({"tenant": "pingan", "title": "平安"}));
+    let ask = || {
+        plane
+            .maya("POST /api/v1/tenants")
+            .json(json!({"tenant": "pingan", "title": "平安"}))
+    };
     insta::assert_snapshot!(ask().send().await, @r#"
     201 Created
     content-type: application/json
@@ -226,7 +237,9 @@ async fn a_body_that_does_not_fit_names_its_field() {
 #[tokio::test]
 async fn an_app_is_admitted_with_its_tenant_and_shown() {
     let plane = Plane::new().await;
-    let ask = plane.maya("POST /api/v1/apps?why=%E5%BC%80%E9%80%9A").json(json!({"app": "pingan/travel", "title": "旅行"}));
+    let ask = plane
+        .maya("POST /api/v1/apps?why=%E5%BC%80%E9%80%9A")
+        .json(json!({"app": "pingan/travel", "title": "旅行"}));
     insta::assert_snapshot!(ask.send().await, @r#"
     201 Created
     content-type: application/json
@@ -282,7 +295,9 @@ async fn an_app_is_admitted_with_its_tenant_and_shown() {
 async fn a_repeated_request_changes_nothing_and_answers_the_same() {
     let plane = Plane::new().await;
     let ask = || {
-        let ask = plane.maya("POST /api/v1/apps").header("idempotency-key", "open travel");
+        let ask = plane
+            .maya("POST /api/v1/apps")
+            .header("idempotency-key", "open travel");
         ask.json(json!({"app": "pingan/travel"}))
     };
     let (first, second) = (ask().send().await, ask().send().await);
@@ -292,10 +307,34 @@ async fn a_repeated_request_changes_nothing_and_answers_the_same() {
     assert_eq!(second.etag(), first.etag());
     assert_eq!(second.headers["location"], first.headers["location"]);
     // The same key said by somebody else is another want.
-    let other = plane.root("POST /api/v1/apps").header("idempotency-key", "open travel");
-    assert_eq!(other.json(json!({"app": "pingan/travel"})).send().await.status, StatusCode::CONFLICT);
-    let bad = plane.maya("POST /api/v1/apps").header("idempotency-key", "").json(json!({"app": "a/b"}));
-    insta::assert_snapshot!(bad.send().await, @"");
+    let other = plane
+        .root("POST /api/v1/apps")
+        .header("idempotency-key", "open travel");
+    assert_eq!(
+        other
+            .json(json!({"app": "pingan/travel"}))
+            .send()
+            .await
+            .status,
+        StatusCode::CONFLICT
+    );
+    let bad = plane
+        .maya("POST /api/v1/apps")
+        .header("idempotency-key", "")
+        .json(json!({"app": "a/b"}));
+    insta::assert_snapshot!(bad.send().await, @r#"
+    400 Bad Request
+    content-type: application/problem+json
+
+    {
+      "code": "bad-header",
+      "detail": "`Idempotency-Key` is one value of 1 to 128 printable ASCII characters",
+      "field": "Idempotency-Key",
+      "status": 400,
+      "title": "A header does not fit",
+      "type": "urn:huidu:problem:bad-header"
+    }
+    "#);
 }
 
 #[tokio::test]

@@ -28,7 +28,10 @@ async fn every_route_of_a_foreign_app_answers_as_if_it_did_not_exist() {
         for method in methods.as_object().unwrap().keys() {
             routes += 1;
             let ask = async |app: &str| {
-                let path = path.replace("{tenant}/{app}", app).replace("{version}", "1.0.0").replace("{rule}", "ramp");
+                let path = path
+                    .replace("{tenant}/{app}", app)
+                    .replace("{version}", "1.0.0")
+                    .replace("{rule}", "ramp");
                 let line = format!("{} {path}?version=1.0.0", method.to_uppercase());
                 let mut reply = plane.ping(&line).any().bytes(body(&path)).send().await;
                 assert_eq!(reply.status, StatusCode::NOT_FOUND, "{line}: {reply}");
@@ -37,7 +40,11 @@ async fn every_route_of_a_foreign_app_answers_as_if_it_did_not_exist() {
             };
             let (there, nowhere) = (ask("cmb/pay").await, ask("cmb/nothing").await);
             assert_eq!(there, nowhere, "{method} {path}");
-            assert!(there.1.contains("unknown-app"), "{method} {path}: {}", there.1);
+            assert!(
+                there.1.contains("unknown-app"),
+                "{method} {path}: {}",
+                there.1
+            );
         }
     }
     assert!(routes >= 12, "only {routes} routes");
@@ -52,8 +59,16 @@ async fn a_partners_lists_hold_its_own_and_nothing_else() {
         assert_eq!(reply.status, StatusCode::OK);
         assert!(!reply.body.contains("cmb"), "{path}: {reply}");
     }
-    assert_eq!(plane.ping("GET /api/v1/status").send().await.json()["apps"], 1);
-    for path in ["/api/v1/segments", "/api/v1/segments/staff", "/api/v1/tokens", "/api/v1/history"] {
+    assert_eq!(
+        plane.ping("GET /api/v1/status").send().await.json()["apps"],
+        1
+    );
+    for path in [
+        "/api/v1/segments",
+        "/api/v1/segments/staff",
+        "/api/v1/tokens",
+        "/api/v1/history",
+    ] {
         let reply = plane.ping(&format!("GET {path}")).send().await;
         assert_eq!(reply.status, StatusCode::FORBIDDEN, "{path}: {reply}");
     }
@@ -64,7 +79,14 @@ async fn an_own_app_that_does_not_exist_is_told_in_the_same_words() {
     let plane = Plane::furnished().await;
     let own = plane.ping("GET /api/v1/apps/pingan/nothing").send().await;
     let foreign = plane.ping("GET /api/v1/apps/cmb/pay").send().await;
-    assert_eq!(own.body.replace("pingan/nothing", "<app>"), foreign.body.replace("cmb/pay", "<app>"));
-    let written = plane.ping("POST /api/v1/apps/pingan/nothing/versions?version=1.0.0").bytes(bundle("x")).send().await;
+    assert_eq!(
+        own.body.replace("pingan/nothing", "<app>"),
+        foreign.body.replace("cmb/pay", "<app>")
+    );
+    let written = plane
+        .ping("POST /api/v1/apps/pingan/nothing/versions?version=1.0.0")
+        .bytes(bundle("x"))
+        .send()
+        .await;
     assert_eq!(written.body, own.body);
 }

@@ -9,7 +9,11 @@ const APP: &str = "/api/v1/apps/pingan/travel";
 #[tokio::test]
 async fn an_sre_kills_without_reading_first_and_a_manager_takes_it_back() {
     let plane = Plane::furnished().await;
-    let kill = || plane.sven(&format!("POST {APP}/kill")).json(json!({"version": "1.1.0", "reason": "crashes"}));
+    let kill = || {
+        plane
+            .sven(&format!("POST {APP}/kill"))
+            .json(json!({"version": "1.1.0", "reason": "crashes"}))
+    };
     insta::assert_snapshot!(kill().send().await, @r#"
     200 OK
     content-type: application/json
@@ -77,7 +81,9 @@ async fn an_sre_kills_without_reading_first_and_a_manager_takes_it_back() {
 #[tokio::test]
 async fn a_kill_for_a_stale_revision_is_refused_where_one_is_named() {
     let plane = Plane::furnished().await;
-    let kill = plane.sven(&format!("POST {APP}/kill")).header("if-match", "\"1\"");
+    let kill = plane
+        .sven(&format!("POST {APP}/kill"))
+        .header("if-match", "\"1\"");
     insta::assert_snapshot!(kill.json(json!({"reason": "bad"})).send().await, @r#"
     412 Precondition Failed
     content-type: application/problem+json

@@ -125,7 +125,14 @@ impl Plane {
             (&plane.audrey, Role::Auditor),
         ] {
             let (id, sha256) = (token.id().to_owned(), token.sha256());
-            plane.change(Command::AddToken { id, sha256, role, note: String::new() }).await;
+            plane
+                .change(Command::AddToken {
+                    id,
+                    sha256,
+                    role,
+                    note: String::new(),
+                })
+                .await;
         }
         plane
     }
@@ -134,13 +141,27 @@ impl Plane {
     /// `pingan/travel` at 1.0.0 for everybody and 1.1.0 for 5 %, and `cmb/pay` without any.
     async fn furnished() -> Self {
         let plane = Self::new().await;
-        plane.change(Command::AddHost { host: "retail".parse().unwrap(), title: "零售".into() }).await;
+        plane
+            .change(Command::AddHost {
+                host: "retail".parse().unwrap(),
+                title: "零售".into(),
+            })
+            .await;
         for app in ["pingan/travel", "cmb/pay"] {
-            plane.change(Command::AddApp { app: app.parse().unwrap(), title: String::new() }).await;
+            plane
+                .change(Command::AddApp {
+                    app: app.parse().unwrap(),
+                    title: String::new(),
+                })
+                .await;
         }
         for version in ["1.0.0", "1.1.0"] {
             let path = format!("/api/v1/apps/pingan/travel/versions?version={version}&list=true");
-            let reply = plane.maya(&format!("POST {path}")).bytes(bundle(version)).send().await;
+            let reply = plane
+                .maya(&format!("POST {path}"))
+                .bytes(bundle(version))
+                .send()
+                .await;
             assert_eq!(reply.status, StatusCode::CREATED, "{reply}");
         }
         let put = plane.maya("PUT /api/v1/apps/pingan/travel/rollout");
@@ -152,7 +173,10 @@ impl Plane {
     /// Something that the node does by itself.
     async fn change(&self, command: Command) {
         let change = Change {
-            actor: Actor { id: SELF.into(), role: Role::Admin },
+            actor: Actor {
+                id: SELF.into(),
+                role: Role::Admin,
+            },
             command,
             op: self.node.new_op(),
             expected: None,
@@ -164,12 +188,20 @@ impl Plane {
 
     fn nobody(&self, line: &str) -> Ask<'_> {
         let (method, path) = line.split_once(' ').unwrap();
-        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        Ask { plane: self, request }
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Body::empty())
+            .unwrap();
+        Ask {
+            plane: self,
+            request,
+        }
     }
 
     fn ask(&self, who: &Token, line: &str) -> Ask<'_> {
-        self.nobody(line).header("authorization", &format!("Bearer {who}"))
+        self.nobody(line)
+            .header("authorization", &format!("Bearer {who}"))
     }
 
     fn root(&self, line: &str) -> Ask<'_> {
@@ -218,7 +250,9 @@ struct Ask<'a> {
 impl Ask<'_> {
     fn header(mut self, name: &'static str, value: &str) -> Self {
         let value = value.parse().unwrap();
-        self.request.headers_mut().append(HeaderName::from_static(name), value);
+        self.request
+            .headers_mut()
+            .append(HeaderName::from_static(name), value);
         self
     }
 
@@ -227,11 +261,13 @@ impl Ask<'_> {
     }
 
     fn json(self, body: Value) -> Self {
-        self.header("content-type", "application/json").bytes(body.to_string())
+        self.header("content-type", "application/json")
+            .bytes(body.to_string())
     }
 
     fn toml(self, body: &str) -> Self {
-        self.header("content-type", "application/toml").bytes(body.to_owned())
+        self.header("content-type", "application/toml")
+            .bytes(body.to_owned())
     }
 
     fn bytes(mut self, body: impl Into<Body>) -> Self {
@@ -240,10 +276,20 @@ impl Ask<'_> {
     }
 
     async fn send(self) -> Reply {
-        let response = self.plane.router.clone().oneshot(self.request).await.unwrap();
+        let response = self
+            .plane
+            .router
+            .clone()
+            .oneshot(self.request)
+            .await
+            .unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Reply { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+        Reply {
+            status: head.status,
+            headers: head.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
     }
 }
 
@@ -290,7 +336,9 @@ fn covered(text: &str) -> String {
     let mut covered = String::new();
     let mut rest = text;
     while let Some(start) = rest.find(word) {
-        let length = rest[start..].find(|c| !word(c)).unwrap_or(rest.len() - start);
+        let length = rest[start..]
+            .find(|c| !word(c))
+            .unwrap_or(rest.len() - start);
         let (before, found) = (&rest[..start], &rest[start..start + length]);
         covered.push_str(before);
         covered.push_str(match found {

@@ -33,7 +33,12 @@ async fn a_rollout_is_read_changed_and_put_back() {
     "#);
     let mut rollout = shown.json();
     rollout["rule"][0]["share"] = "50%".into();
-    let put = || plane.maya(&format!("PUT {ROLLOUT_PATH}")).header("if-match", shown.etag()).json(rollout.clone());
+    let put = || {
+        plane
+            .maya(&format!("PUT {ROLLOUT_PATH}"))
+            .header("if-match", shown.etag())
+            .json(rollout.clone())
+    };
     insta::assert_snapshot!(put().send().await, @r#"
     200 OK
     content-type: application/json
@@ -110,7 +115,9 @@ async fn every_mistake_is_told_with_its_place() {
       "type": "urn:huidu:problem:rollout"
     }
     "#);
-    let unlisted = ROLLOUT.replace("1.1.0", "7.0.0").replace("retail", "nowhere");
+    let unlisted = ROLLOUT
+        .replace("1.1.0", "7.0.0")
+        .replace("retail", "nowhere");
     insta::assert_snapshot!(put(&unlisted).send().await, @r#"
     422 Unprocessable Entity
     content-type: application/problem+json
@@ -120,12 +127,16 @@ async fn every_mistake_is_told_with_its_place() {
       "detail": "the rollout has 2 mistake(s); each names its place and what to do",
       "errors": [
         {
+          "column": 10,
           "help": "add it by `huidu host add`, or correct its name",
+          "line": 3,
           "message": "`nowhere` is not a known host",
           "pointer": "/hosts"
         },
         {
+          "column": 9,
           "help": "submit and list it first, or take a listed one such as `1.1.0`, `1.0.0`",
+          "line": 9,
           "message": "`7.0.0` is not a version of `pingan/travel`",
           "pointer": "/rule/0/serve"
         }
@@ -147,7 +158,10 @@ async fn every_mistake_is_told_with_its_place() {
       "type": "urn:huidu:problem:other-app"
     }
     "#);
-    let json = plane.maya(&format!("PUT {ROLLOUT_PATH}")).any().json(json!({"app": "pingan/travel"}));
+    let json = plane
+        .maya(&format!("PUT {ROLLOUT_PATH}"))
+        .any()
+        .json(json!({"app": "pingan/travel"}));
     insta::assert_snapshot!(json.send().await, @r#"
     422 Unprocessable Entity
     content-type: application/problem+json
@@ -172,7 +186,10 @@ async fn every_mistake_is_told_with_its_place() {
       "type": "urn:huidu:problem:rollout"
     }
     "#);
-    let xml = plane.maya(&format!("PUT {ROLLOUT_PATH}")).any().header("content-type", "text/xml");
+    let xml = plane
+        .maya(&format!("PUT {ROLLOUT_PATH}"))
+        .any()
+        .header("content-type", "text/xml");
     insta::assert_snapshot!(xml.bytes("<a/>").send().await, @r#"
     415 Unsupported Media Type
     content-type: application/problem+json
@@ -241,8 +258,13 @@ async fn an_sre_lowers_a_share_and_never_raises_it() {
       "type": "urn:huidu:problem:bad-field"
     }
     "#);
-    assert_eq!(share(&plane.maya, "12.5%").send().await.status, StatusCode::OK);
-    let unknown = plane.maya(&format!("PUT {ROLLOUT_PATH}/rules/other/share")).any();
+    assert_eq!(
+        share(&plane.maya, "12.5%").send().await.status,
+        StatusCode::OK
+    );
+    let unknown = plane
+        .maya(&format!("PUT {ROLLOUT_PATH}/rules/other/share"))
+        .any();
     insta::assert_snapshot!(unknown.json(json!({"share": "1%"})).send().await, @r#"
     404 Not Found
     content-type: application/problem+json
@@ -300,14 +322,19 @@ async fn an_sre_pauses_and_a_manager_resumes() {
       "type": "urn:huidu:problem:forbidden"
     }
     "#);
-    assert_eq!(pause(&plane.maya, false).send().await.status, StatusCode::OK);
+    assert_eq!(
+        pause(&plane.maya, false).send().await.status,
+        StatusCode::OK
+    );
 }
 
 #[tokio::test]
 async fn a_device_is_explained_to_the_bank_and_to_nobody_else() {
     let plane = Plane::furnished().await;
     let explain = |who: &Token, question: Value| {
-        plane.ask(who, "POST /api/v1/apps/pingan/travel/explain").json(question)
+        plane
+            .ask(who, "POST /api/v1/apps/pingan/travel/explain")
+            .json(question)
     };
     let question = json!({"host": "retail", "device": {"unit": "device-7"}, "version": "1.0.0"});
     insta::assert_snapshot!(explain(&plane.sven, question.clone()).send().await, @r#"

@@ -7,7 +7,11 @@ const STAFF: &str = "/api/v1/segments/staff";
 #[tokio::test]
 async fn a_segment_is_uploaded_replaced_with_its_revision_and_removed() {
     let plane = Plane::new().await;
-    let put = || plane.maya(&format!("PUT {STAFF}")).header("content-type", "text/plain; charset=utf-8");
+    let put = || {
+        plane
+            .maya(&format!("PUT {STAFF}"))
+            .header("content-type", "text/plain; charset=utf-8")
+    };
     let first = put().bytes("ann\nbob\nann\n").send().await;
     insta::assert_snapshot!(first, @r#"
     201 Created
@@ -46,7 +50,11 @@ async fn a_segment_is_uploaded_replaced_with_its_revision_and_removed() {
       "type": "urn:huidu:problem:stale"
     }
     "#);
-    let second = put().header("if-match", first.etag()).bytes("ann\n张三\n").send().await;
+    let second = put()
+        .header("if-match", first.etag())
+        .bytes("ann\n张三\n")
+        .send()
+        .await;
     assert_eq!(second.status, StatusCode::OK, "{second}");
     insta::assert_snapshot!(plane.sven(&format!("GET {STAFF}")).send().await, @r#"
     200 OK
@@ -112,11 +120,19 @@ async fn a_segment_is_uploaded_replaced_with_its_revision_and_removed() {
 #[tokio::test]
 async fn a_repeated_upload_finds_what_it_made() {
     let plane = Plane::new().await;
-    let put = || plane.maya(&format!("PUT {STAFF}")).header("idempotency-key", "staff 1").bytes("ann\n");
+    let put = || {
+        plane
+            .maya(&format!("PUT {STAFF}"))
+            .header("idempotency-key", "staff 1")
+            .bytes("ann\n")
+    };
     let (first, second) = (put().send().await, put().send().await);
     let mut expected = first.json();
     expected["repeated"] = true.into();
-    assert_eq!((second.status, second.json()), (StatusCode::CREATED, expected));
+    assert_eq!(
+        (second.status, second.json()),
+        (StatusCode::CREATED, expected)
+    );
 }
 
 #[tokio::test]
@@ -150,7 +166,9 @@ async fn a_list_that_is_none_is_refused_without_repeating_it() {
       "type": "urn:huidu:problem:bad-field"
     }
     "#);
-    let json = plane.maya(&format!("PUT {STAFF}")).header("content-type", "application/json");
+    let json = plane
+        .maya(&format!("PUT {STAFF}"))
+        .header("content-type", "application/json");
     insta::assert_snapshot!(json.bytes("[]").send().await, @r#"
     415 Unsupported Media Type
     content-type: application/problem+json
@@ -197,9 +215,18 @@ async fn a_segment_beyond_its_bytes_is_refused() {
 #[tokio::test]
 async fn a_segment_that_a_rollout_asks_about_stays() {
     let plane = Plane::furnished().await;
-    plane.maya(&format!("PUT {STAFF}")).bytes("ann\n").send().await;
+    plane
+        .maya(&format!("PUT {STAFF}"))
+        .bytes("ann\n")
+        .send()
+        .await;
     let asking = ROLLOUT.replace("share = \"5%\"", "when = { segment = \"staff\" }");
-    let put = plane.maya("PUT /api/v1/apps/pingan/travel/rollout").any().toml(&asking).send().await;
+    let put = plane
+        .maya("PUT /api/v1/apps/pingan/travel/rollout")
+        .any()
+        .toml(&asking)
+        .send()
+        .await;
     assert_eq!(put.status, StatusCode::OK, "{put}");
     insta::assert_snapshot!(plane.maya(&format!("DELETE {STAFF}")).any().send().await, @r#"
     409 Conflict

@@ -62,8 +62,14 @@ async fn a_node_says_how_it_is() {
     "#);
     let metrics = plane.nobody("GET /metrics").send().await;
     assert!(metrics.body.contains("# HELP huidu_"), "{metrics}");
-    assert_eq!(metrics.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-    assert_eq!(plane.nobody("POST /metrics").send().await.headers["allow"], "GET,HEAD");
+    assert_eq!(
+        metrics.headers["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    assert_eq!(
+        plane.nobody("POST /metrics").send().await.headers["allow"],
+        "GET,HEAD"
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,9 @@ const VERSIONS: &str = "/api/v1/apps/pingan/travel/versions";
 #[tokio::test]
 async fn a_partner_hands_in_a_version_and_a_manager_lists_it() {
     let plane = Plane::furnished().await;
-    let submit = plane.ping(&format!("POST {VERSIONS}?version=2.0.0&notes=%E6%96%B0&permissions=camera,location"));
+    let submit = plane.ping(&format!(
+        "POST {VERSIONS}?version=2.0.0&notes=%E6%96%B0&permissions=camera,location"
+    ));
     insta::assert_snapshot!(submit.bytes(bundle("2.0.0")).send().await, @r#"
     201 Created
     content-type: application/json
@@ -82,15 +84,29 @@ async fn a_partner_hands_in_a_version_and_a_manager_lists_it() {
     }
     "#);
     let versions = plane.audrey(&format!("GET {VERSIONS}")).send().await.json();
-    let lives: Vec<_> = versions.as_array().unwrap().iter().map(|v| (&v["number"], &v["life"]["state"])).collect();
-    assert_eq!(json!(lives), json!([["1.0.0", "listed"], ["1.1.0", "listed"], ["2.0.0", "listed"]]));
+    let lives: Vec<_> = versions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| (&v["number"], &v["life"]["state"]))
+        .collect();
+    assert_eq!(
+        json!(lives),
+        json!([
+            ["1.0.0", "listed"],
+            ["1.1.0", "listed"],
+            ["2.0.0", "listed"]
+        ])
+    );
 }
 
 #[tokio::test]
 async fn an_archive_is_refused_for_every_reason_and_leaves_nothing() {
     let plane = Plane::furnished().await;
     let hostile = zipped(&[("../evil.js", "x"), ("a\\b.js", "x"), ("CON", "x")]);
-    let submit = plane.ping(&format!("POST {VERSIONS}?version=2.0.0")).bytes(hostile);
+    let submit = plane
+        .ping(&format!("POST {VERSIONS}?version=2.0.0"))
+        .bytes(hostile);
     insta::assert_snapshot!(submit.send().await, @r#"
     422 Unprocessable Entity
     content-type: application/problem+json
@@ -138,7 +154,10 @@ async fn an_archive_is_refused_for_every_reason_and_leaves_nothing() {
 async fn a_bundle_beyond_the_limit_is_refused_while_it_comes() {
     let plane = Plane::with(|settings| settings.bundle_bytes = 1_000).await;
     let path = format!("POST {VERSIONS}?version=2.0.0");
-    let stated = plane.ping(&path).header("content-length", "1001").bytes("x");
+    let stated = plane
+        .ping(&path)
+        .header("content-length", "1001")
+        .bytes("x");
     insta::assert_snapshot!(stated.send().await, @r#"
     413 Payload Too Large
     content-type: application/problem+json
@@ -153,8 +172,14 @@ async fn a_bundle_beyond_the_limit_is_refused_while_it_comes() {
     "#);
     let pieces = (0..100).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::from(vec![0; 100])));
     let unstated = Body::new(Pieces(pieces));
-    assert_eq!(plane.ping(&path).bytes(unstated).send().await.json()["code"], "too-large");
-    let broken = [Ok(bytes::Bytes::from_static(b"PK")), Err(std::io::Error::other("gone"))];
+    assert_eq!(
+        plane.ping(&path).bytes(unstated).send().await.json()["code"],
+        "too-large"
+    );
+    let broken = [
+        Ok(bytes::Bytes::from_static(b"PK")),
+        Err(std::io::Error::other("gone")),
+    ];
     let broken = Body::new(Pieces(broken.into_iter()));
     insta::assert_snapshot!(plane.ping(&path).bytes(broken).send().await, @r#"
     400 Bad Request
@@ -182,14 +207,22 @@ impl<I: Iterator<Item = std::io::Result<bytes::Bytes>> + Unpin> hyper::body::Bod
         mut self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<std::io::Result<hyper::body::Frame<bytes::Bytes>>>> {
-        std::task::Poll::Ready(self.0.next().map(|piece| piece.map(hyper::body::Frame::data)))
+        std::task::Poll::Ready(
+            self.0
+                .next()
+                .map(|piece| piece.map(hyper::body::Frame::data)),
+        )
     }
 }
 
 #[tokio::test]
 async fn a_version_never_changes_its_bundle() {
     let plane = Plane::furnished().await;
-    let again = |salt| plane.ping(&format!("POST {VERSIONS}?version=1.0.0")).bytes(bundle(salt));
+    let again = |salt| {
+        plane
+            .ping(&format!("POST {VERSIONS}?version=1.0.0"))
+            .bytes(bundle(salt))
+    };
     insta::assert_snapshot!(again("1.0.0").send().await, @r#"
     409 Conflict
     content-type: application/problem+json
@@ -214,7 +247,9 @@ async fn a_version_never_changes_its_bundle() {
       "type": "urn:huidu:problem:exists"
     }
     "#);
-    let build = plane.ping(&format!("POST {VERSIONS}?version=1.2.0%2Bb7")).bytes(bundle("b7"));
+    let build = plane
+        .ping(&format!("POST {VERSIONS}?version=1.2.0%2Bb7"))
+        .bytes(bundle("b7"));
     insta::assert_snapshot!(build.send().await, @r#"
     422 Unprocessable Entity
     content-type: application/problem+json
@@ -241,7 +276,9 @@ async fn a_version_never_changes_its_bundle() {
       "type": "urn:huidu:problem:bad-field"
     }
     "#);
-    let permission = plane.ping(&format!("POST {VERSIONS}?version=3.0.0&permissions=Take%20Photos"));
+    let permission = plane.ping(&format!(
+        "POST {VERSIONS}?version=3.0.0&permissions=Take%20Photos"
+    ));
     insta::assert_snapshot!(permission.bytes(bundle("3")).send().await, @r#"
     422 Unprocessable Entity
     content-type: application/problem+json
@@ -260,7 +297,9 @@ async fn a_version_never_changes_its_bundle() {
 #[tokio::test]
 async fn only_so_many_uploads_run_at_the_same_time() {
     let plane = Plane::with(|settings| settings.uploads = 0).await;
-    let submit = plane.ping(&format!("POST {VERSIONS}?version=2.0.0")).bytes(bundle("2"));
+    let submit = plane
+        .ping(&format!("POST {VERSIONS}?version=2.0.0"))
+        .bytes(bundle("2"));
     insta::assert_snapshot!(submit.send().await, @r#"
     503 Service Unavailable
     content-type: application/problem+json
@@ -281,14 +320,20 @@ async fn a_listing_upload_that_is_repeated_answers_the_same() {
     let plane = Plane::furnished().await;
     let ask = || {
         let ask = plane.maya(&format!("POST {VERSIONS}?version=2.0.0&list=true"));
-        ask.header("idempotency-key", "2.0.0").bytes(bundle("2.0.0"))
+        ask.header("idempotency-key", "2.0.0")
+            .bytes(bundle("2.0.0"))
     };
     let (first, second) = (ask().send().await, ask().send().await);
     let mut expected = first.json();
     expected["repeated"] = true.into();
-    assert_eq!((second.status, second.json()), (StatusCode::CREATED, expected));
+    assert_eq!(
+        (second.status, second.json()),
+        (StatusCode::CREATED, expected)
+    );
     // A partner may submit and not list: it is told before anything is kept.
-    let partner = plane.ping(&format!("POST {VERSIONS}?version=2.1.0&list=true")).bytes(bundle("2.1.0"));
+    let partner = plane
+        .ping(&format!("POST {VERSIONS}?version=2.1.0&list=true"))
+        .bytes(bundle("2.1.0"));
     insta::assert_snapshot!(partner.send().await, @r#"
     403 Forbidden
     content-type: application/problem+json
@@ -308,7 +353,11 @@ async fn a_listing_upload_that_is_repeated_answers_the_same() {
 #[tokio::test]
 async fn a_version_that_is_served_is_not_delisted() {
     let plane = Plane::furnished().await;
-    let delist = |version| plane.maya(&format!("POST {VERSIONS}/{version}/delist")).any();
+    let delist = |version| {
+        plane
+            .maya(&format!("POST {VERSIONS}/{version}/delist"))
+            .any()
+    };
     insta::assert_snapshot!(delist("1.0.0").json(json!({"reason": "old"})).send().await, @r#"
     409 Conflict
     content-type: application/problem+json
@@ -345,7 +394,11 @@ async fn a_version_that_is_served_is_not_delisted() {
       "type": "urn:huidu:problem:unknown-version"
     }
     "#);
-    plane.maya(&format!("POST {VERSIONS}?version=2.0.0&list=true")).bytes(bundle("2.0.0")).send().await;
+    plane
+        .maya(&format!("POST {VERSIONS}?version=2.0.0&list=true"))
+        .bytes(bundle("2.0.0"))
+        .send()
+        .await;
     insta::assert_snapshot!(delist("2.0.0").json(json!({"reason": " "})).send().await, @r#"
     422 Unprocessable Entity
     content-type: application/problem+json
@@ -374,10 +427,42 @@ async fn a_version_that_is_served_is_not_delisted() {
 #[tokio::test]
 async fn where_versions_are_reviewed_nobody_lists_while_handing_in() {
     let plane = Plane::reviewing().await;
-    plane.change(Command::AddApp { app: "pingan/travel".parse().unwrap(), title: String::new() }).await;
-    let submit = plane.maya(&format!("POST {VERSIONS}?version=2.0.0&list=true")).bytes(bundle("2"));
-    insta::assert_snapshot!(submit.send().await, @"");
-    let submit = plane.maya(&format!("POST {VERSIONS}?version=2.0.0")).bytes(bundle("2"));
+    plane
+        .change(Command::AddApp {
+            app: "pingan/travel".parse().unwrap(),
+            title: String::new(),
+        })
+        .await;
+    let submit = plane
+        .maya(&format!("POST {VERSIONS}?version=2.0.0&list=true"))
+        .bytes(bundle("2"));
+    insta::assert_snapshot!(submit.send().await, @r#"
+    422 Unprocessable Entity
+    content-type: application/problem+json
+
+    {
+      "code": "bad-field",
+      "detail": "versions are reviewed here before they are listed; hand it in without `list`",
+      "field": "list",
+      "status": 422,
+      "title": "A field does not fit",
+      "type": "urn:huidu:problem:bad-field"
+    }
+    "#);
+    let submit = plane
+        .maya(&format!("POST {VERSIONS}?version=2.0.0"))
+        .bytes(bundle("2"));
     assert_eq!(submit.send().await.status, StatusCode::CREATED);
-    insta::assert_snapshot!(plane.maya(&format!("POST {VERSIONS}/2.0.0/list")).any().send().await, @"");
+    insta::assert_snapshot!(plane.maya(&format!("POST {VERSIONS}/2.0.0/list")).any().send().await, @r#"
+    409 Conflict
+    content-type: application/problem+json
+
+    {
+      "code": "life",
+      "detail": "version 2.0.0 of `pingan/travel` is submitted and cannot be listed; a reviewer approves it first",
+      "status": 409,
+      "title": "Not in this state",
+      "type": "urn:huidu:problem:life"
+    }
+    "#);
 }
