@@ -29,7 +29,7 @@ mod history;
 mod hosts;
 mod kills;
 mod openapi;
-// mod plan;
+mod plan;
 mod precondition;
 mod rollouts;
 mod segments;
@@ -164,7 +164,7 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(rollouts::show, rollouts::put))
         .routes(routes!(rollouts::share))
         .routes(routes!(rollouts::pause))
-        // .routes(routes!(plan::plan))
+        .routes(routes!(plan::plan))
         .routes(routes!(explain::explain))
         .routes(routes!(segments::list))
         .routes(routes!(segments::show, segments::put, segments::remove))

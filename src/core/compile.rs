@@ -13,7 +13,7 @@ use crate::{
     catalogue::App,
     digest::Digest,
     manifest::{self, BundleRef, FORM, Manifest, OnStale, Reason, State},
-    name::{AppId, ArmName, HostId, RuleName},
+    name::{AppId, ArmName, HostId, LayerName, RuleName},
     predicate::{Members, Predicate},
     revision::Revision,
     rollout::{Arm, Param, Rollout, Rule},
@@ -306,15 +306,10 @@ impl<'a> Bench<'a> {
         let salt = self.salt(&rollout.salt_of(rule));
         let draw = match &rule.layer {
             Some(layer) => {
-                let held_out: Vec<u16> = (rollout.holdouts.iter())
-                    .filter(|holdout| holdout.layer == *layer)
-                    .flat_map(|holdout| holdout.slots.iter())
-                    .collect();
-                let held_out = Slots::from_slots(held_out);
-                let owned = rule.slots.iter().filter(|slot| !held_out.contains(*slot));
+                let (slots, held_out) = slots_of(rollout, rule, layer);
                 Draw::Slots {
                     salt: self.salt(Salt::of_layer(layer).as_str()),
-                    slots: Slots::from_slots(owned),
+                    slots,
                     held_out,
                 }
             }
@@ -380,6 +375,18 @@ impl<'a> Bench<'a> {
             })
             .collect()
     }
+}
+
+/// The slots that `rule` draws from in `layer`, and those that nobody may: a held-out slot is never owned,
+/// whatever the rule says.
+pub(crate) fn slots_of(rollout: &Rollout, rule: &Rule, layer: &LayerName) -> (Slots, Slots) {
+    let held_out: Vec<u16> = (rollout.holdouts.iter())
+        .filter(|holdout| holdout.layer == *layer)
+        .flat_map(|holdout| holdout.slots.iter())
+        .collect();
+    let held_out = Slots::from_slots(held_out);
+    let owned = rule.slots.iter().filter(|slot| !held_out.contains(*slot));
+    (Slots::from_slots(owned), held_out)
 }
 
 /// A finder of segments that knows none.

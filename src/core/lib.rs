@@ -39,6 +39,7 @@ pub mod seal;
 pub mod compile;
 pub mod explain;
 pub mod manifest;
+pub mod plan;
 pub mod poll;
 pub mod predicate;
 pub mod resolve;

@@ -10,7 +10,8 @@ fn body(path: &str) -> &'static str {
         "share" => r#"{"share":"1%"}"#,
         "paused" => r#"{"paused":true}"#,
         "explain" => r#"{"host":"retail","device":{"unit":"u"}}"#,
-        "rollout" | "plan" => r#"{"app":"cmb/pay","hosts":["retail"],"stable":"1.0.0"}"#,
+        "plan" => r#"{"rollout":{"app":"cmb/pay","hosts":["retail"],"stable":"1.0.0"}}"#,
+        "rollout" => r#"{"app":"cmb/pay","hosts":["retail"],"stable":"1.0.0"}"#,
         _ => "",
     }
 }

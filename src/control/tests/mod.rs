@@ -4,6 +4,7 @@
 //! chance covered, so that a test asserts all of it.
 
 mod apps;
+mod faults;
 mod foreign;
 mod history;
 mod kills;
@@ -34,7 +35,7 @@ use crate::{
     clock::{CountedIds, Manual},
     metrics::Metrics,
     node::{Change, Node, NodeParts, NodeSettings, SELF},
-    store::memory::MemoryStore,
+    store::{Store, memory::MemoryStore},
 };
 
 /// What replies are asked for beside their bodies.
@@ -81,9 +82,17 @@ impl Plane {
     }
 
     async fn made(review: Review, change: impl FnOnce(&mut ControlSettings)) -> Self {
+        Self::over(Arc::new(MemoryStore::new()), review, change).await
+    }
+
+    async fn over(
+        store: Arc<dyn Store>,
+        review: Review,
+        change: impl FnOnce(&mut ControlSettings),
+    ) -> Self {
         let noon = "2026-11-24T12:00:00Z".parse().unwrap();
         let node = Node::start(NodeParts {
-            store: Arc::new(MemoryStore::new()),
+            store,
             mirror: None,
             bus: Arc::new(LocalBus::new()),
             clock: Arc::new(Manual::at(noon)),
@@ -260,6 +269,10 @@ impl Ask<'_> {
         self.header("if-match", "*")
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "read as it is written: `.json(json!(…))`"
+    )]
     fn json(self, body: Value) -> Self {
         self.header("content-type", "application/json")
             .bytes(body.to_string())

@@ -408,3 +408,129 @@ async fn a_device_is_explained_to_the_bank_and_to_nobody_else() {
     }
     "#);
 }
+
+#[tokio::test]
+async fn a_plan_counts_what_would_move_and_changes_nothing() {
+    let plane = Plane::furnished().await;
+    let rollout = plane.maya(&format!("GET {ROLLOUT_PATH}")).send().await;
+    let mut asked = json!({"rollout": rollout.json(), "sample": []});
+    let plan = |who: &Token, asked: &Value| {
+        plane
+            .ask(who, "POST /api/v1/apps/pingan/travel/plan")
+            .json(asked.clone())
+    };
+    let nothing = plan(&plane.sven, &asked).send().await;
+    assert_eq!(
+        (nothing.status, nothing.etag()),
+        (StatusCode::OK, rollout.etag()),
+        "{nothing}"
+    );
+    asked["rollout"]["rule"][0]["share"] = "50%".into();
+    for unit in 0..20 {
+        let poll = json!({"host": "retail", "app": "pingan/travel", "device": {"unit": format!("d{unit}")}});
+        asked["sample"].as_array_mut().unwrap().push(poll);
+    }
+    insta::assert_snapshot!(plan(&plane.sven, &asked).send().await, @r#"
+    200 OK
+    content-type: application/json
+    etag: "13"
+
+    {
+      "app": "pingan/travel",
+      "rules": [
+        {
+          "after": "50%",
+          "audience_changed": false,
+          "before": "5%",
+          "fate": "stays",
+          "gained": "45%",
+          "lost": "0%",
+          "reshuffled": false,
+          "rule": "ramp",
+          "switched": "0%"
+        }
+      ],
+      "sample": {
+        "flows": [
+          {
+            "from": "1.0.0",
+            "polls": 6,
+            "to": "1.1.0"
+          }
+        ],
+        "gains": 0,
+        "loses": 0,
+        "polls": 20,
+        "switches": 6
+      },
+      "walk": {
+        "flows": [
+          {
+            "from": "1.1.0",
+            "part": "5%",
+            "to": "1.1.0"
+          },
+          {
+            "from": "1.0.0",
+            "part": "45%",
+            "to": "1.1.0"
+          },
+          {
+            "from": "1.0.0",
+            "part": "50%",
+            "to": "1.0.0"
+          }
+        ],
+        "kind": "exact",
+        "moved": "45%"
+      }
+    }
+    "#);
+    insta::assert_snapshot!(plan(&plane.ping, &asked).send().await, @r#"
+    403 Forbidden
+    content-type: application/problem+json
+
+    {
+      "code": "forbidden",
+      "detail": "a partner of `pingan` may not plan a rollout; ask somebody whose role allows it",
+      "status": 403,
+      "title": "Not allowed",
+      "type": "urn:huidu:problem:forbidden"
+    }
+    "#);
+    asked["rollout"]["rule"][0]["serve"] = "9.0.0".into();
+    insta::assert_snapshot!(plan(&plane.sven, &asked).send().await, @r#"
+    422 Unprocessable Entity
+    content-type: application/problem+json
+
+    {
+      "code": "rollout",
+      "detail": "the rollout has 1 mistake(s); each names its place and what to do",
+      "errors": [
+        {
+          "help": "submit and list it first, or take a listed one such as `1.1.0`, `1.0.0`",
+          "message": "`9.0.0` is not a version of `pingan/travel`",
+          "pointer": "/rule/0/serve"
+        }
+      ],
+      "status": 422,
+      "title": "Mistakes in the rollout",
+      "type": "urn:huidu:problem:rollout"
+    }
+    "#);
+    insta::assert_snapshot!(plan(&plane.sven, &json!({"sample": []})).send().await, @r#"
+    422 Unprocessable Entity
+    content-type: application/problem+json
+
+    {
+      "code": "bad-field",
+      "detail": "missing field `rollout` at line 1 column 13",
+      "field": "body",
+      "status": 422,
+      "title": "A field does not fit",
+      "type": "urn:huidu:problem:bad-field"
+    }
+    "#);
+    let revision = plane.node.catalogue().revision;
+    assert_eq!(format!("\"{revision}\""), rollout.etag());
+}
