@@ -126,7 +126,9 @@ impl<T: DeserializeOwned> FromRequest<Control> for Json<T> {
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let field = error.path().to_string();
+        // The path of what is missing from the whole is a lone dot.
+        let path = error.path().to_string();
+        let field = if path == "." { "body".to_owned() } else { path };
         let error = error.into_inner();
         if error.is_data() {
             ApiError::field(field, error.to_string())

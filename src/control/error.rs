@@ -13,7 +13,7 @@ use huidu_core::{
     check::Finding,
     decide::Refusal,
     op::OpId,
-    rulefile::{self, Problems},
+    rulefile::{self, Places, Problems},
     segment::SegmentTextError,
 };
 
@@ -263,7 +263,7 @@ fn unknown_code(kind: &str) -> &'static str {
         "rule" => "unknown-rule",
         "rollout" => "unknown-rollout",
         "segment" => "unknown-segment",
-        "token" => "unknown-token",
+        "token" => "unknown-token-id",
         "host" => "unknown-host",
         "op" => "unknown-op",
         _ => "unknown",
@@ -287,6 +287,8 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
         Refusal::SegmentInUse { .. } => (CONFLICT, "segment-in-use", "Still asked about"),
         Refusal::Nothing { .. } => (CONFLICT, "nothing", "Nothing to change"),
         Refusal::NotLower { .. } => (CONFLICT, "not-lower", "Not lower"),
+        // Nothing is too large here: there is just none of it to spare.
+        Refusal::Limit { limit: 0, .. } => (CONFLICT, "limit", "Not the last"),
         Refusal::Limit { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "limit", "Beyond a limit"),
         Refusal::Empty { .. } => (INVALID, "empty", "A text is missing"),
         Refusal::BuildMetadata { .. } => (INVALID, "build-metadata", "No order among versions"),
@@ -367,6 +369,27 @@ impl From<&rulefile::Problem> for Mistake {
             message: format!("`{}` {}", problem.value, problem.message),
             help: Some(problem.help.clone()),
         }
+    }
+}
+
+impl ApiError {
+    /// The same, with where each mistake of a rollout stands in the text that was sent.
+    pub(crate) fn placed(self, places: &Places) -> Self {
+        let Self::Refused(refusal) = self else {
+            return self;
+        };
+        let Refusal::Rollout { findings } = *refusal else {
+            return Self::Refused(refusal);
+        };
+        let placed = |finding: &Finding| {
+            let place = places.of_value(&finding.path, &finding.value);
+            Mistake {
+                line: place.line,
+                column: place.column,
+                ..Mistake::from(finding)
+            }
+        };
+        Self::Rollout(findings.iter().map(placed).collect())
     }
 }
 

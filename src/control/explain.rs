@@ -23,7 +23,10 @@ use super::{
 
 /// A device that asks.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "read by the document generator alone; the core has the shape")]
+#[expect(
+    dead_code,
+    reason = "read by the document generator alone; the core has the shape"
+)]
 pub(super) struct Question {
     /// The bank app it polls from.
     host: String,
@@ -60,22 +63,38 @@ pub(super) async fn explain(
     let line = as_line(&bytes, named.app.as_str())?;
     let poll = PollLine::from_json(&line).map_err(|error| poll_error(&error))?;
     let live = control.node.live();
-    let app = live.app(named.app.as_str()).ok_or_else(|| ApiError::no_app(named.app.as_str()))?;
+    let app = live
+        .app(named.app.as_str())
+        .ok_or_else(|| ApiError::no_app(named.app.as_str()))?;
     let now = poll.now().unwrap_or_else(|| control.node.now());
-    let explanation = app.compiled.explain(poll.host(), &poll.device(), &poll.installed(), now);
-    Ok(wire::json_at(StatusCode::OK, explanation.revision, &explanation))
+    let explanation = app
+        .compiled
+        .explain(poll.host(), &poll.device(), &poll.installed(), now);
+    Ok(wire::json_at(
+        StatusCode::OK,
+        explanation.revision,
+        &explanation,
+    ))
 }
 
 /// The question as the line of a recorded sample: the same, with the app that the path names.
 fn as_line(bytes: &[u8], app: &str) -> Result<Vec<u8>, ApiError> {
     let mut question: Map<String, Value> = body::parse(bytes)?;
     const KNOWN: [&str; 5] = ["host", "device", "version", "failed", "now"];
-    if let Some(field) = question.keys().find(|field| !KNOWN.contains(&field.as_str())) {
-        let detail = format!("there is no field `{field}`; a question has {}", KNOWN.join(", "));
+    if let Some(field) = question
+        .keys()
+        .find(|field| !KNOWN.contains(&field.as_str()))
+    {
+        let detail = format!(
+            "there is no field `{field}`; a question has {}",
+            KNOWN.join(", ")
+        );
         return Err(ApiError::field(field.clone(), detail));
     }
     question.insert("app".to_owned(), app.into());
-    serde_json::to_vec(&question).map_err(|error| ApiError::NotJson { detail: error.to_string() })
+    serde_json::to_vec(&question).map_err(|error| ApiError::NotJson {
+        detail: error.to_string(),
+    })
 }
 
 /// What is wrong with a poll; the core names the field and never repeats a value.

@@ -24,20 +24,20 @@ mod apps;
 mod auth;
 mod body;
 mod error;
-// mod explain;
+mod explain;
 mod history;
 mod hosts;
 mod kills;
 mod openapi;
-// mod plan;
+mod plan;
 mod precondition;
 mod rollouts;
 mod segments;
 mod spool;
 mod status;
 mod tenants;
-// #[cfg(test)]
-// mod tests;
+#[cfg(test)]
+mod tests;
 pub mod token;
 mod tokens;
 mod versions;
@@ -164,8 +164,8 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(rollouts::show, rollouts::put))
         .routes(routes!(rollouts::share))
         .routes(routes!(rollouts::pause))
-        // .routes(routes!(plan::plan))
-        // .routes(routes!(explain::explain))
+        .routes(routes!(plan::plan))
+        .routes(routes!(explain::explain))
         .routes(routes!(segments::list))
         .routes(routes!(segments::show, segments::put, segments::remove))
 }

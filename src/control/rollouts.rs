@@ -79,17 +79,20 @@ pub(super) async fn put(
     request: Request,
 ) -> Result<Response, ApiError> {
     let expected = intent.must_match()?;
-    let parsed = parse(request).await?;
-    if parsed.rollout.app != named.app {
+    let Parsed {
+        rollout, places, ..
+    } = parse(request).await?;
+    if rollout.app != named.app {
         return Err(ApiError::OtherApp {
             app: named.app.to_string(),
-            written: parsed.rollout.app.to_string(),
+            written: rollout.app.to_string(),
         });
     }
     let command = Command::PutRollout {
-        rollout: Box::new(parsed.rollout),
+        rollout: Box::new(rollout),
     };
-    let written = control.write(intent, expected, command).await?;
+    let written = control.write(intent, expected, command).await;
+    let written = written.map_err(|error| error.placed(&places))?;
     Ok(wire::json_at(
         StatusCode::OK,
         written.revision,

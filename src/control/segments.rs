@@ -11,8 +11,10 @@ use axum::{
 use huidu_core::{
     authority::authorise,
     command::Command,
+    decide::Refusal,
     digest::Digest,
     name::SegmentName,
+    revision::Revision,
     segment::{Segment, SegmentText, SegmentTextError},
 };
 use serde::Deserialize;
@@ -25,9 +27,10 @@ use super::{
     body::{self, At, Pieces},
     error::ApiError,
     openapi::{ChangeRefusals, ReadRefusals},
-    precondition::{ChangeParams, Intent, MayMatchParams, WhyParams},
+    precondition::{ChangeParams, IfMatch, Intent, MayMatchParams, WhyParams},
     wire::{self, Changed, SegmentLine, UploadedSegment},
 };
+use crate::node::OpState;
 
 /// Pieces on their way to the task that reads them.
 const PIECES: usize = 8;
@@ -121,12 +124,15 @@ pub(super) async fn put(
         units: 0,
     };
     authorise(unseen, &intent.actor)?;
+    let is_new = intent.if_match.is_none();
     let exists = control.node.catalogue().segments.contains_key(&segment);
-    let expected = if exists {
-        intent.must_match()?
-    } else {
-        intent.may_match()
-    };
+    // A repeat of the request that made it finds what it made.
+    if is_new && exists && control.node.op(intent.op).await == OpState::Absent {
+        return Err(ApiError::PreconditionRequired);
+    }
+    let expected = intent
+        .if_match
+        .map_or(Some(Revision::ZERO), IfMatch::expected);
     body::must_be(&request, "text/plain")?;
     let _place = control.upload()?;
     let read = read(Pieces::of_upload(request, control.settings.segment_bytes)?).await?;
@@ -137,16 +143,25 @@ pub(super) async fn put(
         sha256,
         units,
     };
-    let written = control.write(intent, expected, command).await?;
+    let written = control
+        .write(intent, expected, command)
+        .await
+        .map_err(|error| match error {
+            // Somebody else has made it meanwhile.
+            ApiError::Refused(refusal) if is_new && matches!(*refusal, Refusal::Stale { .. }) => {
+                ApiError::PreconditionRequired
+            }
+            error => error,
+        })?;
     let uploaded = UploadedSegment {
         changed: Changed::from(&written),
         units,
         sha256: sha256.to_string(),
     };
-    let status = if exists {
-        StatusCode::OK
-    } else {
+    let status = if is_new {
         StatusCode::CREATED
+    } else {
+        StatusCode::OK
     };
     Ok(wire::json_at(status, written.revision, &uploaded))
 }

@@ -16,7 +16,7 @@ use huidu_core::{
     command::Command,
     digest::Digest,
     name::{AppId, Permission},
-    version::{Bundle, BundleFormat, Number, Version},
+    version::{Bundle, BundleFormat, Number, Review, Version},
 };
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
@@ -123,6 +123,18 @@ pub(super) async fn submit(
     };
     // Whether the caller may is known before a byte is read: the core looks at who and which app.
     authorise(command(unseen()), &intent.actor)?;
+    if asked.list {
+        let list = Command::List {
+            app: app.clone(),
+            version: asked.version.clone(),
+        };
+        authorise(list, &intent.actor)?;
+        if control.node.catalogue().review == Review::Required {
+            let detail =
+                "versions are reviewed here before they are listed; hand it in without `list`";
+            return Err(ApiError::field("list", detail));
+        }
+    }
     let _place = control.upload()?;
     let bundle = receive(&control, request).await?;
     let expected = intent.may_match();

@@ -1,0 +1,160 @@
+//! What a change of a rollout would move, before it is made.
+//!
+//! The change is decided as if it were made, so a plan has the slots that it would get and the same
+//! mistakes are found; nothing is written. Counting is done aside, because it may take a while.
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use huidu_core::{
+    authority::{Role, authorise},
+    catalogue::{App, Catalogue},
+    command::Command,
+    compile::no_segments,
+    decide::{Refusal, decide},
+    event::{Actor, Event},
+    plan::{Change, Plan, SamplePoll, plan as count},
+    poll::PollLine,
+    rollout::Rollout,
+    rulefile::{self, Parsed},
+    time::Timestamp,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
+
+use super::{
+    Control,
+    auth::{AppParams, NamedApp},
+    body,
+    error::ApiError,
+    explain::poll_error,
+    openapi::{BodyRefusals, RolloutSchema},
+    wire,
+};
+use crate::node::SELF;
+
+/// Bytes of a plan's question: a rollout, and a sample beside it.
+const PLAN_BYTES: u64 = 16 * 1024 * 1024;
+/// Polls of one sample.
+const SAMPLE: usize = 20_000;
+
+/// A rollout that might be put in place.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    rollout: Box<RawValue>,
+    #[serde(default)]
+    sample: Vec<Box<RawValue>>,
+}
+
+/// A rollout that might be put in place.
+#[derive(ToSchema)]
+#[schema(as = PlanQuestion)]
+#[expect(dead_code, reason = "read by the document generator alone")]
+pub(super) struct QuestionSchema {
+    /// The rollout, whole.
+    rollout: RolloutSchema,
+    /// Recorded polls to try it on, at most 20 000: `{"host", "app", "device": {…}, "version"?, "failed"?,
+    /// "now"?, "segments"?}`. A segment that is asked about holds those polls that name it.
+    #[schema(required = false, value_type = Vec<Object>)]
+    sample: (),
+}
+
+/// What a rollout would move if it were put in place now
+///
+/// Counted exactly, by buckets; and by polls, where a sample is given.
+#[utoipa::path(post, path = "/api/v1/apps/{tenant}/{app}/plan", tag = "rollouts", security(("token" = [])),
+    params(AppParams), request_body = QuestionSchema,
+    responses((status = 200, description = "Who gains, loses and switches, rule by rule.", body = Object,
+        headers(("ETag" = String, description = "The app's revision that the plan was made for."))), BodyRefusals))]
+pub(super) async fn plan(
+    State(control): State<Control>,
+    named: NamedApp,
+    request: Request,
+) -> Result<Response, ApiError> {
+    named.caller.of_the_bank("plan a rollout")?;
+    body::must_be(&request, "application/json")?;
+    let question: Question = body::parse(&body::whole(request, PLAN_BYTES).await?)?;
+    let Parsed {
+        rollout, places, ..
+    } = rulefile::parse_json(question.rollout.get())?;
+    if rollout.app != named.app {
+        return Err(ApiError::OtherApp {
+            app: named.app.to_string(),
+            written: rollout.app.to_string(),
+        });
+    }
+    let sample = sample(&question.sample)?;
+    let now = control.node.now();
+    let (app, rollout) = {
+        let catalogue = control.node.catalogue();
+        let app = named.caller.app(&catalogue, &named.app)?.clone();
+        let rollout = as_if_put(&catalogue, &app, rollout, now);
+        (app, rollout.map_err(|error| error.placed(&places))?)
+    };
+    let revision = app.revision;
+    let counted = spawn_blocking(move || counted(&app, &rollout, now, &sample));
+    let counted = counted.await.map_err(|_| ApiError::Unavailable {
+        code: "stopping",
+        detail: "this node is shutting down; try another".to_owned(),
+    })?;
+    Ok(wire::json_at(StatusCode::OK, revision, &counted))
+}
+
+fn sample(lines: &[Box<RawValue>]) -> Result<Vec<SamplePoll>, ApiError> {
+    if lines.len() > SAMPLE {
+        let detail = format!("a sample is at most {SAMPLE} polls; send some of them");
+        return Err(ApiError::field("sample", detail));
+    }
+    lines
+        .iter()
+        .map(|line| {
+            PollLine::from_json(line.get().as_bytes())
+                .map(PollLine::into_owned)
+                .map_err(|error| poll_error(&error))
+        })
+        .collect()
+}
+
+/// The rollout as it would be: checked, and with every slot given.
+fn as_if_put(
+    catalogue: &Catalogue,
+    app: &App,
+    rollout: Rollout,
+    now: Timestamp,
+) -> Result<Rollout, ApiError> {
+    let huidu = Actor {
+        id: SELF.to_owned(),
+        role: Role::Admin,
+    };
+    let put = Command::PutRollout {
+        rollout: Box::new(rollout.clone()),
+    };
+    match decide(catalogue, &authorise(put, &huidu)?, now) {
+        Ok(events) => Ok(events
+            .into_iter()
+            .find_map(|event| match event {
+                Event::RolloutPut { rollout } => Some(*rollout),
+                _ => None,
+            })
+            .unwrap_or(rollout)),
+        // It is in place already: nothing moves, and that is an answer.
+        Err(Refusal::Nothing { .. }) => Ok(app.rollout.clone().unwrap_or(rollout)),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+fn counted(app: &App, new: &Rollout, now: Timestamp, sample: &[SamplePoll]) -> Plan {
+    count(&Change {
+        app,
+        old: app.rollout.as_ref(),
+        new,
+        now,
+        members: &no_segments,
+        sample,
+    })
+}
