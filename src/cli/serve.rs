@@ -198,7 +198,7 @@ async fn serve(settings: &Settings) -> Done {
     );
     let mut control_told = told.clone();
     let controlling = tokio::spawn(axum_serve(control, router, async move {
-        control_told.told().await
+        control_told.told().await;
     }));
     stop.await;
     stopper.stop();

@@ -221,7 +221,7 @@ impl Engine {
         if self.storing != storing {
             match error {
                 Some(error) => {
-                    tracing::warn!(%error, "the ledger cannot be followed; serving what is known")
+                    tracing::warn!(%error, "the ledger cannot be followed; serving what is known");
                 }
                 None => tracing::info!("the ledger is followed again"),
             }
@@ -472,7 +472,7 @@ impl Engine {
         match ledger.checkpoint().await {
             Ok(_) => self.since_checkpoint = 0,
             Err(error) => {
-                tracing::warn!(%error, "no checkpoint was written; starting takes longer")
+                tracing::warn!(%error, "no checkpoint was written; starting takes longer");
             }
         }
     }

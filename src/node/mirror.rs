@@ -36,15 +36,7 @@ impl Mirror {
         thread::Builder::new()
             .name("mirror".into())
             .spawn(move || run(&at, &tasks))?;
-        Ok(Self {
-            root: root.to_owned(),
-            queue,
-        })
-    }
-
-    /// Where it lies.
-    pub(super) fn root(&self) -> &Path {
-        &self.root
+        Ok(Self { queue })
     }
 
     /// Keeps a copy of an object, soon.

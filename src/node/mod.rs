@@ -471,7 +471,9 @@ impl Node {
     pub fn render_metrics(&self) -> String {
         let (health, metrics) = (self.health(), self.metrics());
         let age = self.now().ms_since(health.asof) / 1_000;
-        metrics.ledger_age_seconds.set(i64::try_from(age).unwrap_or(i64::MAX));
+        metrics
+            .ledger_age_seconds
+            .set(i64::try_from(age).unwrap_or(i64::MAX));
         metrics.store_up.set(i64::from(health.store));
         metrics.bus_up.set(i64::from(health.bus));
         metrics.render()

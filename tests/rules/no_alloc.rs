@@ -1,6 +1,7 @@
 //! `resolve` allocates nothing, shown by counting allocations. The only test of its binary, because the
 //! allocator is counted for the whole process.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 #![allow(
     unsafe_code,
     reason = "a counting allocator is an unsafe trait; it forwards to the system's"

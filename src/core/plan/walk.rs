@@ -130,12 +130,12 @@ pub(super) fn moves(change: &Change<'_>) -> WalkMoves {
             // The one that is behind goes first, so that both meet a ring at about the same time.
             (Cursor::At(a), after) if !matches!(after, Cursor::At(b) if b < a) => {
                 counting.ask(&old, a, &known, |cursor, known| {
-                    states.push((cursor, after, known))
+                    states.push((cursor, after, known));
                 });
             }
             (before, Cursor::At(b)) => {
                 counting.ask(&new, b, &known, |cursor, known| {
-                    states.push((before, cursor, known))
+                    states.push((before, cursor, known));
                 });
             }
             // The arm above takes every state whose first walk is not done.
