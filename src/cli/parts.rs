@@ -151,8 +151,9 @@ fn online_key(path: &Path) -> anyhow::Result<SigningKey> {
 pub(super) fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = options.open(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+    });
     written.with_context(|| format!("`{}` cannot be written", path.display()))
 }

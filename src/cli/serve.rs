@@ -242,20 +242,28 @@ fn device_plane(
 }
 
 /// Founds the ledger when it is empty, and tells the first token once.
+///
+/// The token is on disk before the ledger knows it, so that a process that dies in between leaves a
+/// token that opens nothing, and never a ledger that nobody can open.
 async fn announce(node: &Node, settings: &Settings) -> Result<(), Failure> {
+    if !node.catalogue().audience.is_empty() {
+        return Ok(());
+    }
     let token = Token::generate(token::Kind::Admin).context("no randomness for the first token")?;
+    let path = settings.data_dir.join("admin.token");
+    parts::write_secret(&path, &format!("{token}\n"))?;
     let first = (token.id().to_owned(), token.sha256());
     let founded = match node.found(&settings.audience, settings.review, first).await {
         Ok(founded) => founded,
         // The last-known-good copy serves until the store answers.
-        Err(WriteError::ReadOnly) => return Ok(()),
+        Err(WriteError::ReadOnly) => false,
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
     if !founded {
+        // Another node was first; its token is the one that counts.
+        let _gone = fs::remove_file(&path);
         return Ok(());
     }
-    let path = settings.data_dir.join("admin.token");
-    parts::write_secret(&path, &format!("{token}\n"))?;
     output::say(&format!(
         "admin token: {token}\nkept in {} (this is the only time it is shown)",
         path.display()
