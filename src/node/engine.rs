@@ -159,6 +159,7 @@ impl Engine {
                     None => hinted = false,
                 },
                 () = sleep_until(next_tick) => {
+                    self.settle().await;
                     self.follow().await;
                     self.retry_waiting().await;
                     next_tick = Instant::now() + self.jittered_tick();
@@ -173,6 +174,26 @@ impl Engine {
             .settings
             .tick
             .mul_f64(0.8 + 0.4 * fastrand::f64())
+    }
+
+    /// Goes on with a change whose asker was told that its end is not known, so that it has one without
+    /// anybody asking for it.
+    async fn settle(&mut self) {
+        let Source::Store(ledger) = &mut self.source else {
+            return;
+        };
+        let Some(op) = ledger.pending() else { return };
+        // No longer than a tick at a time: whoever asks for something waits behind this.
+        let result = ledger.settle(self.parts.settings.tick).await;
+        if let (Ok(None), Some(Settled::Committed(rev))) = (&result, ledger.settled(&op)) {
+            let metrics = &self.parts.metrics;
+            metrics.ledger_appends.with_label_values(&["settled"]).inc();
+            self.parts.bus.publish(Hint { rev, urgent: false });
+        }
+        if let Err(error) = result {
+            self.note_store(Some(&error));
+        }
+        self.caught_up().await;
     }
 
     /// Reads the ledger to its tail and serves what is new.
