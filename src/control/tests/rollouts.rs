@@ -466,9 +466,9 @@ async fn a_plan_counts_what_would_move_and_changes_nothing() {
       "walk": {
         "flows": [
           {
-            "from": "1.1.0",
-            "part": "5%",
-            "to": "1.1.0"
+            "from": "1.0.0",
+            "part": "50%",
+            "to": "1.0.0"
           },
           {
             "from": "1.0.0",
@@ -476,9 +476,9 @@ async fn a_plan_counts_what_would_move_and_changes_nothing() {
             "to": "1.1.0"
           },
           {
-            "from": "1.0.0",
-            "part": "50%",
-            "to": "1.0.0"
+            "from": "1.1.0",
+            "part": "5%",
+            "to": "1.1.0"
           }
         ],
         "kind": "exact",
