@@ -8,6 +8,7 @@
 
 mod bundle;
 mod health;
+mod key;
 mod kills;
 mod origin;
 mod poll;
@@ -28,6 +29,7 @@ use std::{
 
 use arc_swap::Guard;
 use bytes::Bytes;
+use ed25519_dalek::VerifyingKey;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use huidu_core::{limits, time::Timestamp};
 use hyper::{
@@ -63,6 +65,11 @@ pub trait Origin: Send + Sync + 'static {
     fn readiness(&self) -> Readiness;
     /// When devices shall ask again.
     fn rhythm(&self) -> Rhythm;
+    /// The key that stamps are made with, where anybody may learn it from the server itself: in
+    /// development alone.
+    fn development_key(&self) -> Option<VerifyingKey> {
+        None
+    }
 }
 
 /// When devices ask again.
@@ -124,6 +131,7 @@ enum Route<'a> {
     Kills,
     Bundle { hex: &'a str },
     Events,
+    DevelopmentKey,
     Healthz,
     Readyz,
 }
@@ -144,6 +152,7 @@ impl<'a> Route<'a> {
             "/v1/poll" => Some(Self::Poll),
             "/v1/kills" => Some(Self::Kills),
             "/v1/events" => Some(Self::Events),
+            "/v1/keys/dev" => Some(Self::DevelopmentKey),
             "/healthz" => Some(Self::Healthz),
             "/readyz" => Some(Self::Readyz),
             _ => None,
@@ -223,6 +232,10 @@ impl<O: Origin> DevicePlane<O> {
                 let body = request.into_body();
                 return self.later(async move { report::events(&*origin, body, limits).await });
             }
+            Route::DevelopmentKey => match key::development(origin) {
+                Some(reply) => reply,
+                None => return no_such_path().into(),
+            },
             Route::Healthz => health::alive(),
             Route::Readyz => health::ready(&origin.readiness()),
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::Guard;
+use ed25519_dalek::VerifyingKey;
 use huidu_core::time::Timestamp;
 
 use super::{Origin, Readiness, Rhythm};
@@ -49,5 +50,9 @@ impl Origin for Node {
             after_ms: settings.poll_after_ms,
             spread_ms: settings.poll_spread_ms,
         }
+    }
+
+    fn development_key(&self) -> Option<VerifyingKey> {
+        Self::development_key(self)
     }
 }

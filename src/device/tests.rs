@@ -26,6 +26,7 @@ struct Small {
     counters: Counters,
     metrics: Arc<Metrics>,
     store: Arc<MemoryStore>,
+    key: Option<VerifyingKey>,
 }
 
 impl Origin for Small {
@@ -58,6 +59,9 @@ impl Origin for Small {
             after_ms: 600_000,
             spread_ms: 60_000,
         }
+    }
+    fn development_key(&self) -> Option<VerifyingKey> {
+        self.key
     }
 }
 
@@ -110,6 +114,7 @@ async fn small() -> Arc<Small> {
         counters: Counters::new(Arc::clone(&metrics)),
         metrics,
         store,
+        key: None,
     })
 }
 
@@ -774,6 +779,31 @@ async fn health_and_readiness() {
     {"ready":false,"revision":0,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store"}
     "#);
     assert_eq!(ask(&plane, "DELETE", "/readyz", &[], "").await.status, 405);
+}
+
+#[tokio::test]
+async fn only_a_development_server_hands_out_its_key() {
+    let production = ask(&plane().await, "GET", "/v1/keys/dev", &[], "").await;
+    assert_eq!(production.status, 404, "{}", production.text());
+    assert!(production.text().contains("unknown-path"));
+    let key = stamper().public_key();
+    let small = Arc::into_inner(small().await).unwrap();
+    let small = Small {
+        key: Some(key),
+        ..small
+    };
+    let plane = DevicePlane::new(Arc::new(small), Bounds::default());
+    insta::assert_snapshot!(ask(&plane, "GET", "/v1/keys/dev", &[], "").await.whole(), @r#"
+    200
+    cache-control: no-store
+    content-type: application/json
+
+    {"kid":"aab53bf186c65dff","pub":"ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c","development":true}
+    "#);
+    assert_eq!(
+        ask(&plane, "POST", "/v1/keys/dev", &[], "").await.status,
+        405
+    );
 }
 
 #[tokio::test]

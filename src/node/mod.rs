@@ -489,6 +489,12 @@ impl Node {
         &self.parts.settings
     }
 
+    /// The public half of the online key, where versions are listed without review: in development.
+    pub fn development_key(&self) -> Option<ed25519_dalek::VerifyingKey> {
+        let is_development = self.catalogue().review == Review::Skipped;
+        is_development.then(|| self.shared.stamper.public_key())
+    }
+
     /// Writes what must survive a stop.
     pub fn flush(&self) {
         if let Some(mirror) = &self.parts.mirror {

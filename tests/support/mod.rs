@@ -7,3 +7,5 @@
 )]
 
 pub mod components;
+pub mod server;
+pub mod wire;

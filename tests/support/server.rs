@@ -1,0 +1,251 @@
+//! huidu itself, as people run it: processes of the real binary, one of them on a directory or several on
+//! a real S3 and a real Redis.
+//!
+//! Ready means that `/readyz` said so. Everything a cluster keeps lies in one temporary directory, and all
+//! of its processes end with whoever started them.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use huidu::{client::control::Control, settings::Secret, store::s3::S3Settings};
+use tempfile::TempDir;
+
+use super::{
+    components::{Leash, PATIENCE, Redis, Weed, free_ports},
+    wire::Wire,
+};
+
+/// What a cluster stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    /// One node on a directory.
+    Embedded,
+    /// Three nodes on SeaweedFS and Redis.
+    S3Redis,
+}
+
+/// Running nodes of one installation.
+pub struct Cluster {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// Redis, where there is one.
+    pub redis: Option<Redis>,
+    /// SeaweedFS, where there is one.
+    pub weed: Option<Weed>,
+    token: String,
+    dir: TempDir,
+}
+
+/// One node.
+pub struct Node {
+    /// The public port.
+    pub device: SocketAddr,
+    /// The private port.
+    pub control: SocketAddr,
+    /// Its own directory.
+    pub dir: PathBuf,
+    program: PathBuf,
+    leash: Option<Leash>,
+}
+
+impl Cluster {
+    /// Starts a cluster of `program`, the path of the huidu binary. `more` is TOML that every node's
+    /// settings end with.
+    pub fn start(program: &Path, backing: Backing, more: &str) -> Self {
+        match backing {
+            Backing::Embedded => Self::on(program, None, None, 1, more),
+            Backing::S3Redis => {
+                let weed = Weed::start();
+                let settings = weed.settings();
+                Self::on(
+                    program,
+                    Some((weed, settings)),
+                    Some(Redis::start()),
+                    3,
+                    more,
+                )
+            }
+        }
+    }
+
+    fn on(
+        program: &Path,
+        weed: Option<(Weed, S3Settings)>,
+        redis: Option<Redis>,
+        count: usize,
+        more: &str,
+    ) -> Self {
+        let dir = TempDir::new().unwrap();
+        let key = format!("{:064x}\n", fastrand::u128(1..));
+        let mut nodes: Vec<Node> = Vec::new();
+        for n in 0..count {
+            let [device, control] =
+                free_ports().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+            let at = dir.path().join(format!("node-{n}"));
+            fs::create_dir_all(&at).unwrap();
+            // Nodes of one installation stamp with one key.
+            fs::write(at.join("online.key"), &key).unwrap();
+            let settings = settings(&at, n, device, control, weed.as_ref(), redis.as_ref(), more);
+            fs::write(at.join("huidu.toml"), settings).unwrap();
+            let mut node = Node {
+                device,
+                control,
+                dir: at,
+                program: program.to_owned(),
+                leash: None,
+            };
+            node.start_again();
+            nodes.push(node);
+        }
+        // The first node founded the installation, and said so once.
+        let token = fs::read_to_string(nodes[0].dir.join("admin.token")).unwrap();
+        Self {
+            nodes,
+            redis,
+            weed: weed.map(|(weed, _)| weed),
+            token: token.trim().to_owned(),
+            dir,
+        }
+    }
+
+    /// The administrator's credential.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Its directory, for what a test keeps beside the nodes.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The control plane of a node, as the administrator sees it.
+    pub fn control(&self, node: usize) -> Control {
+        self.control_as(node, &self.token)
+    }
+
+    /// The control plane of a node, as the holder of `token` sees it.
+    pub fn control_as(&self, node: usize, token: &str) -> Control {
+        let token = Secret::new(token.to_owned());
+        Control::new(&self.nodes[node].control_url(), Some(token)).unwrap()
+    }
+}
+
+impl Node {
+    /// `http://…` of the public port.
+    pub fn device_url(&self) -> String {
+        format!("http://{}", self.device)
+    }
+
+    /// `http://…` of the private port.
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.control)
+    }
+
+    /// A connection to the public port.
+    pub fn wire(&self) -> Wire {
+        Wire::connect(self.device).unwrap()
+    }
+
+    /// Kills it without warning.
+    pub fn kill(&mut self) {
+        self.leash = None;
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn terminate(&mut self) {
+        if let Some(leash) = self.leash.take() {
+            leash.signal("TERM");
+            leash.wait("the end of huidu", || leash.has_ended());
+        }
+    }
+
+    /// Starts it, or starts it again on what it kept, and waits until it is ready.
+    pub fn start_again(&mut self) {
+        self.launch();
+        let leash = self.leash.as_ref().unwrap();
+        let (device, dir) = (self.device, self.dir.clone());
+        leash.wait("huidu", || {
+            assert!(
+                !has_exited(leash, &dir),
+                "huidu ended: {}",
+                fs::read_to_string(dir.join("huidu.log")).unwrap_or_default()
+            );
+            is_ready(device)
+        });
+    }
+
+    /// Starts it without waiting.
+    pub fn launch(&mut self) {
+        self.kill();
+        let settings = self.dir.join("huidu.toml").display().to_string();
+        let args = ["serve", "--config", &settings].map(str::to_owned);
+        self.leash = Some(Leash::start(
+            &self.program,
+            &args,
+            &self.dir.join("huidu.log"),
+        ));
+    }
+
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("huidu.log")).unwrap()
+    }
+}
+
+fn has_exited(leash: &Leash, dir: &Path) -> bool {
+    // Before the pid is known it cannot have ended.
+    dir.join("huidu.pid").exists() && leash.has_ended()
+}
+
+fn is_ready(device: SocketAddr) -> bool {
+    let asked = Wire::connect(device).and_then(|mut wire| wire.get("/readyz", &[]));
+    asked.is_ok_and(|reply| reply.status == 200)
+}
+
+fn settings(
+    dir: &Path,
+    n: usize,
+    device: SocketAddr,
+    control: SocketAddr,
+    weed: Option<&(Weed, S3Settings)>,
+    redis: Option<&Redis>,
+    more: &str,
+) -> String {
+    let store = weed.map_or_else(
+        || "kind = \"fs\"".to_owned(),
+        |(_, s3)| {
+            format!(
+                "kind = \"s3\"\nendpoints = [\"{}\"]\nbucket = \"{}\"\nprefix = \"{}\"\n\
+                 access_key = \"{}\"\nsecret_key = \"{}\"",
+                s3.endpoint, s3.bucket, s3.prefix, s3.access_key, s3.secret_key
+            )
+        },
+    );
+    let bus = redis.map_or_else(
+        || "kind = \"local\"".to_owned(),
+        |redis| format!("kind = \"redis\"\nurl = \"{}\"", redis.url()),
+    );
+    format!(
+        "data_dir = \"{}\"\nreview = \"skipped\"\n\
+         [device]\nlisten = \"{device}\"\n[control]\nlisten = \"{control}\"\n\
+         [store]\n{store}\n[bus]\n{bus}\n[node]\nname = \"node-{n}\"\n{more}",
+        dir.display()
+    )
+}
+
+/// Waits until `done`, and panics with `what` when it is not done in time.
+pub fn until(what: &str, mut done: impl FnMut() -> bool) -> Duration {
+    let since = Instant::now();
+    while !done() {
+        assert!(
+            since.elapsed() < PATIENCE,
+            "{what}: not within {PATIENCE:?}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    since.elapsed()
+}
