@@ -10,10 +10,12 @@ help: ## show this list
 
 run: ## build, start the embedded server with a real demo, and keep it running
 	@tests/setup.sh run
+	cargo build --release --locked --bin huidu --example demo
 	cargo run --release --locked --example demo -- --backing embedded --stay
 
 demo: ## the whole story on real packages; BACKING=embedded or BACKING=s3+redis (three nodes)
 	@tests/setup.sh demo $(BACKING)
+	cargo build --release --locked --bin huidu --example demo
 	cargo run --release --locked --example demo -- --backing '$(BACKING)'
 
 test: ## install what is missing and run everything CI runs

@@ -7,5 +7,6 @@
 )]
 
 pub mod components;
+pub mod packages;
 pub mod server;
 pub mod wire;
