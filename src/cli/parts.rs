@@ -86,6 +86,7 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(NodeParts {
         store,
+        unproved: Vec::new(),
         mirror,
         bus: bus(settings)?,
         clock: Arc::new(clock::System),

@@ -159,12 +159,18 @@ impl Serve {
 
 async fn serve(settings: &Settings) -> Done {
     let stores = parts::stores(&settings.store)?;
+    let mut unproved = Vec::new();
     if !matches!(settings.store, StoreSettings::Memory) {
         let report = probe::check(&stores, Depth::Quick).await;
         match report.verdict {
             Verdict::MultiWriter => {}
             Verdict::SingleWriter => {
                 tracing::warn!(store = %report.endpoints.join(","), "{}", report.verdict);
+            }
+            // A node that has served before starts on what it last knew.
+            Verdict::Silent => {
+                tracing::error!(store = %report.endpoints.join(","), "{report}");
+                unproved.clone_from(&stores);
             }
             Verdict::Unusable => {
                 let what = format!(
@@ -176,9 +182,9 @@ async fn serve(settings: &Settings) -> Done {
         }
     }
     let stop = stopped()?;
-    let node = Node::start(parts::node(settings, stores)?)
-        .await
-        .map_err(anyhow::Error::from)?;
+    let mut parts = parts::node(settings, stores)?;
+    parts.unproved = unproved;
+    let node = Node::start(parts).await.map_err(anyhow::Error::from)?;
     announce(&node, settings).await?;
     let (stopper, told) = http::serve::Stop::pair();
     let devices = device_plane(&node, settings, &told)?;

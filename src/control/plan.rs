@@ -134,7 +134,7 @@ fn as_if_put(
     let put = Command::PutRollout {
         rollout: Box::new(rollout.clone()),
     };
-    match decide(catalogue, &authorise(put, &huidu)?, now) {
+    match decide(catalogue, &authorise(put, &huidu, catalogue.review)?, now) {
         Ok(events) => Ok(events
             .into_iter()
             .find_map(|event| match event {

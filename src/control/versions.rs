@@ -122,13 +122,14 @@ pub(super) async fn submit(
         notes: asked.notes.clone(),
     };
     // Whether the caller may is known before a byte is read: the core looks at who and which app.
-    authorise(command(unseen()), &intent.actor)?;
+    let review = control.node.catalogue().review;
+    authorise(command(unseen()), &intent.actor, review)?;
     if asked.list {
         let list = Command::List {
             app: app.clone(),
             version: asked.version.clone(),
         };
-        authorise(list, &intent.actor)?;
+        authorise(list, &intent.actor, review)?;
         if control.node.catalogue().review == Review::Required {
             let detail =
                 "versions are reviewed here before they are listed; hand it in without `list`";

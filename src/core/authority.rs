@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{command::Command, event::Actor, name::TenantId};
+use crate::{command::Command, event::Actor, name::TenantId, version::Review};
 
 /// What a credential may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,8 +80,9 @@ pub enum Forbidden {
     },
 }
 
-/// Lets a command through when the actor's role includes it.
-pub fn authorise(command: Command, actor: &Actor) -> Result<Authorised, Forbidden> {
+/// Lets a command through when the actor's role includes it. Where review is skipped, whoever submits a
+/// version may list it as well.
+pub fn authorise(command: Command, actor: &Actor, review: Review) -> Result<Authorised, Forbidden> {
     if let (Some(own), Some(app)) = (actor.role.tenant(), command.app())
         && own.as_str() != app.tenant()
     {
@@ -102,7 +103,11 @@ pub fn authorise(command: Command, actor: &Actor) -> Result<Authorised, Forbidde
                 | Command::SetPause { paused: true, .. }
                 | Command::LowerShare { .. }
         ),
-        Role::Partner(_) => matches!(command, Command::SubmitVersion { .. }),
+        Role::Partner(_) => match command {
+            Command::SubmitVersion { .. } => true,
+            Command::List { .. } => review == Review::Skipped,
+            _ => false,
+        },
         Role::Auditor => false,
     };
     if allowed {
@@ -151,12 +156,12 @@ mod tests {
                 reason: "fixed".into(),
             };
             assert_eq!(
-                authorise(kill("a/b"), &actor(role.clone())).is_ok(),
+                authorise(kill("a/b"), &actor(role.clone()), Review::Required).is_ok(),
                 may_kill,
                 "{role:?} kill"
             );
             assert_eq!(
-                authorise(unkill, &actor(role.clone())).is_ok(),
+                authorise(unkill, &actor(role.clone()), Review::Required).is_ok(),
                 may_unkill,
                 "{role:?} unkill"
             );
@@ -164,16 +169,33 @@ mod tests {
     }
 
     #[test]
+    fn a_partner_lists_only_where_review_is_skipped() {
+        let partner = actor(Role::Partner("pingan".parse().unwrap()));
+        for (app, review, may) in [
+            ("pingan/travel", Review::Skipped, true),
+            ("pingan/travel", Review::Required, false),
+            ("cmb/pay", Review::Skipped, false),
+        ] {
+            let list = Command::List {
+                app: app.parse().unwrap(),
+                version: "1.0.0".parse().unwrap(),
+            };
+            let let_through = authorise(list, &partner, review).is_ok();
+            assert_eq!(let_through, may, "{app} {review:?}");
+        }
+    }
+
+    #[test]
     fn a_foreign_app_looks_as_if_it_did_not_exist() {
         let partner = actor(Role::Partner("pingan".parse().unwrap()));
         assert_eq!(
-            authorise(kill("cmb/pay"), &partner)
+            authorise(kill("cmb/pay"), &partner, Review::Required)
                 .unwrap_err()
                 .to_string(),
             "`cmb/pay` does not exist"
         );
         assert_eq!(
-            authorise(kill("pingan/travel"), &partner)
+            authorise(kill("pingan/travel"), &partner, Review::Required)
                 .unwrap_err()
                 .to_string(),
             "a partner of `pingan` may not kill; ask somebody whose role allows it"

@@ -35,7 +35,10 @@ use super::{
 use crate::{
     bus::{Hint, Wake},
     ledger::{Appended, Ledger, LedgerError, Position, Start, Tail, Trust, Want},
-    store::Key,
+    store::{
+        Key, Place, Store, StoreError,
+        probe::{self, Depth, Verdict},
+    },
 };
 
 /// Something asked of the engine.
@@ -59,6 +62,8 @@ enum Source {
 pub(super) struct Engine {
     parts: Arc<Parts>,
     shared: Arc<Shared>,
+    /// Endpoints of the store that have not shown yet what they keep; empty: they have.
+    unproved: Vec<Arc<dyn Store>>,
     source: Source,
     segments: Segments,
     /// Apps that wait for a segment.
@@ -69,8 +74,13 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Opens the ledger in the store; when the store does not answer, its last-known-good copy.
-    pub(super) async fn open(parts: Arc<Parts>, shared: Arc<Shared>) -> Result<Self, LedgerError> {
+    pub(super) async fn open(
+        parts: Arc<Parts>,
+        shared: Arc<Shared>,
+        unproved: Vec<Arc<dyn Store>>,
+    ) -> Result<Self, LedgerError> {
         let mut engine = Self {
+            unproved,
             source: Source::Mirror {
                 at: Position::GENESIS,
             },
@@ -81,7 +91,12 @@ impl Engine {
             since_checkpoint: 0,
             storing: true,
         };
-        match engine.open_store(None).await {
+        let opened = if engine.unproved.is_empty() {
+            engine.open_store(None).await
+        } else {
+            Err(silent())
+        };
+        match opened {
             Ok(ledger) => engine.source = Source::Store(Box::new(ledger)),
             Err(error @ LedgerError::Fork(_)) => return Err(error),
             Err(error) => {
@@ -223,6 +238,9 @@ impl Engine {
     /// The store answers again after a start from the mirror: goes on from the store, if it still holds
     /// what the mirror does.
     async fn return_to_store(&mut self, at: Position) {
+        if !self.proves().await {
+            return;
+        }
         match self.open_store(Some(at)).await {
             Ok(ledger) => {
                 tracing::info!(
@@ -234,6 +252,28 @@ impl Engine {
                 self.caught_up().await;
             }
             Err(error) => self.note_store(Some(&error)),
+        }
+    }
+
+    /// True when the store has shown that it keeps its promises; asks it when it has not been asked.
+    async fn proves(&mut self) -> bool {
+        if self.unproved.is_empty() {
+            return true;
+        }
+        let report = probe::check(&self.unproved, Depth::Quick).await;
+        match report.verdict {
+            Verdict::MultiWriter | Verdict::SingleWriter => {
+                if report.verdict == Verdict::SingleWriter {
+                    tracing::warn!(store = %report.endpoints.join(","), "{}", report.verdict);
+                }
+                self.unproved.clear();
+                true
+            }
+            Verdict::Silent => false,
+            Verdict::Unusable => {
+                tracing::error!(store = %report.endpoints.join(","), "the store is {}", report.verdict);
+                false
+            }
         }
     }
 
@@ -499,11 +539,17 @@ impl Engine {
     }
 }
 
+/// The store has not answered at all.
+fn silent() -> LedgerError {
+    let nothing = std::io::Error::from(std::io::ErrorKind::NotConnected);
+    StoreError::unavailable(Place::Store, nothing).into()
+}
+
 /// Decides a change against one prefix of the ledger.
 fn decided(fold: &Folded, change: &Change, now: Timestamp) -> Result<Vec<Event>, WriteError> {
     let catalogue = crate::ledger::Fold::catalogue(fold);
     let actor = actor_now(&catalogue, &change.actor)?;
-    let authorised = authorise(change.command.clone(), &actor)?;
+    let authorised = authorise(change.command.clone(), &actor, catalogue.review)?;
     if let Some(expected) = change.expected {
         match_revision(&catalogue, &change.command, expected).map_err(Box::new)?;
     }

@@ -102,6 +102,9 @@ pub struct NodeSettings {
 pub struct NodeParts {
     /// The only truth.
     pub store: Arc<dyn Store>,
+    /// Its endpoints, when it has not shown yet that it keeps its promises, because it does not answer:
+    /// it is asked before anything is read from it. Else empty.
+    pub unproved: Vec<Arc<dyn Store>>,
     /// Where the last-known-good copy lies, and the same place as a store; none: no copy, because the
     /// store is this disk already.
     pub mirror: Option<(PathBuf, Arc<dyn Store>)>,
@@ -237,6 +240,7 @@ impl Node {
     pub async fn start(parts: NodeParts) -> Result<Arc<Self>, LedgerError> {
         let NodeParts {
             store,
+            unproved,
             mirror,
             bus,
             clock,
@@ -275,7 +279,7 @@ impl Node {
             metrics,
             settings,
         });
-        let engine = Engine::open(Arc::clone(&parts), Arc::clone(&shared)).await?;
+        let engine = Engine::open(Arc::clone(&parts), Arc::clone(&shared), unproved).await?;
         let (asks, inbox) = mpsc::channel(WAITING);
         tokio::spawn(engine.run(inbox));
         let served: std::sync::Weak<dyn live::Served> = Arc::<Shared>::downgrade(&shared);

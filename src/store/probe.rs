@@ -15,6 +15,9 @@ use super::{Folder, Key, ProbeName, Store, StoreError};
 
 mod checks;
 
+/// The check that time ran out.
+const TIME: &str = "time";
+
 /// How hard to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -35,6 +38,8 @@ pub enum Verdict {
     SingleWriter,
     /// No node may write.
     Unusable,
+    /// It does not answer, so nothing is known of it: no node may write before it has been asked again.
+    Silent,
 }
 
 /// One promise, and whether it was kept.
@@ -102,7 +107,11 @@ async fn check_within(endpoints: &[Arc<dyn Store>], depth: Depth, patience: Dura
 
 fn verdict(checks: &[Check]) -> Verdict {
     let mut broken = checks.iter().filter(|check| !check.passed).peekable();
-    if broken.peek().is_none() {
+    let heard_nothing =
+        matches!(checks, [only] if only.name == checks::ANSWER || only.name == TIME);
+    if heard_nothing {
+        Verdict::Silent
+    } else if broken.peek().is_none() {
         Verdict::MultiWriter
     } else if broken.all(|check| check.name == checks::RACE) {
         Verdict::SingleWriter
@@ -123,7 +132,7 @@ impl Check {
 
     fn out_of_time(patience: Duration) -> Self {
         Self {
-            name: "time",
+            name: TIME,
             passed: false,
             expected: "an answer to every request",
             seen: format!("not all within {} s", patience.as_secs_f32()),
@@ -137,6 +146,7 @@ impl fmt::Display for Verdict {
             Self::MultiWriter => "multi-writer: any number of nodes may write",
             Self::SingleWriter => "single-writer: run one writing node, or fix the store",
             Self::Unusable => "unusable: choose a store that enforces `If-None-Match: *`",
+            Self::Silent => "silent: start it, or check endpoint, bucket and credentials",
         })
     }
 }

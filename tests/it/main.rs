@@ -9,3 +9,4 @@ mod components;
 mod ledger;
 mod redis;
 mod s3;
+mod world;

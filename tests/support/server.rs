@@ -53,11 +53,11 @@ pub struct Node {
 }
 
 impl Cluster {
-    /// Starts a cluster of `program`, the path of the huidu binary. `more` is TOML that every node's
-    /// settings end with.
-    pub fn start(program: &Path, backing: Backing, more: &str) -> Self {
+    /// Starts a cluster of `program`, the path of the huidu binary. `device` is TOML for that table of
+    /// every node's settings.
+    pub fn start(program: &Path, backing: Backing, device: &str) -> Self {
         match backing {
-            Backing::Embedded => Self::on(program, None, None, 1, more),
+            Backing::Embedded => Self::on(program, None, None, 1, device),
             Backing::S3Redis => {
                 let weed = Weed::start();
                 let settings = weed.settings();
@@ -66,7 +66,7 @@ impl Cluster {
                     Some((weed, settings)),
                     Some(Redis::start()),
                     3,
-                    more,
+                    device,
                 )
             }
         }
@@ -77,7 +77,7 @@ impl Cluster {
         weed: Option<(Weed, S3Settings)>,
         redis: Option<Redis>,
         count: usize,
-        more: &str,
+        device_table: &str,
     ) -> Self {
         let dir = TempDir::new().unwrap();
         let key = format!("{:064x}\n", fastrand::u128(1..));
@@ -89,7 +89,15 @@ impl Cluster {
             fs::create_dir_all(&at).unwrap();
             // Nodes of one installation stamp with one key.
             fs::write(at.join("online.key"), &key).unwrap();
-            let settings = settings(&at, n, device, control, weed.as_ref(), redis.as_ref(), more);
+            let settings = settings(
+                &at,
+                n,
+                device,
+                control,
+                weed.as_ref(),
+                redis.as_ref(),
+                device_table,
+            );
             fs::write(at.join("huidu.toml"), settings).unwrap();
             let mut node = Node {
                 device,
@@ -213,7 +221,7 @@ fn settings(
     control: SocketAddr,
     weed: Option<&(Weed, S3Settings)>,
     redis: Option<&Redis>,
-    more: &str,
+    device_table: &str,
 ) -> String {
     let store = weed.map_or_else(
         || "kind = \"fs\"".to_owned(),
@@ -231,8 +239,8 @@ fn settings(
     );
     format!(
         "data_dir = \"{}\"\nreview = \"skipped\"\n\
-         [device]\nlisten = \"{device}\"\n[control]\nlisten = \"{control}\"\n\
-         [store]\n{store}\n[bus]\n{bus}\n[node]\nname = \"node-{n}\"\n{more}",
+         [device]\nlisten = \"{device}\"\n{device_table}\n[control]\nlisten = \"{control}\"\n\
+         [store]\n{store}\n[bus]\n{bus}\n[node]\nname = \"node-{n}\"\n",
         dir.display()
     )
 }

@@ -93,6 +93,7 @@ impl Plane {
         let noon = "2026-11-24T12:00:00Z".parse().unwrap();
         let node = Node::start(NodeParts {
             store,
+            unproved: Vec::new(),
             mirror: None,
             bus: Arc::new(LocalBus::new()),
             clock: Arc::new(Manual::at(noon)),

@@ -7,6 +7,8 @@ use super::*;
 
 /// The one promise whose breach still leaves a store for one writer.
 pub(super) const RACE: &str = "racing creates";
+/// Said alone, and only when there is no answer at all.
+pub(super) const ANSWER: &str = "answer";
 /// Writers of one race.
 const WRITERS: usize = 16;
 
@@ -33,6 +35,15 @@ pub(super) async fn all(endpoints: &[Arc<dyn Store>], rounds: usize, checks: &mu
         rounds,
         id: data_encoding::HEXLOWER.encode(&random),
     };
+    if let Err(seen) = run.answer().await {
+        record(
+            checks,
+            ANSWER,
+            "an answer through every endpoint",
+            Err(seen),
+        );
+        return;
+    }
     let expected = "the same bytes through every endpoint, also where it was absent a moment ago";
     record(checks, "get after put", expected, run.get_after_put().await);
     let expected = "the new bytes through every endpoint";
@@ -76,6 +87,17 @@ impl Run<'_> {
             .parse()
             .map_err(|error| format!("{error}"))?;
         Ok(Key::Probe(name))
+    }
+
+    /// One question to each endpoint, whose answer does not matter.
+    async fn answer(&self) -> Result<(), String> {
+        let key = self.key("answer", 0)?;
+        for endpoint in self.endpoints {
+            if let Err(error @ StoreError::Unavailable { .. }) = endpoint.get(&key).await {
+                return Err(failed("asking for an absent object", &error));
+            }
+        }
+        Ok(())
     }
 
     /// Every endpoint as writer, every endpoint as reader.

@@ -211,20 +211,23 @@ async fn endpoints_that_lead_to_different_stores_are_found_out() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_or_silent_or_absent_is_unusable() {
+async fn of_a_store_that_is_down_or_silent_nothing_is_known_and_none_at_all_is_unusable() {
     let down = FaultyStore::new(Arc::new(MemoryStore::new()));
     down.switch().down();
     let report = check(&[Arc::new(down)], Depth::Quick).await;
-    assert_eq!(report.verdict, Verdict::Unusable, "{report}");
+    assert_eq!(report.verdict, Verdict::Silent, "{report}");
+    assert_eq!(broken(&report), ["answer"], "{report}");
 
     let inner = Arc::new(MemoryStore::new());
     let silent = FaultyStore::scripted(inner, |_| Fault::Hangs);
     let soon = Duration::from_millis(10);
     let report = check_within(&[Arc::new(silent)], Depth::Quick, soon).await;
     assert_eq!(broken(&report), ["time"], "{report}");
+    assert_eq!(report.verdict, Verdict::Silent, "{report}");
 
     let report = check(&[], Depth::Quick).await;
     assert_eq!(broken(&report), ["endpoints"], "{report}");
+    assert_eq!(report.verdict, Verdict::Unusable, "{report}");
 }
 
 #[tokio::test]
