@@ -6,6 +6,7 @@ mod support;
 
 mod boot;
 mod components;
+mod crash;
 mod ledger;
 mod redis;
 mod s3;

@@ -330,7 +330,14 @@ async fn a_listing_upload_that_is_repeated_answers_the_same() {
         (second.status, second.json()),
         (StatusCode::CREATED, expected)
     );
-    // A partner may submit and not list: it is told before anything is kept.
+}
+
+#[tokio::test]
+async fn where_versions_are_reviewed_a_partner_submits_and_does_not_list() {
+    let plane = Plane::reviewing().await;
+    let add = plane.maya("POST /api/v1/apps");
+    add.json(json!({"app": "pingan/travel"})).send().await;
+    // It is told before anything is kept.
     let partner = plane
         .ping(&format!("POST {VERSIONS}?version=2.1.0&list=true"))
         .bytes(bundle("2.1.0"));
