@@ -36,7 +36,7 @@ bench: ## the benches; each prints what it is compared with
 	cargo bench --locked -p huidu
 
 bless: ## rewrite the generated files that tests guard against drift
-	HUIDU_BLESS=1 cargo nextest run --workspace --locked -E 'test(drift)' --no-fail-fast
+	HUIDU_BLESS=1 cargo nextest run --workspace --locked -E 'test(the_committed) + test(metrics)' --no-fail-fast
 
 doc: ## the library's documentation
 	cargo doc --workspace --no-deps --locked --open

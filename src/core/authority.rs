@@ -65,7 +65,7 @@ impl Authorised {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     /// The role does not include it.
-    #[error("a {role} may not {verb}; ask somebody whose role allows it")]
+    #[error("the role {role} may not {verb}; ask somebody whose role allows it")]
     Role {
         /// The role's name.
         role: String,
@@ -198,7 +198,7 @@ mod tests {
             authorise(kill("pingan/travel"), &partner, Review::Required)
                 .unwrap_err()
                 .to_string(),
-            "a partner of `pingan` may not kill; ask somebody whose role allows it"
+            "the role partner of `pingan` may not kill; ask somebody whose role allows it"
         );
     }
 }

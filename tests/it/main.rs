@@ -1,5 +1,9 @@
 //! The integration tests: huidu against the real things, one binary.
 #![allow(clippy::unwrap_used, reason = "the steps of a test are tests too")]
+#![allow(
+    clippy::print_stdout,
+    reason = "what a test drew by chance is shown when it fails"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -125,7 +125,7 @@ async fn a_host_is_admitted_by_those_who_may() {
 
     {
       "code": "forbidden",
-      "detail": "a auditor may not add a host; ask somebody whose role allows it",
+      "detail": "the role auditor may not add a host; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"

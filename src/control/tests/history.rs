@@ -80,7 +80,7 @@ async fn what_history_does_not_tell() {
 
     {
       "code": "forbidden",
-      "detail": "a partner of `pingan` may not read the whole history; ask somebody whose role allows it",
+      "detail": "the role partner of `pingan` may not read the whole history; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"

@@ -60,7 +60,7 @@ async fn an_sre_kills_without_reading_first_and_a_manager_takes_it_back() {
 
     {
       "code": "forbidden",
-      "detail": "a SRE may not take back a kill; ask somebody whose role allows it",
+      "detail": "the role SRE may not take back a kill; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"

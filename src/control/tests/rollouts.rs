@@ -316,7 +316,7 @@ async fn an_sre_pauses_and_a_manager_resumes() {
 
     {
       "code": "forbidden",
-      "detail": "a SRE may not resume a rule; ask somebody whose role allows it",
+      "detail": "the role SRE may not resume a rule; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"
@@ -375,7 +375,7 @@ async fn a_device_is_explained_to_the_bank_and_to_nobody_else() {
 
     {
       "code": "forbidden",
-      "detail": "a partner of `pingan` may not explain what devices get; ask somebody whose role allows it",
+      "detail": "the role partner of `pingan` may not explain what devices get; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"
@@ -492,7 +492,7 @@ async fn a_plan_counts_what_would_move_and_changes_nothing() {
 
     {
       "code": "forbidden",
-      "detail": "a partner of `pingan` may not plan a rollout; ask somebody whose role allows it",
+      "detail": "the role partner of `pingan` may not plan a rollout; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"

@@ -187,7 +187,7 @@ async fn a_list_that_is_none_is_refused_without_repeating_it() {
 
     {
       "code": "forbidden",
-      "detail": "a SRE may not upload a segment; ask somebody whose role allows it",
+      "detail": "the role SRE may not upload a segment; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"

@@ -61,7 +61,7 @@ async fn only_an_admin_gives_and_takes_credentials() {
 
     {
       "code": "forbidden",
-      "detail": "a release manager may not give out tokens; ask somebody whose role allows it",
+      "detail": "the role release manager may not give out tokens; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"
@@ -73,7 +73,7 @@ async fn only_an_admin_gives_and_takes_credentials() {
 
     {
       "code": "forbidden",
-      "detail": "a release manager may not see tokens; ask somebody whose role allows it",
+      "detail": "the role release manager may not see tokens; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"
@@ -85,7 +85,7 @@ async fn only_an_admin_gives_and_takes_credentials() {
 
     {
       "code": "forbidden",
-      "detail": "a release manager may not revoke tokens; ask somebody whose role allows it",
+      "detail": "the role release manager may not revoke tokens; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"

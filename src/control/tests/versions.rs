@@ -35,13 +35,13 @@ async fn a_partner_hands_in_a_version_and_a_manager_lists_it() {
     assert_eq!(plane.spooled(), 0);
 
     let list = format!("POST {VERSIONS}/2.0.0/list");
-    insta::assert_snapshot!(plane.ping(&list).any().send().await, @r#"
+    insta::assert_snapshot!(plane.audrey(&list).any().send().await, @r#"
     403 Forbidden
     content-type: application/problem+json
 
     {
       "code": "forbidden",
-      "detail": "a partner of `pingan` may not list a version; ask somebody whose role allows it",
+      "detail": "the role auditor may not list a version; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"
@@ -347,7 +347,7 @@ async fn where_versions_are_reviewed_a_partner_submits_and_does_not_list() {
 
     {
       "code": "forbidden",
-      "detail": "a partner of `pingan` may not list a version; ask somebody whose role allows it",
+      "detail": "the role partner of `pingan` may not list a version; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"

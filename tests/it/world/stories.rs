@@ -16,8 +16,11 @@ use serde_json::json;
 use super::{HOST, World, phones};
 use crate::support::server::Backing;
 
+/// What happens in a world.
+type Story = fn(&World);
+
 /// Every story, by name.
-const STORIES: [(&str, fn(&World)); 10] = [
+const STORIES: [(&str, Story); 10] = [
     ("a ramp, a hotfix over it, a kill, and the way back", ramp),
     ("these people and a percentage of the rest", staff),
     (
@@ -42,13 +45,13 @@ macro_rules! embedded {
         $(#[test]
         fn $story() {
             let world = World::new(Backing::Embedded);
-            super::stories::$story(&world);
+            super::$story(&world);
             world.logs_hold_nobody();
         })*
 
         #[test]
         fn none_is_forgotten() {
-            let told = [$(super::stories::$story as fn(&World)),*];
+            let told = [$(super::$story as super::Story),*];
             assert_eq!(told.len(), super::STORIES.len());
         }
     };
@@ -69,11 +72,6 @@ mod embedded {
         history,
         reports
     );
-}
-
-/// The macro above names the stories by this path.
-mod stories {
-    pub(super) use super::*;
 }
 
 /// All of them in one world, because a SeaweedFS takes its time to start.
