@@ -142,6 +142,8 @@ metrics! {
     /// What devices reported, by what they run; `other` stands for what the catalogue does not know. At
     /// most 10000 different sets of labels are counted apart, the rest under `other`.
     reported: IntCounterVec = "huidu_reported_total" ["app", "version", "rule", "arm", "event"];
+    /// Times that counts of reports could not be flushed to where the counts of all nodes are added up.
+    count_flush_failures: IntCounter = "huidu_count_flush_failures_total";
     /// Lists of kills given out.
     kill_lists: IntCounter = "huidu_kill_lists_total";
     /// Stamps signed; `inline` ones made a poll wait for a signature.

@@ -8,11 +8,13 @@
 //! ```text
 //! mod.rs       the trait, hints and their wire form
 //! local.rs     one process
-//! redis.rs     many; the only place that knows Redis
+//! redis.rs     many, through Redis
+//! counts.rs    beside the hints: live counts of all nodes, in the same Redis
 //! contract.rs  what both promise
 //! ```
 
 pub mod contract;
+pub mod counts;
 pub mod local;
 pub mod redis;
 

@@ -1,4 +1,4 @@
-//! `RedisBus`: hints through a Redis channel. The only folder that knows Redis.
+//! `RedisBus`: hints through a Redis channel.
 //!
 //! One task owns one connection (RESP3: hints come and go on the same one). It looks after the
 //! connection by itself: it pings when nothing else is heard, and comes back after any failure, with

@@ -6,6 +6,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -18,12 +19,16 @@ use crate::{
     backoff::Backoff,
     bus::{
         Bus,
+        counts::{Before, RedisCounts},
         local::LocalBus,
         redis::{RedisBus, RedisSettings},
     },
     clock,
     metrics::Metrics,
-    node::{NodeParts, NodeSettings},
+    node::{
+        NodeParts, NodeSettings,
+        counters::{CounterSink, Remembered, SinkError},
+    },
     settings::{BusSettings, S3Settings, Settings, StoreSettings},
     store::{
         Store,
@@ -123,6 +128,35 @@ fn bus(settings: &Settings) -> anyhow::Result<Arc<dyn Bus>> {
             })?)
         }
     })
+}
+
+/// Where counts of what devices report are flushed to; none: they stay in this process.
+pub(super) fn counts(settings: &Settings) -> anyhow::Result<Option<Box<dyn CounterSink>>> {
+    Ok(match &settings.bus {
+        BusSettings::Local => None,
+        BusSettings::Redis { url } => {
+            let counts = RedisCounts::new(url.expose(), &settings.audience, REDIS_TIMEOUT)?;
+            Some(Box::new(InRedis(counts)))
+        }
+    })
+}
+
+/// Counts in the Redis of the bus.
+struct InRedis(RedisCounts);
+
+impl CounterSink for InRedis {
+    fn flush<'a>(
+        &'a self,
+        node: &'a str,
+        values: &'a [(String, u64)],
+    ) -> Pin<Box<dyn Future<Output = Result<Remembered, SinkError>> + Send + 'a>> {
+        Box::pin(async move {
+            Ok(match self.0.keep(node, values).await? {
+                Before::Numbers => Remembered::All,
+                Before::Nothing => Remembered::Nothing,
+            })
+        })
+    }
 }
 
 /// The online key, as 64 hexadecimal digits in a file that only we may read; made when there is none.

@@ -4,7 +4,7 @@
 //! because the truth is there; the node is up to date before a port is open; ports close before the node
 //! stops. A second signal ends the process at once.
 
-use std::{env, fs, path::PathBuf, sync::Arc};
+use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -23,7 +23,7 @@ use crate::{
     },
     device::{Bounds, Connections, DevicePlane},
     http, logging,
-    node::{Node, WriteError},
+    node::{Node, WriteError, counters::CounterSink},
     settings::{FlagValue, Settings, Sources, StoreSettings},
     store::probe::{self, Depth, Verdict},
 };
@@ -202,6 +202,11 @@ async fn serve(settings: &Settings) -> Done {
         revision = node.health().revision.get(),
         "serving"
     );
+    let counting = tokio::spawn(flush_counts(
+        Arc::clone(&node),
+        parts::counts(settings)?,
+        told.clone(),
+    ));
     let mut control_told = told.clone();
     let controlling = tokio::spawn(axum_serve(control, router, async move {
         control_told.told().await;
@@ -209,9 +214,43 @@ async fn serve(settings: &Settings) -> Done {
     stop.await;
     stopper.stop();
     let _closed = tokio::task::spawn_blocking(move || devices.join()).await;
-    let _closed = tokio::time::timeout(std::time::Duration::from_secs(10), controlling).await;
+    let _closed = tokio::time::timeout(Duration::from_secs(10), controlling).await;
+    // The last counts, when nothing comes any more.
+    let _closed = tokio::time::timeout(COUNTS_EVERY * 3, counting).await;
     node.flush();
     Ok(0)
+}
+
+/// How much of what devices report a crash can lose.
+const COUNTS_EVERY: Duration = Duration::from_millis(800);
+
+/// Flushes counts until told to stop, and once more then.
+async fn flush_counts(
+    node: Arc<Node>,
+    sink: Option<Box<dyn CounterSink>>,
+    mut stop: http::serve::Stop,
+) {
+    let Some(sink) = sink else { return };
+    // A run counts from zero, so it has a name of its own.
+    let run = format!("{}:{}", node.settings().name, node.new_op());
+    let failures = &node.metrics().count_flush_failures;
+    let mut is_known = true;
+    loop {
+        let is_last = tokio::time::timeout(COUNTS_EVERY, stop.told())
+            .await
+            .is_ok();
+        let flushed = node.counters().flush(&run, &*sink).await;
+        if let Err(error) = &flushed {
+            failures.inc();
+            if is_known {
+                tracing::warn!(%error, "counts cannot be flushed; they are kept here and flushed later");
+            }
+        }
+        is_known = flushed.is_ok();
+        if is_last {
+            return;
+        }
+    }
 }
 
 async fn axum_serve(

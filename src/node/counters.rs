@@ -92,6 +92,15 @@ impl Series<'_> {
 /// Why a flush did not succeed; the next one carries the same numbers and more.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a sink held of a run before a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remembered {
+    /// What was flushed before.
+    All,
+    /// Nothing: it was the first flush, or the sink has forgotten.
+    Nothing,
+}
+
 /// Whoever adds up the counts of all nodes.
 pub trait CounterSink: Send + Sync + 'static {
     /// Keeps `values`, absolute numbers of `node`, in place of what it said before.
@@ -99,7 +108,7 @@ pub trait CounterSink: Send + Sync + 'static {
         &'a self,
         node: &'a str,
         values: &'a [(String, u64)],
-    ) -> Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send + 'a>>;
+    ) -> Pin<Box<dyn Future<Output = Result<Remembered, SinkError>> + Send + 'a>>;
 }
 
 struct Count {
@@ -179,8 +188,29 @@ impl Counters {
         all
     }
 
-    /// Hands what has changed since the last success to `sink`, under the name of this node's run.
+    /// Hands what has changed since the last success to `sink`, under the name of this node's run; all of
+    /// it when the sink turns out to have forgotten what it was given before.
     pub async fn flush(&self, node: &str, sink: &dyn CounterSink) -> Result<(), SinkError> {
+        if self.flush_changed(node, sink).await? == Remembered::Nothing {
+            self.forget_flushes();
+            self.flush_changed(node, sink).await?;
+        }
+        Ok(())
+    }
+
+    /// Every count is above zero, so none counts as flushed.
+    fn forget_flushes(&self) {
+        let counts = self.counts.read().unwrap_or_else(PoisonError::into_inner);
+        for count in counts.values() {
+            count.flushed.store(0, Ordering::Relaxed);
+        }
+    }
+
+    async fn flush_changed(
+        &self,
+        node: &str,
+        sink: &dyn CounterSink,
+    ) -> Result<Remembered, SinkError> {
         let changed: Vec<(String, Arc<Count>, u64)> = {
             let counts = self.counts.read().unwrap_or_else(PoisonError::into_inner);
             let news = |(name, count): (&String, &Arc<Count>)| {
@@ -191,17 +221,17 @@ impl Counters {
             counts.iter().filter_map(news).collect()
         };
         if changed.is_empty() {
-            return Ok(());
+            return Ok(Remembered::All);
         }
         let values: Vec<_> = changed
             .iter()
             .map(|(name, _, value)| (name.clone(), *value))
             .collect();
-        sink.flush(node, &values).await?;
+        let remembered = sink.flush(node, &values).await?;
         for (_, count, value) in changed {
             count.flushed.store(value, Ordering::Relaxed);
         }
-        Ok(())
+        Ok(remembered)
     }
 }
 
@@ -233,7 +263,7 @@ mod tests {
             &'a self,
             node: &'a str,
             values: &'a [(String, u64)],
-        ) -> Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send + 'a>> {
+        ) -> Pin<Box<dyn Future<Output = Result<Remembered, SinkError>> + Send + 'a>> {
             Box::pin(async move {
                 self.calls.fetch_add(1, Ordering::Relaxed);
                 if self.down.load(Ordering::Relaxed) {
@@ -242,8 +272,14 @@ mod tests {
                 let named = values
                     .iter()
                     .map(|(name, value)| (format!("{node}:{name}"), *value));
-                self.values.lock().unwrap().extend(named);
-                Ok(())
+                let mut kept = self.values.lock().unwrap();
+                let remembered = if kept.is_empty() {
+                    Remembered::Nothing
+                } else {
+                    Remembered::All
+                };
+                kept.extend(named);
+                Ok(remembered)
             })
         }
     }
@@ -258,12 +294,27 @@ mod tests {
         counters.add(series("t/a", Happened::Crash), 1);
         counters.flush("n1", &sink).await.unwrap();
         counters.flush("n1", &sink).await.unwrap();
-        assert_eq!(sink.calls.load(Ordering::Relaxed), 2);
+        // One that failed, the first that did not, and all of it again because it was the first.
+        assert_eq!(sink.calls.load(Ordering::Relaxed), 3);
         let kept = sink.values.lock().unwrap().clone();
         assert_eq!(
             kept,
             HashMap::from([("n1:t/a|1.2.0|ramp||crash".to_owned(), 3)])
         );
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_has_forgotten_is_told_everything_again() {
+        let (counters, sink) = (Counters::new(Arc::default()), Kept::default());
+        counters.add(series("t/a", Happened::Crash), 2);
+        counters.add(series("t/b", Happened::Crash), 5);
+        counters.flush("n1", &sink).await.unwrap();
+        sink.values.lock().unwrap().clear();
+        counters.add(series("t/a", Happened::Crash), 1);
+        counters.flush("n1", &sink).await.unwrap();
+        let mut kept: Vec<u64> = sink.values.lock().unwrap().values().copied().collect();
+        kept.sort_unstable();
+        assert_eq!(kept, [3, 5]);
     }
 
     #[test]

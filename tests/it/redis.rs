@@ -6,6 +6,7 @@ use huidu::{
     backoff::Backoff,
     bus::{
         Bus as _, Hint, Wake, contract,
+        counts::{Before, RedisCounts},
         redis::{RedisBus, RedisSettings},
     },
 };
@@ -93,4 +94,23 @@ async fn what_is_no_hint_is_counted_and_changes_nothing() {
     contract::until("all four are counted", || node.counts().malformed == 4).await;
     contract::heard(&node, &mut wakes, hint(9)).await;
     assert_eq!(node.counts().malformed, 4);
+}
+
+#[tokio::test]
+async fn counts_are_absolute_so_that_repeating_changes_nothing_and_forgetting_is_noticed() {
+    let mut redis = Redis::start();
+    let counts = || RedisCounts::new(&redis.url(), "bank/test", Duration::from_secs(2)).unwrap();
+    let (one, other) = (counts(), counts());
+    let values = |n| [("t/a|1.0.0|||crash".to_owned(), n)];
+    assert_eq!(one.keep("n1:A", &values(2)).await.unwrap(), Before::Nothing);
+    assert_eq!(one.keep("n1:A", &values(3)).await.unwrap(), Before::Numbers);
+    // A write whose answer was lost is written again.
+    assert_eq!(one.keep("n1:A", &values(3)).await.unwrap(), Before::Numbers);
+    other.keep("n2:B", &values(4)).await.unwrap();
+    let totals = other.totals().await.unwrap();
+    assert_eq!(totals.into_iter().collect::<Vec<_>>(), values(7));
+    redis.kill();
+    assert!(one.keep("n1:A", &values(5)).await.is_err());
+    redis.start_again();
+    assert_eq!(one.keep("n1:A", &values(5)).await.unwrap(), Before::Nothing);
 }

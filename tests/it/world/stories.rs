@@ -1,8 +1,9 @@
 //! What happens in a bank when nothing is broken.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use huidu::{
+    bus::counts::RedisCounts,
     client::{
         device::{Device, DeviceConfig, Starter, What, fetch_development_key},
         profile::Profile,
@@ -14,7 +15,7 @@ use huidu_core::{digest::Digest, name::AppId, version::Number};
 use serde_json::json;
 
 use super::{HOST, World, phones};
-use crate::support::server::Backing;
+use crate::support::server::{Backing, until};
 
 /// What happens in a world.
 type Story = fn(&World);
@@ -520,6 +521,23 @@ fn reports(world: &World) {
         ("3".into(), "1".into(), "1".into()),
         "{lines:#?}"
     );
+    // Where there are several nodes, what they count is added up.
+    if let Some(redis) = &world.cluster.redis {
+        let other = world.cluster.nodes[1]
+            .wire()
+            .post("/v1/events", &events)
+            .unwrap();
+        assert_eq!(other.status, 202);
+        let counts = RedisCounts::new(&redis.url(), "bank/dev", Duration::from_secs(2)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        until("both nodes have flushed", || {
+            let totals = runtime.block_on(counts.totals()).unwrap();
+            totals.get(&format!("{app}|1.0.0|||activate")) == Some(&6)
+        });
+    }
     let with_a_unit =
         json!({"host": HOST, "events": [{"app": app, "version": "1.0.0", "event": "explode"}]});
     assert_eq!(
