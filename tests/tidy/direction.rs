@@ -78,7 +78,11 @@ const ONLY: &[Only] = &[
         &["store/s3"],
         "one file knows S3",
     ),
-    (&["redis"], &["bus/redis"], "one file knows Redis"),
+    (
+        &["redis"],
+        &["bus/redis", "bus/counts"],
+        "hints and live counts, and nothing else, go through Redis",
+    ),
     (
         &["utoipa", "utoipa_axum"],
         &["control"],
