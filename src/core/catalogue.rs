@@ -3,7 +3,10 @@
 //! [`Catalogue::apply`] is total: whatever could be refused was refused in `decide`, and an event about
 //! something unknown changes nothing. It never looks at a clock; time comes with the event.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -282,11 +285,12 @@ impl Catalogue {
     /// share a unit in one layer.
     pub fn slots_of_others(&self, app: &AppId) -> BTreeMap<LayerName, Slots> {
         let mut owned: BTreeMap<LayerName, Vec<u16>> = BTreeMap::new();
-        let others = self
-            .apps
-            .values()
-            .filter(|other| other.id.tenant() == app.tenant() && other.id != *app);
-        for rollout in others.filter_map(|other| other.rollout.as_ref()) {
+        // The apps of one tenant stand side by side: `/` comes right before `0`.
+        let (first, behind) = (format!("{}/", app.tenant()), format!("{}0", app.tenant()));
+        let of_tenant = (Bound::Included(&*first), Bound::Excluded(&*behind));
+        let others = self.apps.range::<str, _>(of_tenant);
+        let others = others.filter(|(id, _)| *id != app);
+        for rollout in others.filter_map(|(_, other)| other.rollout.as_ref()) {
             for (layer, slots) in rollout.owned_slots() {
                 owned.entry(layer.clone()).or_default().extend(slots.iter());
             }

@@ -4,6 +4,8 @@
 //! Everything that may be refused is refused here, so that `Catalogue::apply` can be total. It never
 //! changes anything itself and never asks who asks: `authorise` did.
 
+use std::collections::BTreeMap;
+
 use crate::{
     authority::{Authorised, Role},
     catalogue::{App, Catalogue},
@@ -572,7 +574,14 @@ fn checked(
     if !mistakes.is_empty() {
         return Err(Refusal::Rollout { findings: mistakes });
     }
-    let others = catalogue.slots_of_others(&app.id);
+    let is_layered =
+        !rollout.holdouts.is_empty() || rollout.rules.iter().any(|r| r.layer.is_some());
+    let others = if is_layered {
+        catalogue.slots_of_others(&app.id)
+    } else {
+        // What nobody asks about need not be gathered from all apps of the tenant.
+        BTreeMap::new()
+    };
     slots_assign::assign(rollout, app.rollout.as_ref(), &others)
         .map_err(|findings| Refusal::Rollout { findings })
 }
