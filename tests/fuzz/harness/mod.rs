@@ -10,8 +10,11 @@ pub mod record;
 pub mod rulefile;
 pub mod stamp;
 
-/// Every target by its name, which is also its folder of the corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target: its name, which is also its folder of the corpus, and its harness.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
     ("poll", poll::run),
     ("rulefile", rulefile::run),
     ("record", record::run),

@@ -40,7 +40,12 @@ fn refused(problems: &Problems) {
     assert!(!problems.is_empty() && problems.list().len() <= 1_000);
     for problem in problems.list() {
         assert!(!problem.message.is_empty() && !problem.help.is_empty());
-        assert!(problem.value.chars().count() <= 256, "{}", problem.value);
+        // 64 characters, each at most as `\u{10ffff}`, and an ellipsis.
+        assert!(problem.value.chars().count() <= 641, "{}", problem.value);
+        assert!(
+            problem.message.len() + problem.help.len() <= 4_096,
+            "{problem}"
+        );
     }
     assert!(!problems.to_string().is_empty());
 }

@@ -3,7 +3,11 @@
 //! Without a measure of coverage this finds less than libFuzzer does. It runs with every `make test`, a
 //! bounded number of cases; with `FUZZ_SECONDS` set it runs that long per target, which is what
 //! tests/fuzz/run.sh falls back to where no nightly toolchain can be had.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that says how much it ran"
+)]
 
 #[path = "../harness/mod.rs"]
 #[allow(unreachable_pub, reason = "the fuzz targets are crates of their own")]
