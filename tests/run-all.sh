@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# Everything CI runs, in order; stops at the first failure. `make test` installs what it needs first.
+# Everything CI runs, in order; stops at the first step that fails. `make test` installs what it needs first.
+# The runner's closing Summary line is printed once more at the very end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-step() { printf '\n== %s\n' "$*"; }
+begun=$SECONDS
+step() { printf '\n== %s (%d s so far)\n' "$*" "$((SECONDS - begun))"; }
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 
 step format
 cargo fmt --all --check
 step clippy
-cargo clippy -p huidu-core --lib --locked -- -D warnings
+cargo clippy --workspace --all-targets --locked -- -D warnings
 step tests
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-cargo nextest run --workspace --locked --no-fail-fast 2>&1 | tee "$log"
-step documentation
+cargo nextest run --workspace --locked 2>&1 | tee "$log"
+step examples in the documentation
 cargo test --doc --workspace --locked --quiet
+step documentation
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
-# The runner's own closing line, once more at the end.
+step fuzz
+tests/fuzz/run.sh
+step "done"
 grep -E 'Summary .* tests? run: ' "$log" | tail -1

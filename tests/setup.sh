@@ -39,6 +39,16 @@ cargo_tool() { # command, crate
   cargo install --locked --quiet "$2"
 }
 
+# libFuzzer with AddressSanitizer wants a nightly compiler. cargo-fuzz itself is not needed: tests/fuzz/run.sh hands the
+# compiler what it would, and installing it takes longer than fuzzing. Without a nightly compiler the run says so.
+nightly() {
+  rustup run nightly rustc --version >/dev/null 2>&1 && return
+  command -v rustup >/dev/null || { say "no rustup, so no nightly compiler: fuzzing goes without AddressSanitizer"; return; }
+  say "installing a nightly compiler for the fuzz targets"
+  timeout 300 rustup toolchain install nightly --profile minimal --no-self-update >/dev/null 2>&1 ||
+    say "a nightly compiler could not be installed: fuzzing goes without AddressSanitizer"
+}
+
 command -v cargo >/dev/null || { say "Rust is missing: install rustup and Rust 1.90 or later first"; exit 1; }
 debian build-essential pkg-config ca-certificates
 
@@ -51,7 +61,7 @@ case $purpose in
     command -v npm >/dev/null || debian npm
     redis_server; seaweed
     cargo_tool cargo-nextest cargo-nextest
-    true ;;
-  fuzz) true ;;
+    nightly ;;
+  fuzz) nightly ;;
   *) say "unknown purpose \`$purpose\`; say run, demo, test or fuzz"; exit 2 ;;
 esac

@@ -8,7 +8,7 @@ use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
-use huidu_core::version::Review;
+use huidu_core::{bucket, version::Review};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -141,6 +141,8 @@ impl Serve {
     pub(super) fn run(self, _: &Context) -> Done {
         let settings = self.settings.read()?;
         logging::start(&settings.log);
+        // A node that bucketed differently would reshuffle a bank's customers.
+        bucket::self_check().context("this build cannot be trusted")?;
         if settings.review == Review::Skipped {
             tracing::warn!(
                 "DEVELOPMENT MODE: `review` is skipped, whoever may submit a version may list it"

@@ -124,9 +124,14 @@ impl Stamp {
             bytes.copy_from_slice(&rest[at..at + 32]);
             Digest::from_bytes(bytes)
         };
+        let asof = Timestamp::from_unix_ms(number(8, 8));
+        if asof.unix_ms() != number(8, 8) {
+            // Later than any instant there is: it would be written differently than it was read.
+            return Err(StampError::Form);
+        }
         Ok(Self {
             revision: Revision::new(number(0, 8)),
-            asof: Timestamp::from_unix_ms(number(8, 8)),
+            asof,
             lease_ms: number(16, 4) as u32,
             body_len: number(20, 4) as u32,
             body: digest(24),
@@ -243,6 +248,14 @@ mod tests {
         );
         assert_eq!(seen, Ok(stamp()));
         assert_eq!(key_id(&key().verifying_key()), "aab53bf186c65dff");
+    }
+
+    #[test]
+    fn an_instant_later_than_any_there_is_is_refused() {
+        let mut bytes = stamp().encode();
+        assert_eq!(Stamp::decode(&bytes), Ok(stamp()));
+        bytes[16..24].fill(0x2c);
+        assert_eq!(Stamp::decode(&bytes), Err(StampError::Form));
     }
 
     #[test]

@@ -260,7 +260,7 @@ pub(crate) fn modules(tree: &Tree) -> Vec<Fault> {
 
 /// `path` as seen from `folder`: `../a` from `tests/it` is `tests/a`.
 fn below(folder: &str, path: &str) -> String {
-    let mut parts: Vec<&str> = folder.split('/').collect();
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in path.split('/') {
         if part == ".." {
             parts.pop();
@@ -273,9 +273,12 @@ fn below(folder: &str, path: &str) -> String {
 
 /// True when a Cargo.toml names the file as a target of its own.
 fn is_target(tree: &Tree, path: &str) -> bool {
-    let manifests = tree.files("", "Cargo.toml");
-    let mut named = manifests
-        .flat_map(|(_, text)| text.lines())
-        .filter(|line| line.starts_with("path = "));
-    named.any(|line| line.trim_end_matches('"').ends_with(path))
+    tree.files("", "Cargo.toml").any(|(manifest, text)| {
+        let folder = manifest.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let named = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("path = \""));
+        let mut named = named.map(|named| below(folder, named.trim_end_matches('"')));
+        named.any(|named| named == path)
+    })
 }
