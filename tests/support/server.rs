@@ -69,11 +69,24 @@ impl Cluster {
     /// every node's settings.
     pub fn start(program: &Path, backing: Backing, device: &str) -> Self {
         let mut cluster = Self::unstarted(program, backing, device);
-        // The first node founds the installation, and says so once.
-        cluster.nodes.iter_mut().for_each(Node::start_again);
-        let token = fs::read_to_string(cluster.nodes[0].dir.join("admin.token")).unwrap();
-        cluster.token = token.trim().to_owned();
+        cluster.found();
         cluster
+    }
+
+    /// Starts its nodes for the first time. The first one founds the installation, and says so once.
+    pub fn found(&mut self) {
+        self.nodes.iter_mut().for_each(Node::start_again);
+        let token = fs::read_to_string(self.nodes[0].dir.join("admin.token")).unwrap();
+        self.token = token.trim().to_owned();
+    }
+
+    /// Kills all of its nodes and starts them again, all at once.
+    pub fn restart(&mut self) {
+        std::thread::scope(|scope| {
+            for node in &mut self.nodes {
+                scope.spawn(|| node.start_again());
+            }
+        });
     }
 
     /// The same, before any of its nodes was ever started; nobody has a credential yet.
