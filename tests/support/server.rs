@@ -177,18 +177,6 @@ impl Node {
         self.leash = None;
     }
 
-    /// Something that kills it without warning, for another thread to call.
-    pub fn killer(&self) -> impl Fn() + Send + use<> {
-        let pid = self.dir.join("huidu.pid");
-        let pid = fs::read_to_string(pid).unwrap().trim().to_owned();
-        move || {
-            let killed = std::process::Command::new("kill")
-                .args(["-9", &pid])
-                .status();
-            assert!(killed.unwrap().success(), "huidu could not be killed");
-        }
-    }
-
     /// Asks it to end, and waits until it has.
     pub fn terminate(&mut self) {
         if let Some(leash) = self.leash.take() {

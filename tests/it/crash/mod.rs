@@ -8,11 +8,6 @@
 //! A killed process loses nothing that the kernel already has, so this shows the order of what a node does,
 //! not that a disk was synced: the tests of the directory store do that.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "the seed and the figures of a run are shown with its failure"
-)]
-
 mod check;
 
 use std::{
