@@ -212,6 +212,24 @@ impl Node {
         ));
     }
 
+    /// Stops it where it stands, until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.leash.as_ref().unwrap().signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.leash.as_ref().unwrap().signal("CONT");
+    }
+
+    /// Leads it to its store by another way, from its next start on.
+    pub fn reroute(&self, from: &str, to: &str) {
+        let path = self.dir.join("huidu.toml");
+        let settings = fs::read_to_string(&path).unwrap();
+        assert!(settings.contains(from), "{from} is not in the settings");
+        fs::write(path, settings.replace(from, to)).unwrap();
+    }
+
     /// Adds a line to the table `node` of its settings, for its next start.
     pub fn set(&self, line: &str) {
         let settings = self.dir.join("huidu.toml");

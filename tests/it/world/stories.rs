@@ -363,7 +363,7 @@ fn download(world: &World) {
 }
 
 /// A phone on which everything starts.
-struct Runs;
+pub(super) struct Runs;
 
 impl Starter for Runs {
     fn start(&mut self, _: &AppId, _: &Number, files: &Path) -> Result<(), String> {
