@@ -6,6 +6,7 @@
 
 mod faults;
 mod network;
+mod refused;
 mod stories;
 
 use std::{
@@ -47,6 +48,7 @@ pub(crate) struct Person {
 }
 
 /// A request under way.
+#[derive(Clone)]
 pub(crate) struct Asking<'a> {
     node: &'a Node,
     method: &'a str,
