@@ -1,6 +1,6 @@
 //! Starting and stopping: the real binary on both backings.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use huidu::{
     bus::local::LocalBus,
@@ -11,7 +11,7 @@ use huidu::{
 };
 use huidu_core::{digest::Digest, version::Review};
 
-use crate::support::server::{Backing, Cluster};
+use crate::support::server::{Backing, Cluster, Node as Process};
 
 fn huidu() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_huidu"))
@@ -42,6 +42,31 @@ fn three_nodes_found_one_installation() {
             (&status["revision"], &status["from"]),
             (&1.into(), &"store".into())
         );
+    }
+}
+
+/// All nodes of a new installation start in the same moment, again and again: one founds it, one token is
+/// left, and it opens every node.
+#[test]
+fn three_nodes_that_start_at_once_agree_on_who_founded() {
+    let mut cluster = Cluster::unstarted(huidu(), Backing::S3Redis, "");
+    for round in 0..4 {
+        cluster.restart();
+        let token = |node: &Process| fs::read_to_string(node.dir.join("admin.token")).ok();
+        let tokens: Vec<_> = cluster.nodes.iter().filter_map(token).collect();
+        assert_eq!(tokens.len(), 1, "round {round}");
+        for node in 0..3 {
+            let ada = cluster.control_as(node, tokens[0].trim());
+            let status = ada.get("/api/v1/status").unwrap().document;
+            assert_eq!(status["revision"], 1, "round {round}: {status}");
+        }
+        // The next round finds another place in the bucket, and nothing on disk.
+        for node in &mut cluster.nodes {
+            node.kill();
+            node.reroute("prefix = \"", "prefix = \"r");
+            fs::remove_dir_all(node.dir.join("last-known-good")).unwrap();
+            let _only_one_has_it = fs::remove_file(node.dir.join("admin.token"));
+        }
     }
 }
 

@@ -27,9 +27,9 @@ pub(super) fn refused(world: &World) {
     Maya has an old page open: 412
       {"type":"urn:huidu:problem:stale","title":"Changed meanwhile","status":412,"detail":"`APP` is at revision N, not 1; read it again and repeat the change if it still holds","code":"stale"}
     Maya mistypes a share: 422
-      {"type":"urn:huidu:problem:bad-field","title":"A field does not fit","status":422,"detail":"`5 percent` is not a share; write a percentage from \"0%\" to \"100%\" with at most six decimals, such as \"5%\" or \"0.000001%\" at line 1 column 21","code":"bad-field","field":"share"}
+      {"type":"urn:huidu:problem:bad-field","title":"A field does not fit","status":422,"detail":"`5 percent` is not a share; write a percentage from \"0%\" to \"100%\" with at most six decimals, such as \"5%\" or \"0.000001%\" at line 1 column N","code":"bad-field","field":"share"}
     Maya sends a field that there is not: 422
-      {"type":"urn:huidu:problem:bad-field","title":"A field does not fit","status":422,"detail":"unknown field `force`, expected `share` at line 1 column 8","code":"bad-field","field":"force"}
+      {"type":"urn:huidu:problem:bad-field","title":"A field does not fit","status":422,"detail":"unknown field `force`, expected `share` at line 1 column N","code":"bad-field","field":"force"}
     Maya adds what is there: 409
       {"type":"urn:huidu:problem:exists","title":"There already","status":409,"detail":"app `APP` exists already; nothing is left to do","code":"exists"}
     Maya puts a rollout with mistakes: 422
@@ -64,11 +64,11 @@ pub(super) fn refused(world: &World) {
     a page that there is not: 404
       {"type":"urn:huidu:problem:unknown-path","title":"Unknown path","status":404,"detail":"this path is not served here; the device plane serves /v1/manifest/{host}/{tenant}/{app}, /v1/poll, /v1/kills, /v1/bundles/sha256/{hex} and /v1/events","code":"unknown-path"}
     a poll of nothing: 400
-      {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"the body is not the JSON of a poll at line 1 column 50: field `apps` is missing","code":"bad-poll"}
+      {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"the body is not the JSON of a poll at line 1 column N: field `apps` is missing","code":"bad-poll"}
     a poll that asks twice: 400
       {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"field `apps.app` is given twice; give it once","code":"bad-poll","field":"apps.app"}
     a poll of nobody: 400
-      {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"the body is not the JSON of a poll at line 1 column 44: field `device.unit` is missing","code":"bad-poll"}
+      {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"the body is not the JSON of a poll at line 1 column N: field `device.unit` is missing","code":"bad-poll"}
     a report of something else: 400
       {"type":"urn:huidu:problem:bad-report","title":"The report is not understood","status":400,"detail":"field `events.event` must be one of download, activate, crash, rollback, conversion, load-failed","code":"bad-report","field":"events.event"}
     a kill by a phone: 405 allow: GET, HEAD
@@ -291,19 +291,20 @@ fn paragraphs(app: &str, replies: &[(&str, Reply)]) -> String {
     shown.collect()
 }
 
-/// `text` with `N` for every revision of this run.
+/// `text` with `N` for every revision and column of this run.
 fn without_numbers(text: &str) -> String {
     let mut words = Vec::new();
-    let mut after_revision = false;
+    let mut varies = false;
     for word in text.split(' ') {
         let digits = word.trim_end_matches(|c: char| !c.is_ascii_digit());
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        words.push(if after_revision && is_number {
+        words.push(if varies && is_number {
             word.replacen(digits, "N", 1)
         } else {
             word.to_owned()
         });
-        after_revision = word.ends_with("revision");
+        // Where a mistake stands in a line depends on the app's name.
+        varies = matches!(word, "revision" | "column");
     }
     words.join(" ")
 }
