@@ -291,14 +291,23 @@ fn device_plane(
 /// Founds the ledger when it is empty, and tells the first token once.
 ///
 /// The token is on disk before the ledger knows it, so that a process that dies in between leaves a
-/// token that opens nothing, and never a ledger that nobody can open.
+/// token that opens nothing, and never a ledger that nobody can open. A token that is on disk already is
+/// the one of such a start: what it sent may still land in the ledger, so it is sent again and no other.
 async fn announce(node: &Node, settings: &Settings) -> Result<(), Failure> {
     if !node.catalogue().audience.is_empty() {
         return Ok(());
     }
-    let token = Token::generate(token::Kind::Admin).context("no randomness for the first token")?;
     let path = settings.data_dir.join("admin.token");
-    parts::write_secret(&path, &format!("{token}\n"))?;
+    let left_behind = fs::read_to_string(&path).ok();
+    let token = match left_behind.and_then(|text| text.trim().parse::<Token>().ok()) {
+        Some(token) => token,
+        None => {
+            let token =
+                Token::generate(token::Kind::Admin).context("no randomness for the first token")?;
+            parts::write_secret(&path, &format!("{token}\n"))?;
+            token
+        }
+    };
     let first = (token.id().to_owned(), token.sha256());
     let founded = match node.found(&settings.audience, settings.review, first).await {
         Ok(founded) => founded,

@@ -316,17 +316,17 @@ impl Node {
     }
 
     /// Begins the ledger, if nobody has: the first token's id and the digest of its secret. True when it
-    /// was this node that did.
+    /// was begun with that token, now or by an earlier request of which nobody heard the end.
     pub async fn found(
         &self,
         audience: &str,
         review: Review,
         token: (String, Digest),
     ) -> Result<bool, WriteError> {
-        if !self.catalogue().audience.is_empty() {
-            return Ok(false);
-        }
         let id = token.0.clone();
+        if !self.catalogue().audience.is_empty() {
+            return Ok(self.catalogue().tokens.contains_key(&id));
+        }
         let change = Change {
             actor: Actor {
                 id: SELF.into(),
@@ -343,8 +343,8 @@ impl Node {
             patience: Duration::from_secs(30),
         };
         match self.write(change).await {
-            Ok(_) => Ok(self.catalogue().tokens.contains_key(&id)),
-            Err(WriteError::Refused(_)) => Ok(false),
+            // Refused: it has been begun. That may have been this node, before it was started again.
+            Ok(_) | Err(WriteError::Refused(_)) => Ok(self.catalogue().tokens.contains_key(&id)),
             Err(error) => Err(error),
         }
     }

@@ -142,6 +142,16 @@ impl Redis {
         self.port
     }
 
+    /// Stops it where it stands: it takes connections and answers nothing, until `resume`.
+    pub fn pause(&self) {
+        self.leash.as_ref().unwrap().signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.leash.as_ref().unwrap().signal("CONT");
+    }
+
     /// Kills it without warning; what it held is gone.
     pub fn kill(&mut self) {
         self.leash = None;
@@ -237,6 +247,16 @@ impl Weed {
             port,
             _leash: leash,
         }
+    }
+
+    /// Stops it where it stands: it takes connections and answers nothing, until `resume`.
+    pub fn pause(&self) {
+        self.leash.as_ref().unwrap().signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.leash.as_ref().unwrap().signal("CONT");
     }
 
     /// Kills it without warning; what it acknowledged stays on disk.

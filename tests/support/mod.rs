@@ -8,5 +8,6 @@
 
 pub mod components;
 pub mod packages;
+pub mod proxy;
 pub mod server;
 pub mod wire;

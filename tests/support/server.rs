@@ -5,13 +5,24 @@
 //! of its processes end with whoever started them.
 
 use std::{
+    ffi::OsStr,
     fs,
+    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use huidu::{client::control::Control, settings::Secret, store::s3::S3Settings};
+use huidu::{
+    client::control::Control,
+    settings::Secret,
+    store::{
+        Store,
+        fs::FsStore,
+        s3::{S3Settings, S3Store},
+    },
+};
 use tempfile::TempDir;
 
 use super::{
@@ -36,6 +47,7 @@ pub struct Cluster {
     pub redis: Option<Redis>,
     /// SeaweedFS, where there is one.
     pub weed: Option<Weed>,
+    s3: Option<S3Settings>,
     token: String,
     dir: TempDir,
 }
@@ -56,67 +68,69 @@ impl Cluster {
     /// Starts a cluster of `program`, the path of the huidu binary. `device` is TOML for that table of
     /// every node's settings.
     pub fn start(program: &Path, backing: Backing, device: &str) -> Self {
-        match backing {
-            Backing::Embedded => Self::on(program, None, None, 1, device),
-            Backing::S3Redis => {
-                let weed = Weed::start();
-                let settings = weed.settings();
-                Self::on(
-                    program,
-                    Some((weed, settings)),
-                    Some(Redis::start()),
-                    3,
-                    device,
-                )
-            }
-        }
+        let mut cluster = Self::unstarted(program, backing, device);
+        cluster.found();
+        cluster
     }
 
-    fn on(
-        program: &Path,
-        weed: Option<(Weed, S3Settings)>,
-        redis: Option<Redis>,
-        count: usize,
-        device_table: &str,
-    ) -> Self {
+    /// Starts its nodes for the first time. The first one founds the installation, and says so once.
+    pub fn found(&mut self) {
+        self.nodes.iter_mut().for_each(Node::start_again);
+        let token = fs::read_to_string(self.nodes[0].dir.join("admin.token")).unwrap();
+        self.token = token.trim().to_owned();
+    }
+
+    /// Kills all of its nodes and starts them again, all at once.
+    pub fn restart(&mut self) {
+        std::thread::scope(|scope| {
+            for node in &mut self.nodes {
+                scope.spawn(|| node.start_again());
+            }
+        });
+    }
+
+    /// The same, before any of its nodes was ever started; nobody has a credential yet.
+    pub fn unstarted(program: &Path, backing: Backing, device: &str) -> Self {
+        let (weed, redis, count) = match backing {
+            Backing::Embedded => (None, None, 1),
+            Backing::S3Redis => (Some(Weed::start()), Some(Redis::start()), 3),
+        };
         let dir = TempDir::new().unwrap();
+        let s3 = weed.as_ref().map(Weed::settings);
         let key = format!("{:064x}\n", fastrand::u128(1..));
-        let mut nodes: Vec<Node> = Vec::new();
-        for n in 0..count {
-            let [device, control] =
+        let node = |n| {
+            let [device_port, control_port] =
                 free_ports().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
             let at = dir.path().join(format!("node-{n}"));
             fs::create_dir_all(&at).unwrap();
             // Nodes of one installation stamp with one key.
             fs::write(at.join("online.key"), &key).unwrap();
-            let settings = settings(
-                &at,
-                n,
-                device,
-                control,
-                weed.as_ref(),
-                redis.as_ref(),
-                device_table,
-            );
-            fs::write(at.join("huidu.toml"), settings).unwrap();
-            let mut node = Node {
-                device,
-                control,
+            let node = Node {
+                device: device_port,
+                control: control_port,
                 dir: at,
                 program: program.to_owned(),
                 leash: None,
             };
-            node.start_again();
-            nodes.push(node);
-        }
-        // The first node founded the installation, and said so once.
-        let token = fs::read_to_string(nodes[0].dir.join("admin.token")).unwrap();
+            let settings = settings(&node, n, s3.as_ref(), redis.as_ref(), device);
+            fs::write(node.dir.join("huidu.toml"), settings).unwrap();
+            node
+        };
         Self {
-            nodes,
+            nodes: (0..count).map(node).collect(),
             redis,
-            weed: weed.map(|(weed, _)| weed),
-            token: token.trim().to_owned(),
+            weed,
+            s3,
+            token: String::new(),
             dir,
+        }
+    }
+
+    /// Its store, seen from outside. One on a directory must have ended before.
+    pub fn store(&self) -> Arc<dyn Store> {
+        match &self.s3 {
+            Some(s3) => Arc::new(S3Store::new(s3.clone())),
+            None => Arc::new(FsStore::open(self.nodes[0].dir.join("store")).unwrap()),
         }
     }
 
@@ -163,18 +177,6 @@ impl Node {
         self.leash = None;
     }
 
-    /// Something that kills it without warning, for another thread to call.
-    pub fn killer(&self) -> impl Fn() + Send + use<> {
-        let pid = self.dir.join("huidu.pid");
-        let pid = fs::read_to_string(pid).unwrap().trim().to_owned();
-        move || {
-            let killed = std::process::Command::new("kill")
-                .args(["-9", &pid])
-                .status();
-            assert!(killed.unwrap().success(), "huidu could not be killed");
-        }
-    }
-
     /// Asks it to end, and waits until it has.
     pub fn terminate(&mut self) {
         if let Some(leash) = self.leash.take() {
@@ -210,6 +212,50 @@ impl Node {
         ));
     }
 
+    /// Stops it where it stands, until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.leash.as_ref().unwrap().signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.leash.as_ref().unwrap().signal("CONT");
+    }
+
+    /// Leads it to its store by another way, from its next start on.
+    pub fn reroute(&self, from: &str, to: &str) {
+        let path = self.dir.join("huidu.toml");
+        let settings = fs::read_to_string(&path).unwrap();
+        assert!(settings.contains(from), "{from} is not in the settings");
+        fs::write(path, settings.replace(from, to)).unwrap();
+    }
+
+    /// Adds a line to the table `node` of its settings, for its next start.
+    pub fn set(&self, line: &str) {
+        let settings = self.dir.join("huidu.toml");
+        let mut file = fs::File::options().append(true).open(settings).unwrap();
+        writeln!(file, "{line}").unwrap();
+    }
+
+    /// Files that only a crash leaves behind: uploads half received, objects written and never named.
+    pub fn litter(&self) -> Vec<String> {
+        let mut folders = vec![self.dir.join("store"), self.dir.join("last-known-good")];
+        let spool = fs::read_dir(self.dir.join("spool")).unwrap();
+        let mut left: Vec<_> = spool.map(|entry| entry.unwrap().path()).collect();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                let is_aside = |name: &OsStr| name.to_string_lossy().starts_with('.');
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.file_name().is_some_and(is_aside) {
+                    left.push(path);
+                }
+            }
+        }
+        left.iter().map(|path| path.display().to_string()).collect()
+    }
+
     /// Everything it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.join("huidu.log")).unwrap()
@@ -227,17 +273,15 @@ fn is_ready(device: SocketAddr) -> bool {
 }
 
 fn settings(
-    dir: &Path,
+    node: &Node,
     n: usize,
-    device: SocketAddr,
-    control: SocketAddr,
-    weed: Option<&(Weed, S3Settings)>,
+    s3: Option<&S3Settings>,
     redis: Option<&Redis>,
     device_table: &str,
 ) -> String {
-    let store = weed.map_or_else(
+    let store = s3.map_or_else(
         || "kind = \"fs\"".to_owned(),
-        |(_, s3)| {
+        |s3| {
             format!(
                 "kind = \"s3\"\nendpoints = [\"{}\"]\nbucket = \"{}\"\nprefix = \"{}\"\n\
                  access_key = \"{}\"\nsecret_key = \"{}\"",
@@ -249,6 +293,13 @@ fn settings(
         || "kind = \"local\"".to_owned(),
         |redis| format!("kind = \"redis\"\nurl = \"{}\"", redis.url()),
     );
+    let Node {
+        device,
+        control,
+        dir,
+        ..
+    } = node;
+    // The table of the node comes last, so that `set` can add to it.
     format!(
         "data_dir = \"{}\"\nreview = \"skipped\"\n\
          [device]\nlisten = \"{device}\"\n{device_table}\n[control]\nlisten = \"{control}\"\n\

@@ -5,6 +5,8 @@
 //! real Redis. What they assert is what a person outside would see: replies on the two ports, log files.
 
 mod faults;
+mod network;
+mod refused;
 mod stories;
 
 use std::{
@@ -46,6 +48,7 @@ pub(crate) struct Person {
 }
 
 /// A request under way.
+#[derive(Clone)]
 pub(crate) struct Asking<'a> {
     node: &'a Node,
     method: &'a str,
@@ -61,7 +64,15 @@ impl World {
 
     /// A world with these settings of the device plane.
     pub(crate) fn with(backing: Backing, device: &str) -> Self {
-        let cluster = Cluster::start(Path::new(env!("CARGO_BIN_EXE_huidu")), backing, device);
+        Self::of(Cluster::start(
+            Path::new(env!("CARGO_BIN_EXE_huidu")),
+            backing,
+            device,
+        ))
+    }
+
+    /// The world of a cluster that was just founded.
+    pub(crate) fn of(cluster: Cluster) -> Self {
         let last = cluster.nodes.len() - 1;
         let ada = Person {
             token: cluster.token().to_owned(),

@@ -14,14 +14,14 @@ use huidu::{
 use huidu_core::{digest::Digest, name::AppId, version::Number};
 use serde_json::json;
 
-use super::{HOST, World, phones};
+use super::{HOST, World, phones, refused::refused};
 use crate::support::server::{Backing, until};
 
 /// What happens in a world.
 type Story = fn(&World);
 
 /// Every story, by name.
-const STORIES: [(&str, Story); 10] = [
+const STORIES: [(&str, Story); 11] = [
     ("a ramp, a hotfix over it, a kill, and the way back", ramp),
     ("these people and a percentage of the rest", staff),
     (
@@ -38,6 +38,7 @@ const STORIES: [(&str, Story); 10] = [
     ("two managers do not overwrite each other", two_managers),
     ("the history says who, when, what and why", history),
     ("what phones report is counted and is about nobody", reports),
+    ("who may not, or asks wrongly, is told why", refused),
 ];
 
 /// The stories, one test each, on one node with a directory.
@@ -71,7 +72,8 @@ mod embedded {
         idempotent,
         two_managers,
         history,
-        reports
+        reports,
+        refused
     );
 }
 
@@ -363,7 +365,7 @@ fn download(world: &World) {
 }
 
 /// A phone on which everything starts.
-struct Runs;
+pub(super) struct Runs;
 
 impl Starter for Runs {
     fn start(&mut self, _: &AppId, _: &Number, files: &Path) -> Result<(), String> {
