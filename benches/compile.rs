@@ -6,7 +6,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark prints, and stops at the first surprise"
+    clippy::disallowed_methods,
+    reason = "a benchmark reads a clock, prints, and stops at the first surprise"
 )]
 
 #[path = "../tests/rules/world.rs"]

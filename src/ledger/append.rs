@@ -45,8 +45,11 @@ pub struct Want {
 /// How an append ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended<R> {
-    /// It is in force since this revision, by this call or by an earlier try.
+    /// It is in force since this revision, by this call.
     Committed(Revision),
+    /// It was in force already, since this revision, by an earlier try or through another node; this call
+    /// wrote nothing.
+    Repeated(Revision),
     /// It was cancelled by this revision and shall never happen.
     Voided(Revision),
     /// There was nothing to change.
@@ -133,9 +136,11 @@ impl<F: Fold> Ledger<F> {
         mut content: impl FnMut(&F, Timestamp) -> Result<Content, R>,
     ) -> Result<Appended<R>, LedgerError> {
         self.reach_tail(deadline).await?;
+        let mut is_sent = false;
         loop {
             match self.settled(&op) {
-                Some(Settled::Committed(rev)) => return Ok(Appended::Committed(rev)),
+                Some(Settled::Committed(rev)) if is_sent => return Ok(Appended::Committed(rev)),
+                Some(Settled::Committed(rev)) => return Ok(Appended::Repeated(rev)),
                 Some(Settled::Voided(rev)) => return Ok(Appended::Voided(rev)),
                 None => {}
             }
@@ -151,6 +156,7 @@ impl<F: Fold> Ledger<F> {
                 slot: self.at.rev.next(),
                 bytes,
             };
+            is_sent = true;
             if !self.win(&pending, deadline).await? {
                 return Ok(Appended::Unknown { op });
             }

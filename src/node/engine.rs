@@ -316,7 +316,6 @@ impl Engine {
             approvals: Vec::new(),
             why: change.why.clone(),
         };
-        let known = ledger.settled(&change.op).is_some();
         let result = ledger
             .append(want, change.patience, |fold, now| {
                 decided(fold, &change, now)
@@ -324,22 +323,31 @@ impl Engine {
             .await;
         let metrics = &self.parts.metrics;
         let answer = match result {
+            Ok(Appended::Repeated(revision)) => {
+                metrics
+                    .ledger_appends
+                    .with_label_values(&["repeated"])
+                    .inc();
+                Ok(Written {
+                    revision,
+                    op: change.op,
+                    repeated: true,
+                })
+            }
             Ok(Appended::Committed(revision)) => {
                 metrics
                     .ledger_appends
                     .with_label_values(&["committed"])
                     .inc();
                 let urgent = matches!(change.command, Command::Kill { .. });
-                if !known {
-                    self.parts.bus.publish(Hint {
-                        rev: revision,
-                        urgent,
-                    });
-                }
+                self.parts.bus.publish(Hint {
+                    rev: revision,
+                    urgent,
+                });
                 Ok(Written {
                     revision,
                     op: change.op,
-                    repeated: known,
+                    repeated: false,
                 })
             }
             Ok(Appended::Voided(revision)) => Err(WriteError::Cancelled {

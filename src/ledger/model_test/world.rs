@@ -264,7 +264,7 @@ async fn attempt(world: &World, node: usize, ledger: &Mutex<Ledger<Seen>>, job: 
     let heard = if job.unknown && world.store.below(2) == 0 {
         let void = want(ledger.parts.ids.op());
         match ledger.cancel(job.op, void, job.patience).await {
-            Ok(Appended::Committed(rev)) => Some(Heard::Committed(rev)),
+            Ok(Appended::Committed(rev) | Appended::Repeated(rev)) => Some(Heard::Committed(rev)),
             Ok(Appended::Voided(rev)) => Some(Heard::Voided(rev)),
             other => unheard(world, other.err()),
         }
@@ -283,7 +283,7 @@ async fn attempt(world: &World, node: usize, ledger: &Mutex<Ledger<Seen>>, job: 
             })
             .await;
         match appended {
-            Ok(Appended::Committed(rev)) => Some(Heard::Committed(rev)),
+            Ok(Appended::Committed(rev) | Appended::Repeated(rev)) => Some(Heard::Committed(rev)),
             Ok(Appended::Voided(rev)) => Some(Heard::Voided(rev)),
             Ok(Appended::Refused(_)) => Some(Heard::Refused),
             other => unheard(world, other.err()),
