@@ -5,7 +5,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark prints, and stops at the first surprise"
+    clippy::disallowed_methods,
+    reason = "a benchmark prints, measures, and stops at the first surprise"
 )]
 
 use std::{collections::HashSet, hint::black_box, time::Instant};
