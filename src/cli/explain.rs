@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     context::{Context, app_path},
-    output::{Done, cell, rows},
+    output::{Done, cell},
 };
 use crate::client::profile::Profile;
 
@@ -162,54 +162,5 @@ impl Explain {
 
 /// An explanation as people read it: the answer, then the walk.
 pub(super) fn told(explanation: &Value) -> String {
-    let mut head = format!(
-        "{} {}",
-        cell(&explanation["app"]),
-        cell(&explanation["state"])
-    );
-    for field in ["version", "rule", "arm"] {
-        if let Some(value) = explanation[field].as_str() {
-            head.push_str(&format!(", {field} {value}"));
-        }
-    }
-    head.push_str(&format!(
-        " (because: {}; revision {})",
-        cell(&explanation["reason"]),
-        cell(&explanation["revision"])
-    ));
-    let mut lines = vec![head];
-    lines.extend(rows(&explanation["steps"]).iter().map(step));
-    lines.join("\n")
-}
-
-fn step(step: &Value) -> String {
-    let mark = if step["took"] == true { "->" } else { "  " };
-    let mut line = format!(
-        "{mark} {} {}: {}",
-        cell(&step["asked"]),
-        cell(&step["name"]),
-        cell(&step["why"])
-    );
-    if let Some(fields) = step.as_object() {
-        let rest = fields
-            .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "asked" | "name" | "took" | "why"));
-        for (name, value) in rest {
-            line.push_str(&format!(" {name}={}", short(value)));
-        }
-    }
-    line
-}
-
-fn short(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let parts: Vec<String> = fields
-                .iter()
-                .map(|(name, value)| format!("{name}={}", short(value)))
-                .collect();
-            format!("({})", parts.join(" "))
-        }
-        other => cell(other),
-    }
+    cell(&explanation["text"]).trim_end().to_owned()
 }

@@ -50,7 +50,7 @@ pub(super) struct Question {
 /// is counted, and nothing is kept.
 #[utoipa::path(post, path = "/api/v1/apps/{tenant}/{app}/explain", tag = "rollouts", security(("token" = [])),
     params(AppParams), request_body = Question,
-    responses((status = 200, description = "The answer and the steps to it.", body = Object), BodyRefusals))]
+    responses((status = 200, description = "The answer and the steps to it; `text` says the same in words.", body = Object), BodyRefusals))]
 pub(super) async fn explain(
     State(control): State<Control>,
     named: NamedApp,
@@ -73,7 +73,7 @@ pub(super) async fn explain(
     Ok(wire::json_at(
         StatusCode::OK,
         explanation.revision,
-        &explanation,
+        &wire::Narrated::of(&explanation),
     ))
 }
 

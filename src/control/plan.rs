@@ -69,7 +69,7 @@ pub(super) struct QuestionSchema {
 /// Counted exactly, by buckets; and by polls, where a sample is given.
 #[utoipa::path(post, path = "/api/v1/apps/{tenant}/{app}/plan", tag = "rollouts", security(("token" = [])),
     params(AppParams), request_body = QuestionSchema,
-    responses((status = 200, description = "Who gains, loses and switches, rule by rule.", body = Object,
+    responses((status = 200, description = "Who gains, loses and switches, rule by rule; `text` says the same in words.", body = Object,
         headers(("ETag" = String, description = "The app's revision that the plan was made for."))), BodyRefusals))]
 pub(super) async fn plan(
     State(control): State<Control>,
@@ -102,7 +102,11 @@ pub(super) async fn plan(
         code: "stopping",
         detail: "this node is shutting down; try another".to_owned(),
     })?;
-    Ok(wire::json_at(StatusCode::OK, revision, &counted))
+    Ok(wire::json_at(
+        StatusCode::OK,
+        revision,
+        &wire::Narrated::of(&counted),
+    ))
 }
 
 fn sample(lines: &[Box<RawValue>]) -> Result<Vec<SamplePoll>, ApiError> {

@@ -475,6 +475,23 @@ pub(crate) fn json_at(status: StatusCode, revision: Revision, body: &impl Serial
     response
 }
 
+/// A document, and the same in words for people.
+#[derive(Serialize)]
+pub(crate) struct Narrated<'a, T> {
+    #[serde(flatten)]
+    document: &'a T,
+    text: String,
+}
+
+impl<'a, T: std::fmt::Display> Narrated<'a, T> {
+    pub(crate) fn of(document: &'a T) -> Self {
+        Self {
+            document,
+            text: document.to_string(),
+        }
+    }
+}
+
 /// Says where the new thing is.
 pub(crate) fn located(mut response: Response, path: &str) -> Response {
     if let Ok(path) = HeaderValue::try_from(path) {

@@ -8,7 +8,7 @@ use super::load::RuleFile;
 use crate::{
     cli::{
         context::{Context, app_path},
-        output::{Done, Failure, outlined, remark, say},
+        output::{Done, Failure, cell, remark, say},
     },
     client::control::Content,
 };
@@ -106,7 +106,7 @@ pub(super) fn show(context: &Context, plans: &[Planned]) {
         }
         if let Some(moves) = &plan.moves {
             say("  what moves:");
-            for line in outlined(moves).lines() {
+            for line in cell(&moves["text"]).lines() {
                 say(&format!("    {line}"));
             }
         }

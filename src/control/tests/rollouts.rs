@@ -366,6 +366,7 @@ async fn a_device_is_explained_to_the_bank_and_to_nobody_else() {
           "why": "taken"
         }
       ],
+      "text": "pingan/travel at revision 13: run 1.1.0 (rule ramp)\n * rule    ramp  gives 1.1.0; position 196883852 of `pingan/travel/ramp`, inside 5% below 214748365, taken from 4.58406%\n",
       "version": "1.1.0"
     }
     "#);
@@ -463,6 +464,7 @@ async fn a_plan_counts_what_would_move_and_changes_nothing() {
         "polls": 20,
         "switches": 6
       },
+      "text": "pingan/travel\nrule    takes      gains  loses  other arm\n  ramp  5% -> 50%  45%    0%     0%\n\na device that every rule means: 45% get something else\n1.0.0  ->  1.0.0  50%\n1.0.0  ->  1.1.0  45%\n1.1.0  ->  1.1.0  5%\n\nof 20 sampled polls: 0 gain, 0 lose, 6 switch\n1.0.0  ->  1.1.0  6\n",
       "walk": {
         "flows": [
           {
