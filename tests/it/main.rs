@@ -13,5 +13,6 @@ mod components;
 mod crash;
 mod ledger;
 mod redis;
+mod refuses;
 mod s3;
 mod world;

@@ -380,3 +380,62 @@ fn find(name: &str, missing: &str) -> PathBuf {
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split_whitespace().map(str::to_owned)
 }
+
+/// An S3 that takes every condition and enforces none: npm's `s3rver`.
+pub struct Forgetful {
+    port: u16,
+    _dir: TempDir,
+    _leash: Leash,
+}
+
+impl Forgetful {
+    /// Its version.
+    const PACKAGE: &'static str = "s3rver@3.7.1";
+    /// The bucket it holds, and both halves of its credentials.
+    pub const BUCKET: &'static str = "huidu-tests";
+    /// What it takes as access key and as secret.
+    pub const KEY: &'static str = "S3RVER";
+
+    /// Fetches it by the npm client when it is not there yet, starts it, and waits until it answers.
+    pub fn start() -> Self {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/s3rver");
+        let program = tools.join("node_modules/.bin/s3rver");
+        if !program.exists() {
+            let npm = find("npm", "`npm` is missing; run: apt-get install -y npm");
+            let installed = Command::new(npm)
+                .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+                .arg(&tools)
+                .arg(Self::PACKAGE)
+                .status()
+                .unwrap();
+            assert!(installed.success(), "npm cannot fetch {}", Self::PACKAGE);
+        }
+        let dir = TempDir::new().unwrap();
+        let [port] = free_ports();
+        let args = [
+            "--directory".to_owned(),
+            dir.path().join("objects").display().to_string(),
+            "--address".to_owned(),
+            "127.0.0.1".to_owned(),
+            "--port".to_owned(),
+            port.to_string(),
+            "--configure-bucket".to_owned(),
+            Self::BUCKET.to_owned(),
+        ];
+        let leash = Leash::start(&program, &args, &dir.path().join("s3rver.log"));
+        leash.wait("s3rver", || {
+            let request = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+            ask(port, request).is_some_and(|answer| answer.starts_with("HTTP/1.1 "))
+        });
+        Self {
+            port,
+            _dir: dir,
+            _leash: leash,
+        }
+    }
+
+    /// Its endpoint.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
