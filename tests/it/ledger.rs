@@ -78,14 +78,17 @@ async fn write(mut ledger: Ledger<Catalogue>, node: u64) -> Vec<Revision> {
     let mut revisions = Vec::new();
     for want in 0..WANTS {
         let (op, tenant) = (ids.op(), format!("n{node}-{want}"));
-        let first = append(&mut ledger, op, &tenant).await;
-        assert_eq!(append(&mut ledger, op, &tenant).await, first);
+        let Appended::Committed(first) = append(&mut ledger, op, &tenant).await else {
+            panic!("{tenant} is not committed")
+        };
+        let again = append(&mut ledger, op, &tenant).await;
+        assert_eq!(again, Appended::Repeated(first));
         revisions.push(first);
     }
     revisions
 }
 
-async fn append(ledger: &mut Ledger<Catalogue>, op: OpId, tenant: &str) -> Revision {
+async fn append(ledger: &mut Ledger<Catalogue>, op: OpId, tenant: &str) -> Appended<&'static str> {
     let actor = Actor {
         id: "lin".into(),
         role: Role::Admin,
@@ -108,8 +111,5 @@ async fn append(ledger: &mut Ledger<Catalogue>, op: OpId, tenant: &str) -> Revis
             Ok(vec![event.clone()])
         }
     };
-    match ledger.append(want, PATIENCE, decide).await.unwrap() {
-        Appended::Committed(revision) => revision,
-        other => panic!("{tenant}: {other:?}"),
-    }
+    ledger.append(want, PATIENCE, decide).await.unwrap()
 }
