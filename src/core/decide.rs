@@ -4,6 +4,10 @@
 //! Everything that may be refused is refused here, so that `Catalogue::apply` can be total. It never
 //! changes anything itself and never asks who asks: `authorise` did.
 
+mod trust;
+
+pub use trust::{Missing, missing};
+
 use std::collections::BTreeMap;
 
 use crate::{
@@ -11,15 +15,18 @@ use crate::{
     catalogue::{App, Catalogue},
     check::{self, Finding, World},
     command::Command,
+    digest::Digest,
     event::Event,
+    grade::PermissionCatalogueError,
     limits,
-    name::{AppId, Permission, RuleName, SegmentName},
+    name::{AppId, HostId, MemberId, Permission, RuleName, SegmentName},
     rollout::Rollout,
     share::Share,
     slots::Slots,
     slots_assign,
     time::Timestamp,
-    version::{Bundle, Life, Number, Version},
+    trust::Dossier,
+    version::{Bundle, Life, Number, Review, Version},
 };
 
 /// Why nothing happens.
@@ -144,6 +151,80 @@ pub enum Refusal {
         /// The revision the request was made for.
         expected: u64,
     },
+    /// A person's role is another.
+    #[error("member `{member}` is a {is}; give the token that role, or change the member's first")]
+    MemberRole {
+        /// The person.
+        member: MemberId,
+        /// What the person may do.
+        is: String,
+    },
+    /// A token that belongs to nobody judges nothing.
+    #[error(
+        "token `{token}` belongs to no member, and versions are judged by people; give the reviewer a token with `huidu token add --member`"
+    )]
+    NotAMember {
+        /// The token's public name.
+        token: String,
+    },
+    /// Four eyes are two people's.
+    #[error("`{person}` {did}: version {version} of `{app}` is approved by somebody else")]
+    SamePerson {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Who.
+        person: String,
+        /// What the person did.
+        did: &'static str,
+    },
+    /// The reviewer saw another bundle.
+    #[error(
+        "the bundle of version {version} of `{app}` is {is}, not the one that was approved; review what is there"
+    )]
+    OtherBundle {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Its bundle.
+        is: Digest,
+    },
+    /// A version asks for what it may not have.
+    #[error(
+        "version {version} of `{app}` asks for too much: {}; grant it to the app, grade the tenant, or reject the version", trust::summary(.missing)
+    )]
+    NotGranted {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// What it may not have.
+        missing: Vec<Missing>,
+    },
+    /// The version carries no filing number.
+    #[error(
+        "version {version} of `{app}` carries no filing number, and unfiled mini-programs are not distributed here; submit the next number with one"
+    )]
+    NotFiled {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+    },
+    /// Customers have this host.
+    #[error("`{host}` is no sandbox; what is under review is delivered in sandboxes alone")]
+    NotASandbox {
+        /// The host.
+        host: HostId,
+    },
+    /// A preview that is over before it begins, or never.
+    #[error("a preview is open until a time in the future, at most {} days ahead; choose another", limits::PREVIEW_MS / 86_400_000)]
+    PreviewTime,
+    /// A catalogue of permissions with a mistake.
+    #[error(transparent)]
+    Permissions(#[from] PermissionCatalogueError),
     /// A rollout with mistakes; all of them.
     #[error("the rollout has {} mistake(s): {}", .findings.len(), summary(.findings))]
     Rollout {
@@ -190,6 +271,7 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
                 sha256: *sha256,
                 role: Role::Admin,
                 note: "first start".into(),
+                member: None,
             },
         ]),
         Command::AddToken {
@@ -197,7 +279,9 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
             sha256,
             role,
             note,
+            member,
         } => {
+            trust::owned(catalogue, member.as_ref(), role)?;
             unless_there(
                 "token",
                 id,
@@ -210,6 +294,7 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
                 sha256: *sha256,
                 role: role.clone(),
                 note,
+                member: member.clone(),
             }])
         }
         Command::RevokeToken { id } => {
@@ -244,7 +329,11 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
                 title: text("title", title)?,
             }])
         }
-        Command::AddHost { host, title } => {
+        Command::AddHost {
+            host,
+            title,
+            sandbox,
+        } => {
             unless_there(
                 "host",
                 host,
@@ -254,6 +343,7 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
             Ok(vec![Event::HostAdded {
                 host: host.clone(),
                 title: text("title", title)?,
+                sandbox: *sandbox,
             }])
         }
         Command::AddApp { app, title } => add_app(catalogue, app, title),
@@ -293,7 +383,8 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
                 }]),
             }
         }
-        _ => decide_for_app(catalogue, command, now),
+        _ if command.app().is_some() => decide_for_app(catalogue, authorised, now),
+        _ => trust::decide(catalogue, authorised),
     }
 }
 
@@ -301,7 +392,8 @@ const SEE_SEGMENTS: &str = "`huidu segment list` shows them";
 const SEE_VERSIONS: &str = "`huidu version list` shows them";
 const ADD_APP: &str = "add it with `huidu app add`";
 
-fn decide_for_app(catalogue: &Catalogue, command: &Command, now: Timestamp) -> Decision {
+fn decide_for_app(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> Decision {
+    let command = authorised.command();
     let name = command.app().map_or("", AppId::as_str);
     let Some(app) = catalogue.apps.get(name) else {
         return Err(Refusal::Unknown {
@@ -316,8 +408,12 @@ fn decide_for_app(catalogue: &Catalogue, command: &Command, now: Timestamp) -> D
             bundle,
             permissions,
             notes,
+            dossier,
             ..
-        } => submit(app, number, bundle, permissions, notes, now),
+        } => {
+            let dossier = trust::dossier(catalogue, authorised.actor(), dossier)?;
+            submit(app, number, bundle, permissions, notes, dossier, now)
+        }
         Command::List { version, .. } => list(catalogue, app, version),
         Command::Delist {
             version, reason, ..
@@ -332,7 +428,7 @@ fn decide_for_app(catalogue: &Catalogue, command: &Command, now: Timestamp) -> D
         Command::SetShare { rule, share, .. } => set_share(catalogue, app, rule, *share),
         Command::LowerShare { rule, share, .. } => lower_share(catalogue, app, rule, *share),
         Command::SetPause { rule, paused, .. } => set_pause(app, rule, *paused),
-        _ => Ok(Vec::new()),
+        _ => trust::decide_for_app(catalogue, app, authorised, now),
     }
 }
 
@@ -366,6 +462,7 @@ fn submit(
     bundle: &Bundle,
     permissions: &[Permission],
     notes: &str,
+    dossier: Box<Dossier>,
     now: Timestamp,
 ) -> Decision {
     if !number.build.is_empty() {
@@ -402,13 +499,17 @@ fn submit(
             help,
         });
     }
+    let mut permissions = permissions.to_vec();
+    permissions.sort_unstable();
+    permissions.dedup();
     let version = Version {
         number: number.clone(),
         bundle: bundle.clone(),
-        permissions: permissions.to_vec(),
+        permissions,
         notes: text("notes", notes)?,
         life: Life::Submitted,
         submitted_at: now,
+        dossier,
     };
     Ok(vec![Event::VersionSubmitted {
         app: app.id.clone(),
@@ -437,6 +538,14 @@ fn wrong_life(app: &App, version: &Version, wanted: &'static str, help: &'static
 fn list(catalogue: &Catalogue, app: &App, number: &Number) -> Decision {
     let version = version(app, number)?;
     if version.life.may_list(catalogue.review) {
+        let unfiled = version.dossier.filing.is_none();
+        if unfiled && catalogue.review == Review::Required && catalogue.trust.policy.filing_required
+        {
+            return Err(Refusal::NotFiled {
+                app: app.id.clone(),
+                version: number.clone(),
+            });
+        }
         return Ok(vec![Event::VersionListed {
             app: app.id.clone(),
             version: number.clone(),
@@ -445,7 +554,7 @@ fn list(catalogue: &Catalogue, app: &App, number: &Number) -> Decision {
     let help = match version.life {
         Life::Listed => "nothing is left to do",
         Life::Delisted { .. } => "take the kill back first",
-        Life::Submitted => "a reviewer approves it first",
+        Life::Submitted | Life::InReview => "a reviewer approves it first",
         _ => "submit the next number",
     };
     Err(wrong_life(app, version, "listed", help))
@@ -509,11 +618,11 @@ fn served_by(rollout: &Rollout, number: &Number) -> Option<String> {
 
 fn kill(app: &App, number: Option<&Number>, reason: &str) -> Decision {
     let reason = why(reason)?;
-    let done = match number {
-        Some(number) => version(app, number)?.life.is_killed(),
-        None => app.killed.is_some(),
+    let life = match number {
+        Some(number) => Some(&version(app, number)?.life),
+        None => None,
     };
-    if done {
+    if life.map_or(app.killed.is_some(), Life::is_killed) {
         return Err(Refusal::Nothing {
             what: format!("{} is killed already", target(app, number)),
         });
@@ -522,6 +631,7 @@ fn kill(app: &App, number: Option<&Number>, reason: &str) -> Decision {
         app: app.id.clone(),
         version: number.cloned(),
         reason,
+        before: life.filter(|life| !life.is_listed()).cloned().map(Box::new),
     }])
 }
 

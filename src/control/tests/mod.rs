@@ -8,6 +8,8 @@ mod faults;
 mod foreign;
 mod history;
 mod kills;
+mod matrix;
+mod review;
 mod rollouts;
 mod segments;
 mod status;
@@ -141,6 +143,7 @@ impl Plane {
                     sha256,
                     role,
                     note: String::new(),
+                    member: None,
                 })
                 .await;
         }
@@ -155,6 +158,7 @@ impl Plane {
             .change(Command::AddHost {
                 host: "retail".parse().unwrap(),
                 title: "零售".into(),
+                sandbox: false,
             })
             .await;
         for app in ["pingan/travel", "cmb/pay"] {

@@ -29,14 +29,14 @@ pub struct Poll<'a> {
 }
 
 /// Known keys, each at most once; the order is that of [`Values`].
-const KEYS: [&str; 12] = [
-    "u", "p", "r", "c", "l", "m", "ch", "hv", "ov", "v", "t", "x",
+const KEYS: [&str; 13] = [
+    "u", "p", "r", "c", "l", "m", "ch", "hv", "ov", "v", "t", "x", "pv",
 ];
 
 impl<'a> Poll<'a> {
     /// Reads a query string. Keys: `u` unit (required), `p` platform, `r` region, `c` city, `l` language,
     /// `m` model, `ch` channel, `hv` host version, `ov` system version, `v` running version, `t` tags and
-    /// `x` failed releases separated by commas, `a.NAME` free attributes. Other keys are ignored.
+    /// `x` failed releases separated by commas, `pv` secret of a preview link, `a.NAME` free attributes. Other keys are ignored.
     pub fn from_query(query: &'a str, scratch: &'a mut Scratch) -> Result<Self, PollError> {
         if query.len() > limits::QUERY_BYTES {
             let most = limits::QUERY_BYTES;
@@ -70,7 +70,7 @@ impl<'a> Poll<'a> {
     }
 
     fn of(values: [Option<&'a str>; KEYS.len()], attrs: Attrs<'a>) -> Result<Self, PollError> {
-        let [u, p, r, c, l, m, ch, hv, ov, v, t, x] = values;
+        let [u, p, r, c, l, m, ch, hv, ov, v, t, x, pv] = values;
         let stated = |field, value: Option<&'a str>| optional(field, value.unwrap_or(""));
         let version = |field, value| Ok(stated(field, value)?.map(StatedVersion::new));
         Ok(Self {
@@ -90,6 +90,7 @@ impl<'a> Poll<'a> {
             installed: Installed {
                 version: version("v", v)?,
                 failed: checked_failed("x", Words::Commas(x.unwrap_or("")))?,
+                preview: stated("pv", pv)?,
             },
         })
     }
