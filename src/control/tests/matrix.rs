@@ -169,7 +169,7 @@ async fn every_role_may_call_exactly_this() {
     +--+---0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/approve
     +++----0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/delist
     +++++++0 GET /api/v1/apps/{tenant}/{app}/versions/{version}/files
-    ++-----0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/list
+    ++----+0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/list
     ++-+---0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/previews
     ++-++--0 DELETE /api/v1/apps/{tenant}/{app}/versions/{version}/previews/{id}
     +--+---0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/reject

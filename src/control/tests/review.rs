@@ -338,7 +338,7 @@ async fn only_somebody_else_approves_and_only_what_was_shown() {
 
     {
       "code": "forbidden",
-      "detail": "a release manager may not approve a version; ask somebody whose role allows it",
+      "detail": "the role release manager may not approve a version; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"
@@ -558,7 +558,7 @@ async fn one_permission_of_one_app_is_revoked_live() {
 
     {
       "code": "forbidden",
-      "detail": "a SRE may not restore a permission; ask somebody whose role allows it",
+      "detail": "the role SRE may not restore a permission; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"
@@ -769,7 +769,7 @@ async fn people_come_change_and_go_with_their_tokens() {
 
     {
       "code": "forbidden",
-      "detail": "a reviewer may not see members; ask somebody whose role allows it",
+      "detail": "the role reviewer may not see members; ask somebody whose role allows it",
       "status": 403,
       "title": "Not allowed",
       "type": "urn:huidu:problem:forbidden"

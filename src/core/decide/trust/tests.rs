@@ -381,7 +381,7 @@ fn a_rejected_version_is_done_with_and_says_why() {
     world.no(
         "ping",
         reject("1.0.0"),
-        "a partner of `pingan` may not reject a version; ask somebody whose role allows it",
+        "the role partner of `pingan` may not reject a version; ask somebody whose role allows it",
     );
     world.ok("rui", reject("1.0.0"));
     assert_eq!(
@@ -454,7 +454,7 @@ fn what_is_asked_for_beyond_grade_and_grant_is_not_approved() {
     world.no(
         "rui",
         grades(),
-        "a reviewer may not change the catalogue of permissions; ask somebody whose role allows it",
+        "the role reviewer may not change the catalogue of permissions; ask somebody whose role allows it",
     );
     world.ok("sec", grades());
     let too_much = |what: &str| {
@@ -615,7 +615,7 @@ fn one_permission_is_revoked_for_one_app_wherever_a_kill_reaches() {
     world.no(
         "sven",
         restore(),
-        "a SRE may not restore a permission; ask somebody whose role allows it",
+        "the role SRE may not restore a permission; ask somebody whose role allows it",
     );
     world.ok("sec", restore());
     assert!(world.touched.kills);
