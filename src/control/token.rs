@@ -212,6 +212,11 @@ fn checksum(body: &str) -> String {
 }
 
 /// Uniform digits: a random byte whose low six bits name no digit is thrown away.
+/// 256 bits that nobody guesses.
+pub(crate) fn secret() -> Result<String, getrandom::Error> {
+    random_digits(SECRET_DIGITS)
+}
+
 fn random_digits(count: usize) -> Result<String, getrandom::Error> {
     let mut digits = String::with_capacity(count);
     let mut bytes = [0; 64];

@@ -5,13 +5,11 @@
 use std::collections::BTreeSet;
 
 use axum::{extract::State, http::StatusCode, response::Response};
-use data_encoding::BASE64URL_NOPAD;
 use huidu_core::{
     command::Command,
     digest::Digest,
     name::HostId,
-    preview::PreviewLink,
-    record::V1,
+    preview::{FORM, PreviewLink},
     time::Timestamp,
     trust::{Preview, Trial},
     version::Number,
@@ -26,6 +24,7 @@ use super::{
     error::ApiError,
     openapi::{ChangeRefusals, NewRefusals, ReadRefusals},
     precondition::{ChangeParams, Intent, NewParams, WhyParams},
+    token,
     versions::VersionParams,
     wire::{self, Changed},
 };
@@ -189,9 +188,7 @@ pub(super) async fn invite(
     Json(NewPreview { host, until }): Json<NewPreview>,
 ) -> Result<Response, ApiError> {
     let version = version.number(&named.app)?;
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|_| ApiError::NoRandomness)?;
-    let secret = BASE64URL_NOPAD.encode(&random);
+    let secret = token::secret().map_err(|_| ApiError::NoRandomness)?;
     let id = Digest::of(secret.as_bytes());
     let app = named.app;
     let command = Command::AddPreview {
@@ -209,7 +206,7 @@ pub(super) async fn invite(
         let catalogue = control.node.catalogue();
         let bundle = (catalogue.apps.get(&app)).and_then(|app| app.versions.get(&version));
         let link = PreviewLink {
-            v: V1,
+            v: FORM,
             aud: catalogue.audience.clone(),
             sha256: bundle.map(|version| version.bundle.sha256)?,
             app,

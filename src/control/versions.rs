@@ -15,9 +15,9 @@ use huidu_core::{
     authority::authorise,
     command::Command,
     digest::Digest,
+    dossier::{Dossier, Origin},
     files::{FileLine, FileList},
     name::{AppId, Permission},
-    trust::{Dossier, Origin},
     version::{Bundle, BundleFormat, Number, Review, Version},
 };
 use serde::Deserialize;

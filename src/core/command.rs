@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use crate::{
     authority::Role,
     digest::Digest,
+    dossier::Dossier,
     grade::{Grade, PermissionCatalogue},
     name::{AppId, HostId, MemberId, Permission, RuleName, SegmentName, TenantId},
     rollout::Rollout,
     share::Share,
-    trust::{Dossier, Identity, Preview, ReviewPolicy},
+    trust::{Identity, Preview, ReviewPolicy},
     version::{Bundle, Number, Review},
 };
 

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{digest::Digest, limits};
 
+/// The form of a list of files.
+const FORM: u32 = 1;
+
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +28,7 @@ pub struct FileLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileList {
-    v: crate::record::V1,
+    v: u32,
     files: Vec<FileLine>,
 }
 
@@ -44,6 +47,12 @@ pub enum FileListError {
     /// Not the JSON of it.
     #[error("not the JSON of a list of files: {0}")]
     Json(#[from] serde_json::Error),
+    /// Of a form that this build does not know.
+    #[error("form {v} of a list of files is unknown to this build; upgrade this node")]
+    Form {
+        /// The number it carries.
+        v: u32,
+    },
     /// Not in the order of paths, or a path twice.
     #[error("the list of files is not in order at `{path}`")]
     Order {
@@ -56,10 +65,7 @@ impl FileList {
     /// The list of these files, in the order of their paths.
     pub fn new(mut files: Vec<FileLine>) -> Self {
         files.sort_unstable_by(|a, b| a.p.cmp(&b.p));
-        Self {
-            v: crate::record::V1,
-            files,
-        }
+        Self { v: FORM, files }
     }
 
     /// The files.
@@ -82,6 +88,9 @@ impl FileList {
             return Err(FileListError::TooLarge { bytes: bytes.len() });
         }
         let list: Self = serde_json::from_slice(bytes)?;
+        if list.v != FORM {
+            return Err(FileListError::Form { v: list.v });
+        }
         match list.files.windows(2).find(|pair| pair[0].p >= pair[1].p) {
             Some(pair) => Err(FileListError::Order {
                 path: pair[1].p.clone(),

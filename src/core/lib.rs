@@ -5,6 +5,7 @@
 
 // The vocabulary.
 pub mod digest;
+pub mod dossier;
 pub mod files;
 pub mod grade;
 pub mod limits;

@@ -56,8 +56,6 @@ pub const TRIAL_DEVICES: usize = 200;
 pub const TRIAL_PREVIEWS: usize = 64;
 /// The longest that a preview link is open.
 pub const PREVIEW_MS: u64 = 14 * 24 * 60 * 60 * 1000;
-/// Bytes of the secret in a preview link: 256 bits in base64url.
-pub const PREVIEW_SECRET_BYTES: usize = 43;
 /// Units in one segment.
 pub const SEGMENT_UNITS: u64 = 100_000_000;
 /// Slots of a layer: 0.01 % each.

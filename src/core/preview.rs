@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     digest::Digest,
     name::{AppId, HostId},
-    record::V1,
     seal::key_id,
     time::Timestamp,
     version::Number,
@@ -24,6 +23,8 @@ use crate::{
 
 /// DSSE payload type of a preview.
 pub const PREVIEW_TYPE: &str = "application/vnd.huidu.preview.v1+json";
+/// The form of a statement.
+pub const FORM: u32 = 1;
 const SCHEME: &str = "huidu-preview:v1.";
 /// Bytes of a link: names of 63 bytes, a long version, a signature.
 const MOST_BYTES: usize = 2_048;
@@ -32,7 +33,7 @@ const MOST_BYTES: usize = 2_048;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewLink {
     /// The form of this statement: 1.
-    pub v: V1,
+    pub v: u32,
     /// The installation it is of, `bank/environment`.
     pub aud: String,
     /// The app.
@@ -45,7 +46,7 @@ pub struct PreviewLink {
     pub host: HostId,
     /// From then on it opens nothing.
     pub until: Timestamp,
-    /// What the origin asks for; base64url.
+    /// What the origin asks for.
     pub secret: String,
 }
 
@@ -108,6 +109,9 @@ impl PreviewLink {
         key.verify_strict(&pae(&payload), &Signature::from_bytes(&signature))
             .map_err(|_| PreviewError::Signature)?;
         let read: Self = serde_json::from_slice(&payload).map_err(|_| PreviewError::Form)?;
+        if read.v != FORM {
+            return Err(PreviewError::Form);
+        }
         if read.aud != aud {
             return Err(PreviewError::Audience);
         }
@@ -131,7 +135,7 @@ mod tests {
 
     fn link() -> PreviewLink {
         PreviewLink {
-            v: V1,
+            v: FORM,
             aud: "bank/prod".into(),
             app: "pingan/travel".parse().unwrap(),
             version: Number::new(2, 4, 0),

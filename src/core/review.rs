@@ -11,10 +11,10 @@ use serde::Serialize;
 use crate::{
     catalogue::{App, Catalogue},
     digest::Digest,
+    dossier::{Dossier, Vote},
     files::{FileList, FilesDifference},
     grade::{Grade, Standing, Surface},
     name::{AppId, Permission},
-    trust::{Dossier, Vote},
     version::{Life, Number, Version},
 };
 

@@ -14,7 +14,7 @@ use crate::{
     grade::{Grade, PermissionCatalogue},
     name::{HostId, MemberId, Permission, TenantId},
     time::Timestamp,
-    version::{BundleFormat, Number},
+    version::Number,
 };
 
 /// What holds for the whole installation.
@@ -143,53 +143,4 @@ pub struct Preview {
     pub host: HostId,
     /// From then on it opens nothing.
     pub until: Timestamp,
-}
-
-/// What is kept about a version for those who judge it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Dossier {
-    /// The archive as it was uploaded, before it was packed canonically.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
-    /// SHA-256 of the list of its files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub files: Option<Digest>,
-    /// The number under which the mini-program is filed with the authority.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filing: Option<String>,
-    /// Who handed it in: `member/<id>` or `token/<id>`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub submitted_by: Option<String>,
-    /// Who approved it so far.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub approvals: Vec<Vote>,
-}
-
-impl Dossier {
-    /// True of versions from before there were any.
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// An archive as it was uploaded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Origin {
-    /// SHA-256 of its bytes.
-    pub sha256: Digest,
-    /// Length in bytes.
-    pub bytes: u64,
-    /// How it was packed.
-    pub format: BundleFormat,
-}
-
-/// Somebody's approval.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Vote {
-    /// Who: `member/<id>`.
-    pub by: String,
-    /// When.
-    pub at: Timestamp,
 }

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, name::Permission, time::Timestamp, trust::Dossier};
+use crate::{digest::Digest, dossier::Dossier, name::Permission, time::Timestamp};
 
 /// The number of a version: semantic versioning, without build metadata (two builds of one number would
 /// have no order, and a device could not tell them apart).

@@ -9,11 +9,15 @@ mod foreign;
 mod history;
 mod kills;
 mod matrix;
+mod members;
+mod office;
+mod permissions;
 mod review;
 mod rollouts;
 mod segments;
 mod status;
 mod tokens;
+mod trials;
 mod versions;
 
 use std::{fmt, io::Write as _, sync::Arc, time::Duration};

@@ -2,9 +2,10 @@
 
 use super::{App, AppKill};
 use crate::{
+    dossier::Vote,
     event::Event,
     time::Timestamp,
-    trust::{Member, Trust, Vote},
+    trust::{Member, Trust},
     version::{Life, Number},
 };
 

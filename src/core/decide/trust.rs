@@ -13,12 +13,13 @@ use crate::{
     catalogue::{App, Catalogue},
     command::Command,
     digest::Digest,
+    dossier::Dossier,
     event::{Actor, Event},
     grade::Standing,
     limits,
     name::{HostId, MemberId, Permission},
     time::Timestamp,
-    trust::{Dossier, Identity, Preview, ReviewPolicy},
+    trust::{Identity, Preview, ReviewPolicy},
     version::{Number, Version},
 };
 
@@ -624,6 +625,3 @@ pub(super) fn dossier(
         ..asked.clone()
     }))
 }
-
-#[cfg(test)]
-mod tests;
