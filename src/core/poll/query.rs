@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn reads_every_key() {
         let query = "u=dev-1&p=android&r=CN-31&c=%E4%B8%8A%E6%B5%B7&l=zh-CN&m=Mate+60&ch=store\
-                     &hv=8.2&ov=14&v=2.3.1&t=beta,slow-device&x=2.4.0,ba7816bf8f01cfea&a.age=41&new=1";
+                     &hv=8.2&ov=14&v=2.3.1&t=beta,slow-device&x=2.4.0,ba7816bf8f01cfea&pv=s3cret&a.age=41&new=1";
         let mut scratch = Scratch::default();
         let Poll { device, installed } = Poll::from_query(query, &mut scratch).unwrap();
         assert_eq!(
@@ -169,6 +169,7 @@ mod tests {
             (Some("41"), None)
         );
         assert_eq!(installed.version.unwrap().text, "2.3.1");
+        assert_eq!(installed.preview, Some("s3cret"));
         assert!(installed.failed.names("2.4.0", "") && !installed.failed.names("2.3.1", ""));
     }
 

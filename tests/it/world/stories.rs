@@ -1,8 +1,9 @@
 //! What happens in a bank when nothing is broken.
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, io, path::Path, time::Duration};
 
 use huidu::{
+    archive::{ArchiveLimits, canonicalise},
     bus::counts::RedisCounts,
     client::{
         device::{Device, DeviceConfig, Starter, What, fetch_development_key},
@@ -330,7 +331,12 @@ fn download(world: &World) {
     let rest = nodes[nodes.len() - 1].wire().get(url, &rest).unwrap();
     let bytes = [half.body, rest.body].concat();
     assert_eq!(Digest::of(&bytes).to_string(), bundle["sha256"]);
-    assert_eq!(bytes, fs::read(world.archive(&app, "1.0.0")).unwrap());
+    let mut canonical = io::Cursor::new(Vec::new());
+    let mut uploaded = fs::File::open(world.archive(&app, "1.0.0")).unwrap();
+    let limits = ArchiveLimits::default();
+    canonicalise(&mut uploaded, &mut canonical, &limits).unwrap();
+    // What is shipped are the files that were handed in, packed in the one way there is.
+    assert!(bytes == canonical.into_inner());
     // And as a device does it, that believes nothing it has not checked.
     let server = nodes[0].device_url();
     let config = DeviceConfig {
