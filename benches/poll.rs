@@ -113,6 +113,7 @@ fn app() -> App {
             notes: String::new(),
             life: Life::Listed,
             submitted_at: Timestamp::EPOCH,
+            dossier: Box::default(),
         };
         app.versions.insert(version.number.clone(), version);
     }

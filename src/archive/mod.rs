@@ -8,6 +8,7 @@
 //! Inspecting never writes, never holds more than a window of data, and stops at its limits while
 //! inflating. Nothing is ever repaired.
 
+mod canonical;
 mod error;
 mod path;
 mod tar;
@@ -24,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 use error::Report;
 
+pub use canonical::{Canonical, CanonicalError, canonicalise};
 pub use error::{ArchiveError, EntryKind, NameFault};
 pub use unpack::{UnpackError, unpack_into};
 

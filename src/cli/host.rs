@@ -21,6 +21,9 @@ pub(super) enum Host {
         /// Its name as people read it
         #[arg(long, default_value = "")]
         title: String,
+        /// No customer has it: versions under review are delivered there
+        #[arg(long)]
+        sandbox: bool,
     },
     /// List bank apps
     #[command(after_help = "Example:\n  huidu host list")]
@@ -30,13 +33,24 @@ pub(super) enum Host {
 impl Host {
     pub(super) fn run(self, context: &Context) -> Done {
         match self {
-            Self::Add { host, title } => {
-                let content = Content::Json(json!({ "host": host, "title": title }));
+            Self::Add {
+                host,
+                title,
+                sandbox,
+            } => {
+                let mut asked = json!({ "host": host, "title": title });
+                if sandbox {
+                    asked["sandbox"] = json!(true);
+                }
+                let content = Content::Json(asked);
                 let done = format!("bank app `{host}` admitted");
                 context.change("POST", "/api/v1/hosts", content, &Basis::Nothing, &done)
             }
             Self::List => context.show("/api/v1/hosts", |list| {
-                listed(list, &[("HOST", "host"), ("TITLE", "title")])
+                listed(
+                    list,
+                    &[("HOST", "host"), ("SANDBOX", "sandbox"), ("TITLE", "title")],
+                )
             }),
         }
     }

@@ -12,10 +12,13 @@ mod explain;
 mod history;
 mod host;
 mod kill;
+mod member;
 mod op;
 mod output;
 pub mod parts;
+mod permission;
 mod progress;
+mod review;
 mod rollout;
 mod rules;
 mod segment;
@@ -26,6 +29,7 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trial;
 mod version;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -128,6 +132,15 @@ enum Verb {
     /// Versions of a mini-program
     #[command(subcommand)]
     Version(version::Version),
+    /// What is in a version, and who finds it fit
+    #[command(subcommand)]
+    Review(review::Review),
+    /// Versions under review, in sandboxes
+    #[command(subcommand)]
+    Trial(trial::Trial),
+    /// What mini-programs may do
+    #[command(subcommand)]
+    Permission(permission::Permission),
     /// Which version each device gets
     #[command(subcommand)]
     Rollout(rollout::Rollout),
@@ -152,6 +165,9 @@ enum Verb {
     /// Credentials
     #[command(subcommand)]
     Token(token::Token),
+    /// People
+    #[command(subcommand)]
+    Member(member::Member),
     /// Be a device
     Device(device::Device),
     /// Completions for a shell
@@ -173,6 +189,9 @@ fn code(cli: Cli) -> u8 {
         Verb::Host(verb) => verb.run(&context),
         Verb::App(verb) => verb.run(&context),
         Verb::Version(verb) => verb.run(&context),
+        Verb::Review(verb) => verb.run(&context),
+        Verb::Trial(verb) => verb.run(&context),
+        Verb::Permission(verb) => verb.run(&context),
         Verb::Rollout(verb) => verb.run(&context),
         Verb::Kill(verb) => verb.run(&context),
         Verb::Unkill(verb) => verb.run(&context),
@@ -183,6 +202,7 @@ fn code(cli: Cli) -> u8 {
         Verb::History(verb) => verb.run(&context),
         Verb::Op(verb) => verb.run(&context),
         Verb::Token(verb) => verb.run(&context),
+        Verb::Member(verb) => verb.run(&context),
         Verb::Device(verb) => verb.run(&context),
         Verb::Completions(verb) => verb.run(&context),
     };

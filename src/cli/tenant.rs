@@ -22,6 +22,15 @@ pub(super) enum Tenant {
         #[arg(long, default_value = "")]
         title: String,
     },
+    /// Give a tenant a grade: its apps may ask for everything up to it
+    #[command(after_help = "Example:\n  huidu tenant grade pingan personal")]
+    Grade {
+        /// The tenant
+        tenant: TenantId,
+        /// Its grade
+        #[arg(value_parser = ["basic", "personal", "sensitive", "critical"])]
+        grade: String,
+    },
     /// List tenants
     #[command(after_help = "Example:\n  huidu tenant list --json")]
     List,
@@ -34,6 +43,12 @@ impl Tenant {
                 let content = Content::Json(json!({ "tenant": tenant, "title": title }));
                 let done = format!("tenant `{tenant}` admitted");
                 context.change("POST", "/api/v1/tenants", content, &Basis::Nothing, &done)
+            }
+            Self::Grade { tenant, grade } => {
+                let content = Content::Json(json!({ "grade": grade }));
+                let path = format!("/api/v1/tenants/{tenant}/grade");
+                let done = format!("tenant `{tenant}` has the grade {grade}");
+                context.change("PUT", &path, content, &Basis::Nothing, &done)
             }
             Self::List => context.show("/api/v1/tenants", |list| {
                 listed(list, &[("TENANT", "tenant"), ("TITLE", "title")])

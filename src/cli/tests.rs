@@ -60,6 +60,13 @@ fn what_people_type_is_understood() {
         "huidu device --host h --app a/b --app a/c --unit u --attr grade=gold --watch --every 1s",
         "huidu explain a/b --host h --unit u --platform android --at 2026-12-01T08:00:00+08:00",
         "huidu completions zsh",
+        "huidu review approve a/b 1.0.0 --bundle ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        "huidu review policy --approvals 2 --filing-required true",
+        "huidu permission revoke a/b location.precise --reason r",
+        "huidu member put lin reviewer --issuer https://id.bank --subject u-7",
+        "huidu token add reviewer --member lin",
+        "huidu trial devices a/b 1.0.0 --host retail-test --device t-1 --device t-2",
+        "huidu trial invite a/b 1.0.0 --host retail-test --until 2026-12-01T18:00:00+08:00",
     ] {
         if let Err(error) = Cli::try_parse_from(line.split_whitespace()) {
             panic!("{line}: {error}");
@@ -77,6 +84,10 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         "huidu kill a/b 1.0.0",
         "huidu token add partner",
         "huidu token add root",
+        "huidu member put lin partner",
+        "huidu member put lin sre --issuer https://id.bank",
+        "huidu review approve a/b 1.0.0 --bundle abc",
+        "huidu tenant grade pingan high",
         "huidu device --host h --unit u",
         "huidu device --host h --app a/b --unit u --once --watch",
         "huidu status --token x --token-file y",

@@ -34,6 +34,9 @@ pub(super) enum Version {
         /// A host API or page it asks to be allowed; may be repeated
         #[arg(long = "permission", value_name = "NAME")]
         permissions: Vec<String>,
+        /// The number under which the mini-program is filed with the authority
+        #[arg(long)]
+        filing: Option<String>,
         /// List it at once, where review is skipped
         #[arg(long)]
         list: bool,
@@ -84,6 +87,7 @@ impl Version {
                 file,
                 notes,
                 permissions,
+                filing,
                 list,
             } => {
                 let permissions = permissions.join(",");
@@ -94,6 +98,7 @@ impl Version {
                         "permissions",
                         Some(permissions.as_str()).filter(|text| !text.is_empty()),
                     ),
+                    ("filing", filing.as_deref()),
                     ("list", list.then_some("true")),
                 ]);
                 let path = format!("{}/versions?{asked}", app_path(&app));

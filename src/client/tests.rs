@@ -75,6 +75,7 @@ impl Site {
                 aud: AUDIENCE.into(),
                 rev: Revision::new(1),
                 kills: Vec::new(),
+                permissions: Vec::new(),
             },
             bundles: BTreeMap::new(),
         }
@@ -101,6 +102,7 @@ impl Site {
             version: version.map(|version| version.parse().unwrap()),
             bundle,
             permissions: Vec::new(),
+            revoked: Vec::new(),
             rule: None,
             arm: None,
             params: BTreeMap::new(),

@@ -13,7 +13,7 @@ use huidu_core::{
     catalogue::{App, Catalogue},
     digest::Digest,
     event::Actor,
-    name::AppId,
+    name::{AppId, TenantId},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -81,8 +81,14 @@ impl Caller {
 
     /// Lets through who may know which credentials there are.
     pub(crate) fn sees_tokens(&self) -> Result<(), ApiError> {
-        let sees = matches!(self.0.role, Role::Admin | Role::Auditor);
+        let sees = matches!(self.0.role, Role::Admin | Role::Security | Role::Auditor);
         self.unless(!sees, "see tokens")
+    }
+
+    /// Lets through who may know which people there are.
+    pub(crate) fn sees_people(&self) -> Result<(), ApiError> {
+        let sees = matches!(self.0.role, Role::Admin | Role::Security | Role::Auditor);
+        self.unless(!sees, "see members")
     }
 
     fn unless(&self, refused: bool, verb: &'static str) -> Result<(), ApiError> {
@@ -166,5 +172,33 @@ impl FromRequestParts<Control> for NamedApp {
         let app = written.parse().map_err(|_| ApiError::no_app(&written))?;
         caller.may_name(&app)?;
         Ok(Self { caller, app })
+    }
+}
+
+/// The tenant that a path names.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct TenantParams {
+    /// The tenant.
+    tenant: String,
+}
+
+/// The tenant that a path names, which the caller may name. A foreign one does not exist.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedTenant(pub(crate) TenantId);
+
+impl FromRequestParts<Control> for NamedTenant {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, control).await?;
+        let At(TenantParams { tenant }) = At::from_request_parts(parts, control).await?;
+        let parsed = tenant.parse::<TenantId>().ok();
+        let named = parsed.filter(|tenant| caller.sees_tenant(tenant.as_str()));
+        named.map(Self).ok_or_else(|| ApiError::Unknown {
+            kind: "tenant",
+            name: tenant.chars().take(64).collect(),
+            help: "`huidu tenant list` shows them",
+        })
     }
 }

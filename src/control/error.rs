@@ -216,6 +216,9 @@ impl ApiError {
             Self::Refused(refusal) => match &**refusal {
                 Refusal::Empty { field, .. } => Some((*field).to_owned()),
                 Refusal::BuildMetadata { .. } => Some("version".to_owned()),
+                Refusal::PreviewTime => Some("until".to_owned()),
+                Refusal::MemberRole { .. } => Some("role".to_owned()),
+                Refusal::NotASandbox { .. } => Some("host".to_owned()),
                 _ => None,
             },
             _ => None,
@@ -265,6 +268,10 @@ fn unknown_code(kind: &str) -> &'static str {
         "segment" => "unknown-segment",
         "token" => "unknown-token-id",
         "host" => "unknown-host",
+        "tenant" => "unknown-tenant",
+        "member" => "unknown-member",
+        "permission" | "grant" => "unknown-permission",
+        "preview" => "unknown-preview",
         "op" => "unknown-op",
         _ => "unknown",
     }
@@ -290,6 +297,15 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
         // Nothing is too large here: there is just none of it to spare.
         Refusal::Limit { limit: 0, .. } => (CONFLICT, "limit", "Not the last"),
         Refusal::Limit { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "limit", "Beyond a limit"),
+        Refusal::MemberRole { .. } => (INVALID, "member-role", "Another role"),
+        Refusal::NotAMember { .. } => (StatusCode::FORBIDDEN, "not-a-member", "Not a person"),
+        Refusal::SamePerson { .. } => (CONFLICT, "same-person", "Not somebody else"),
+        Refusal::OtherBundle { .. } => (CONFLICT, "other-bundle", "Another bundle"),
+        Refusal::NotGranted { .. } => (CONFLICT, "not-granted", "Asks for too much"),
+        Refusal::NotFiled { .. } => (CONFLICT, "not-filed", "Not filed"),
+        Refusal::NotASandbox { .. } => (INVALID, "not-a-sandbox", "Not a sandbox"),
+        Refusal::PreviewTime => (INVALID, "preview-time", "Another time"),
+        Refusal::Permissions(_) => (INVALID, "permissions", "Mistakes in the catalogue"),
         Refusal::Empty { .. } => (INVALID, "empty", "A text is missing"),
         Refusal::BuildMetadata { .. } => (INVALID, "build-metadata", "No order among versions"),
         Refusal::Stale { .. } => (

@@ -18,9 +18,10 @@ use super::{
     responses((status = 200, body = [Host]), ReadRefusals))]
 pub(super) async fn list(State(control): State<Control>, _: Caller) -> Response {
     let catalogue = control.node.catalogue();
-    let line = |(host, title): (&_, &String)| Host {
-        host: Clone::clone(host),
+    let line = |(host, title): (&huidu_core::name::HostId, &String)| Host {
+        host: host.clone(),
         title: title.clone(),
+        sandbox: catalogue.trust.sandboxes.contains(host),
     };
     wire::json(
         StatusCode::OK,
@@ -35,10 +36,17 @@ pub(super) async fn list(State(control): State<Control>, _: Caller) -> Response 
 pub(super) async fn add(
     State(control): State<Control>,
     intent: Intent,
-    Json(Host { host, title }): Json<Host>,
+    Json(Host {
+        host,
+        title,
+        sandbox,
+    }): Json<Host>,
 ) -> Result<Response, ApiError> {
-    let written = control
-        .write(intent, None, Command::AddHost { host, title })
-        .await?;
+    let command = Command::AddHost {
+        host,
+        title,
+        sandbox,
+    };
+    let written = control.write(intent, None, command).await?;
     Ok(wire::json(StatusCode::CREATED, &Changed::from(&written)))
 }

@@ -28,9 +28,12 @@ mod explain;
 mod history;
 mod hosts;
 mod kills;
+mod members;
 mod openapi;
+mod permissions;
 mod plan;
 mod precondition;
+mod review;
 mod rollouts;
 mod segments;
 mod spool;
@@ -40,6 +43,7 @@ mod tenants;
 mod tests;
 pub mod token;
 mod tokens;
+mod trials;
 mod versions;
 mod wire;
 
@@ -148,18 +152,36 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(history::op))
         // Who is who.
         .routes(routes!(tenants::list, tenants::add))
+        .routes(routes!(permissions::grade))
         .routes(routes!(hosts::list, hosts::add))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(members::list))
+        .routes(routes!(members::put, members::remove))
         // Mini-programs and what they can run.
         .routes(routes!(apps::list, apps::add))
         .routes(routes!(apps::show))
         .routes(routes!(versions::list, versions::submit))
         .routes(routes!(versions::enlist))
         .routes(routes!(versions::delist))
+        // Who finds it fit, and who tries it before.
+        .routes(routes!(review::files))
+        .routes(routes!(review::show, review::begin))
+        .routes(routes!(review::approve))
+        .routes(routes!(review::reject))
+        .routes(routes!(review::policy, review::put_policy))
+        .routes(routes!(trials::show, trials::put))
+        .routes(routes!(trials::invite))
+        .routes(routes!(trials::take_back))
+        // What it may do.
+        .routes(routes!(permissions::catalogue, permissions::put_catalogue))
+        .routes(routes!(permissions::show))
+        .routes(routes!(permissions::grant, permissions::withdraw))
         // What must stop now.
         .routes(routes!(kills::kill))
         .routes(routes!(kills::unkill))
+        .routes(routes!(permissions::revoke))
+        .routes(routes!(permissions::restore))
         // Who gets what.
         .routes(routes!(rollouts::show, rollouts::put))
         .routes(routes!(rollouts::share))

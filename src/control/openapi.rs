@@ -33,6 +33,10 @@ use super::wire::{OpAnswer, ProblemSchema};
         (name = "hosts", description = "Bank apps that run mini-programs."),
         (name = "apps", description = "Mini-programs."),
         (name = "versions", description = "What an app's devices can run."),
+        (name = "review", description = "What is in a version, and who finds it fit."),
+        (name = "trials", description = "Versions under review, in sandboxes."),
+        (name = "permissions", description = "What mini-programs may do."),
+        (name = "members", description = "People."),
         (name = "kills", description = "What must stop now."),
         (name = "rollouts", description = "Which version each device gets."),
         (name = "segments", description = "Uploaded lists of units. Units go in and never come out."),
@@ -117,7 +121,14 @@ impl ToSchema for RolloutSchema {
 
 /// The shape of a role.
 pub(crate) fn role() -> Schema {
-    let words = ["admin", "release-manager", "sre", "auditor"];
+    let words = [
+        "admin",
+        "release-manager",
+        "sre",
+        "reviewer",
+        "security",
+        "auditor",
+    ];
     let word = ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(words));
@@ -219,9 +230,9 @@ impl IntoResponses for NewRefusals {
             .content("application/json", Content::new(Some(schema)))
             .header("Location", text_header("`/api/v1/ops/{op}`"));
         all.insert("202".to_owned(), unknown.build().into());
-        let conflict = "The state does not allow it: `exists`, `life`, `served`, `segment-in-use`, `nothing`, `not-lower`, `cancelled`.";
+        let conflict = "The state does not allow it: `exists`, `life`, `served`, `segment-in-use`, `nothing`, `not-lower`, `same-person`, `other-bundle`, `not-granted`, `not-filed`, `cancelled`.";
         add(&mut all, "409", conflict);
-        let invalid = "It does not fit: `bad-field`, `rollout`, `other-app`, `archive`, `segment`, `empty`, `build-metadata`; `errors` lists every mistake.";
+        let invalid = "It does not fit: `bad-field`, `rollout`, `other-app`, `archive`, `segment`, `empty`, `build-metadata`, `member-role`, `not-a-sandbox`, `preview-time`, `permissions`; `errors` lists every mistake.";
         add(&mut all, "422", invalid);
         all
     }

@@ -40,14 +40,33 @@ impl Spool {
         &self.0
     }
 
+    /// A name under `directory` that nobody uses yet.
+    pub(crate) fn fresh(directory: &Path) -> Result<Self, ApiError> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| ApiError::NoRandomness)?;
+        Ok(Self(
+            directory.join(format!("{PREFIX}{}", Ulid::from_bytes(random))),
+        ))
+    }
+
+    /// The new file of this name, to be written and read by its owner alone.
+    pub(crate) fn create(&self) -> io::Result<fs::File> {
+        let mut options = fs::OpenOptions::new();
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&self.0)
+    }
+
     /// Receives an upload into a new file under `directory`.
     pub(crate) async fn receive(
         directory: &Path,
         pieces: &mut Pieces,
     ) -> Result<Spooled, ApiError> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|_| ApiError::NoRandomness)?;
-        let spool = Self(directory.join(format!("{PREFIX}{}", Ulid::from_bytes(random))));
+        let spool = Self::fresh(directory)?;
         let disk = |error: io::Error| ApiError::Disk(error.kind());
         let mut options = tokio::fs::OpenOptions::new();
         #[cfg(unix)]

@@ -30,6 +30,10 @@ pub enum Kind {
     Sre,
     /// Submits versions of one tenant.
     Partner,
+    /// Approves or rejects versions.
+    Reviewer,
+    /// Grades, and says how versions are approved.
+    Security,
     /// Reads.
     Auditor,
 }
@@ -42,6 +46,8 @@ impl Kind {
             Role::ReleaseManager => Self::Manager,
             Role::Sre => Self::Sre,
             Role::Partner(_) => Self::Partner,
+            Role::Reviewer => Self::Reviewer,
+            Role::Security => Self::Security,
             Role::Auditor => Self::Auditor,
         }
     }
@@ -52,6 +58,8 @@ impl Kind {
             Self::Manager => "manager",
             Self::Sre => "sre",
             Self::Partner => "partner",
+            Self::Reviewer => "reviewer",
+            Self::Security => "security",
             Self::Auditor => "auditor",
         }
     }
@@ -62,6 +70,8 @@ impl Kind {
             Self::Manager,
             Self::Sre,
             Self::Partner,
+            Self::Reviewer,
+            Self::Security,
             Self::Auditor,
         ]
         .into_iter()
@@ -202,6 +212,11 @@ fn checksum(body: &str) -> String {
 }
 
 /// Uniform digits: a random byte whose low six bits name no digit is thrown away.
+/// 256 bits that nobody guesses.
+pub(crate) fn secret() -> Result<String, getrandom::Error> {
+    random_digits(SECRET_DIGITS)
+}
+
 fn random_digits(count: usize) -> Result<String, getrandom::Error> {
     let mut digits = String::with_capacity(count);
     let mut bytes = [0; 64];

@@ -27,6 +27,7 @@ pub(super) async fn list(
         id: id.clone(),
         role: token.role.clone(),
         note: token.note.clone(),
+        member: token.member.clone(),
     });
     Ok(wire::json(StatusCode::OK, &lines.collect::<Vec<_>>()))
 }
@@ -40,7 +41,7 @@ pub(super) async fn list(
 pub(super) async fn add(
     State(control): State<Control>,
     intent: Intent,
-    Json(NewToken { role, note }): Json<NewToken>,
+    Json(NewToken { role, note, member }): Json<NewToken>,
 ) -> Result<Response, ApiError> {
     let token = Token::generate_for(Kind::of(&role), intent.op.as_str())
         .map_err(|_| ApiError::NoRandomness)?;
@@ -50,6 +51,7 @@ pub(super) async fn add(
         sha256: token.sha256(),
         role,
         note,
+        member,
     };
     let written = control.write(intent, None, command).await?;
     let token = (!written.repeated).then(|| token.to_string());

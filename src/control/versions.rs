@@ -4,7 +4,7 @@
 //! only then named in the ledger. A bundle that nobody names afterwards harms nobody: it is stored by
 //! what it is, and no device is ever told of it.
 
-use std::fs::File;
+use std::{fs::File, io::Write as _};
 
 use axum::{
     extract::{Query, Request, State, rejection::QueryRejection},
@@ -15,6 +15,8 @@ use huidu_core::{
     authority::authorise,
     command::Command,
     digest::Digest,
+    dossier::{Dossier, Origin},
+    files::{FileLine, FileList},
     name::{AppId, Permission},
     version::{Bundle, BundleFormat, Number, Review, Version},
 };
@@ -32,7 +34,7 @@ use super::{
     spool::{Spool, Spooled},
     wire::{self, Changed, Submitted, VersionLine, Why},
 };
-use crate::archive::{self, ArchiveError, ArchiveFormat, Inventory};
+use crate::archive::{self, ArchiveError, ArchiveFormat, ArchiveLimits, Canonical, CanonicalError};
 
 /// What a new version is.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -50,6 +52,9 @@ pub(super) struct SubmitParams {
     #[serde(default)]
     #[param(required = false)]
     permissions: String,
+    /// The number under which the mini-program is filed with the authority.
+    #[serde(default)]
+    filing: Option<String>,
     /// True: list it at once, where review is skipped.
     #[serde(default)]
     #[param(required = false)]
@@ -70,7 +75,7 @@ pub(super) struct VersionParams {
 
 impl VersionParams {
     /// The number. What is no number cannot exist.
-    fn number(self, app: &AppId) -> Result<Number, ApiError> {
+    pub(super) fn number(self, app: &AppId) -> Result<Number, ApiError> {
         self.version.parse().map_err(|_| ApiError::Unknown {
             kind: "version",
             name: format!(
@@ -114,16 +119,20 @@ pub(super) async fn submit(
     let Query(asked) = query.map_err(|error| ApiError::field("query", error.body_text()))?;
     let app = named.app;
     let permissions = permissions(&asked.permissions)?;
-    let command = |bundle: Bundle| Command::SubmitVersion {
+    let command = |bundle: Bundle, dossier: Dossier| Command::SubmitVersion {
         app: app.clone(),
         number: asked.version.clone(),
         bundle,
         permissions: permissions.clone(),
         notes: asked.notes.clone(),
+        dossier: Box::new(Dossier {
+            filing: asked.filing.clone(),
+            ..dossier
+        }),
     };
     // Whether the caller may is known before a byte is read: the core looks at who and which app.
     let review = control.node.catalogue().review;
-    authorise(command(unseen()), &intent.actor, review)?;
+    authorise(command(unseen(), Dossier::default()), &intent.actor, review)?;
     if asked.list {
         let list = Command::List {
             app: app.clone(),
@@ -137,11 +146,11 @@ pub(super) async fn submit(
         }
     }
     let _place = control.upload()?;
-    let bundle = receive(&control, request).await?;
+    let (bundle, dossier) = receive(&control, request).await?;
     let expected = intent.may_match();
     let listing = intent.derived(1);
     let mut written = control
-        .write(intent, expected, command(bundle.clone()))
+        .write(intent, expected, command(bundle.clone(), dossier))
         .await?;
     if asked.list {
         let command = Command::List {
@@ -192,42 +201,99 @@ fn permissions(text: &str) -> Result<Vec<Permission>, ApiError> {
         .collect()
 }
 
-/// Receives, judges and stores a bundle.
-async fn receive(control: &Control, request: Request) -> Result<Bundle, ApiError> {
+/// Receives a bundle, judges it, packs it canonically, and stores that and the list of its files. What
+/// was uploaded is kept as a digest alone.
+async fn receive(control: &Control, request: Request) -> Result<(Bundle, Dossier), ApiError> {
     let settings = &control.settings;
     let mut pieces = Pieces::of_upload(request, settings.bundle_bytes)?;
-    let Spooled {
-        file,
-        digest,
-        bytes,
-    } = Spool::receive(&settings.spool, &mut pieces).await?;
+    let uploaded = Spool::receive(&settings.spool, &mut pieces).await?;
+    let origin = (uploaded.digest, uploaded.bytes);
+    let (packed, list) = (
+        Spool::fresh(&settings.spool)?,
+        Spool::fresh(&settings.spool)?,
+    );
     let limits = settings.archive.clone();
-    let (file, judged) = spawn_blocking(move || {
-        let judged = File::open(file.path())
-            .map_err(|error| vec![ArchiveError::from(error)])
-            .and_then(|mut bytes| archive::inspect(&mut bytes, &limits));
-        (file, judged)
-    })
-    .await
-    .map_err(|_| ApiError::Unavailable {
+    let packing = spawn_blocking(move || pack(&uploaded, packed, list, &limits));
+    let packed = packing.await.map_err(|_| ApiError::Unavailable {
         code: "stopping",
         detail: "this node is shutting down; try another".to_owned(),
-    })?;
-    let Inventory {
-        format,
-        files,
-        unpacked_bytes,
-    } = judged.map_err(ApiError::Archive)?;
-    control.node.bundles().store(file.path(), digest).await?;
-    Ok(Bundle {
+    })??;
+    let Canonical {
+        inventory,
+        bytes,
+        digest,
+        from,
+    } = packed.canonical;
+    let bundles = control.node.bundles();
+    let (list, files) = packed.list;
+    bundles.store(list.path(), files).await?;
+    bundles.store(packed.archive.path(), digest).await?;
+    let bundle = Bundle {
         sha256: digest,
         bytes,
-        format: match format {
+        format: BundleFormat::Zip,
+        files: u32::try_from(inventory.files.len()).unwrap_or(u32::MAX),
+        unpacked_bytes: inventory.unpacked_bytes,
+    };
+    let origin = Origin {
+        sha256: origin.0,
+        bytes: origin.1,
+        format: match from {
             ArchiveFormat::Zip => BundleFormat::Zip,
             ArchiveFormat::TarGz => BundleFormat::TarGz,
         },
-        files: u32::try_from(files.len()).unwrap_or(u32::MAX),
-        unpacked_bytes,
+    };
+    let dossier = Dossier {
+        origin: Some(origin),
+        files: Some(files),
+        ..Dossier::default()
+    };
+    Ok((bundle, dossier))
+}
+
+/// An upload made ready to be stored.
+struct Packed {
+    canonical: Canonical,
+    archive: Spool,
+    list: (Spool, Digest),
+}
+
+fn pack(
+    uploaded: &Spooled,
+    archive: Spool,
+    list: Spool,
+    limits: &ArchiveLimits,
+) -> Result<Packed, ApiError> {
+    let disk = |error: std::io::Error| ApiError::Disk(error.kind());
+    let mut from = File::open(uploaded.file.path()).map_err(disk)?;
+    let mut to = archive.create().map_err(disk)?;
+    let packed = archive::canonicalise(&mut from, &mut to, limits);
+    let canonical = packed.map_err(|error| match error {
+        CanonicalError::Refused { errors } => ApiError::Archive(errors),
+        CanonicalError::TooLarge { bytes, limit } => {
+            ApiError::Archive(vec![ArchiveError::PackedTooLarge { bytes, limit }])
+        }
+        CanonicalError::Io { error } => disk(error),
+        // Nobody else has these files.
+        CanonicalError::NotEmpty | CanonicalError::Changed => {
+            ApiError::Disk(std::io::ErrorKind::Other)
+        }
+    })?;
+    let line = |file: &archive::FileEntry| FileLine {
+        p: file.path.clone(),
+        sha256: file.digest,
+        len: file.bytes,
+    };
+    let files = FileList::new(canonical.inventory.files.iter().map(line).collect());
+    let (digest, bytes) = files
+        .encode()
+        .map_err(|error| ApiError::field("body", error.to_string()))?;
+    let written = list.create().and_then(|mut file| file.write_all(&bytes));
+    written.map_err(disk)?;
+    Ok(Packed {
+        canonical,
+        archive,
+        list: (list, digest),
     })
 }
 

@@ -16,7 +16,7 @@ use axum::{
 use huidu_core::{
     authority::Role,
     catalogue::{App, AppKill, SegmentRef},
-    name::{AppId, HostId, SegmentName, TenantId},
+    name::{AppId, HostId, MemberId, SegmentName, TenantId},
     revision::Revision,
     rollout::Rollout,
     share::Share,
@@ -155,6 +155,10 @@ pub(crate) struct Host {
     /// Its name as people read it.
     #[serde(default)]
     pub(crate) title: String,
+    /// True: no customer has it, and versions under review are delivered there.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    pub(crate) sandbox: bool,
 }
 
 /// A mini-program to admit.
@@ -278,6 +282,10 @@ pub(crate) struct VersionLine {
     /// When it was handed in.
     #[schema(format = DateTime)]
     submitted_at: String,
+    /// What reviewers have to go by: `{"origin": the archive as it was uploaded, "files": digest of the list
+    /// of files, "filing"?, "submitted_by", "approvals"?}`.
+    #[schema(value_type = Option<Object>)]
+    dossier: Option<()>,
 }
 
 /// The archive a device runs.
@@ -356,12 +364,16 @@ pub(crate) struct NewPause {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
-    /// `"admin"`, `"release-manager"`, `"sre"`, `"auditor"`, or `{"partner": "<tenant>"}`.
+    /// `"admin"`, `"release-manager"`, `"sre"`, `"reviewer"`, `"security"`, `"auditor"`, or `{"partner": "<tenant>"}`.
     #[schema(schema_with = super::openapi::role)]
     pub(crate) role: Role,
     /// Who or what it is for.
     #[serde(default)]
     pub(crate) note: String,
+    /// Whose it is; the role must be that person's.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub(crate) member: Option<MemberId>,
 }
 
 /// A credential that was given out.
@@ -387,6 +399,10 @@ pub(crate) struct TokenLine {
     pub(crate) role: Role,
     /// Who or what it is for.
     pub(crate) note: String,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) member: Option<MemberId>,
 }
 
 /// An uploaded list of units: never the units.

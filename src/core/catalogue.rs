@@ -3,6 +3,8 @@
 //! [`Catalogue::apply`] is total: whatever could be refused was refused in `decide`, and an event about
 //! something unknown changes nothing. It never looks at a clock; time comes with the event.
 
+mod trust;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
@@ -14,11 +16,12 @@ use crate::{
     authority::Role,
     digest::Digest,
     event::Event,
-    name::{AppId, HostId, LayerName, RuleName, SegmentName, TenantId},
+    name::{AppId, HostId, LayerName, MemberId, RuleName, SegmentName, TenantId},
     revision::Revision,
     rollout::{Rollout, Rule},
     slots::Slots,
     time::Timestamp,
+    trust::{AppTrust, Trust},
     version::{Life, Number, Review, Version},
 };
 
@@ -41,6 +44,9 @@ pub struct Catalogue {
     pub apps: BTreeMap<AppId, App>,
     /// Uploaded lists of units.
     pub segments: BTreeMap<SegmentName, SegmentRef>,
+    /// People, grades and how versions are approved.
+    #[serde(default, skip_serializing_if = "Trust::is_default")]
+    pub trust: Trust,
 }
 
 /// A credential: never its secret.
@@ -52,6 +58,9 @@ pub struct Token {
     pub role: Role,
     /// Who or what it is for.
     pub note: String,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<MemberId>,
 }
 
 /// A mini-program.
@@ -72,6 +81,9 @@ pub struct App {
     /// Set while the whole app must not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub killed: Option<AppKill>,
+    /// What it is granted, what was revoked, who tries what.
+    #[serde(default, skip_serializing_if = "AppTrust::is_default")]
+    pub trust: AppTrust,
 }
 
 /// Why and since when a whole app must not run.
@@ -116,6 +128,7 @@ impl Default for Catalogue {
             hosts: BTreeMap::new(),
             apps: BTreeMap::new(),
             segments: BTreeMap::new(),
+            trust: Trust::default(),
         }
     }
 }
@@ -156,11 +169,13 @@ impl Catalogue {
                 sha256,
                 role,
                 note,
+                member,
             } => {
                 let token = Token {
                     sha256: *sha256,
                     role: role.clone(),
                     note: note.clone(),
+                    member: member.clone(),
                 };
                 self.tokens.insert(id.clone(), token);
             }
@@ -170,8 +185,15 @@ impl Catalogue {
             Event::TenantAdded { tenant, title } => {
                 self.tenants.insert(tenant.clone(), title.clone());
             }
-            Event::HostAdded { host, title } => {
+            Event::HostAdded {
+                host,
+                title,
+                sandbox,
+            } => {
                 self.hosts.insert(host.clone(), title.clone());
+                if *sandbox {
+                    self.trust.sandboxes.insert(host.clone());
+                }
             }
             Event::SegmentPut {
                 segment,
@@ -195,7 +217,8 @@ impl Catalogue {
                     .entry(app.clone())
                     .or_insert_with(|| App::new(app.clone(), title.clone()));
             }
-            _ => self.apply_to_app(at, event, touched),
+            _ if event.app().is_some() => self.apply_to_app(at, event, touched),
+            _ => self.trust.apply(event),
         }
     }
 
@@ -217,11 +240,15 @@ impl Catalogue {
                         reason: reason.clone(),
                         killed: false,
                         at,
+                        before: None,
                     },
                 );
             }
             Event::Killed {
-                version, reason, ..
+                version,
+                reason,
+                before,
+                ..
             } => {
                 touched.kills = true;
                 match version {
@@ -231,6 +258,7 @@ impl Catalogue {
                             reason: reason.clone(),
                             killed: true,
                             at,
+                            before: before.clone(),
                         },
                     ),
                     None => {
@@ -244,7 +272,7 @@ impl Catalogue {
             Event::Unkilled { version, .. } => {
                 touched.kills = true;
                 match version {
-                    Some(version) => app.set_life(version, Life::Listed),
+                    Some(version) => app.revive(version),
                     None => app.killed = None,
                 }
             }
@@ -262,7 +290,7 @@ impl Catalogue {
                     rule.paused = *paused;
                 }
             }
-            _ => {}
+            _ => touched.kills |= app.apply_trust(at, event),
         }
     }
 
@@ -304,7 +332,7 @@ impl Catalogue {
 
 impl App {
     /// An app without versions.
-    pub const fn new(id: AppId, title: String) -> Self {
+    pub fn new(id: AppId, title: String) -> Self {
         Self {
             id,
             title,
@@ -312,6 +340,20 @@ impl App {
             versions: BTreeMap::new(),
             rollout: None,
             killed: None,
+            trust: AppTrust::default(),
+        }
+    }
+
+    /// A killed version is again what it was.
+    fn revive(&mut self, version: &Number) {
+        if let Some(version) = self.versions.get_mut(version) {
+            version.life = match &mut version.life {
+                Life::Delisted {
+                    before: Some(before),
+                    ..
+                } => std::mem::replace(before, Life::Listed),
+                _ => Life::Listed,
+            };
         }
     }
 

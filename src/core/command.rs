@@ -1,11 +1,16 @@
 //! `Command`: what somebody asks for. It may be refused; what it leads to is an event.
 
+use std::collections::BTreeSet;
+
 use crate::{
     authority::Role,
     digest::Digest,
-    name::{AppId, HostId, Permission, RuleName, SegmentName, TenantId},
+    dossier::Dossier,
+    grade::{Grade, PermissionCatalogue},
+    name::{AppId, HostId, MemberId, Permission, RuleName, SegmentName, TenantId},
     rollout::Rollout,
     share::Share,
+    trust::{Identity, Preview, ReviewPolicy},
     version::{Bundle, Number, Review},
 };
 
@@ -31,6 +36,8 @@ pub enum Command {
         role: Role,
         /// Who or what it is for.
         note: String,
+        /// Whose it is; the role must be that person's.
+        member: Option<MemberId>,
     },
     /// Take a credential back.
     RevokeToken {
@@ -50,6 +57,8 @@ pub enum Command {
         host: HostId,
         /// Its name as people read it.
         title: String,
+        /// True: no customer has it.
+        sandbox: bool,
     },
     /// Admit a mini-program; admits its tenant too when it is new.
     AddApp {
@@ -70,6 +79,8 @@ pub enum Command {
         permissions: Vec<Permission>,
         /// What changed.
         notes: String,
+        /// What reviewers will have to go by. Who submits is filled in here, never by whoever asks.
+        dossier: Box<Dossier>,
     },
     /// Let a version be rolled out.
     List {
@@ -151,6 +162,127 @@ pub enum Command {
         /// The segment.
         segment: SegmentName,
     },
+    /// Admit a person, or change what is known of one. Another role takes the person's tokens back.
+    PutMember {
+        /// The person.
+        member: MemberId,
+        /// The name people know.
+        title: String,
+        /// What the person may do.
+        role: Role,
+        /// Who the person is to the identity provider.
+        identity: Option<Identity>,
+    },
+    /// Let a person go, and take its tokens back.
+    RemoveMember {
+        /// The person.
+        member: MemberId,
+    },
+    /// Put the catalogue of permissions in place, whole.
+    PutPermissions {
+        /// The catalogue.
+        catalogue: Box<PermissionCatalogue>,
+    },
+    /// Give a tenant a grade.
+    SetGrade {
+        /// The tenant.
+        tenant: TenantId,
+        /// What its apps may ask for.
+        grade: Grade,
+    },
+    /// Decide how versions come to be approved.
+    SetReviewPolicy {
+        /// How.
+        policy: ReviewPolicy,
+    },
+    /// Let an app be allowed a permission above its tenant's grade.
+    Grant {
+        /// The app.
+        app: AppId,
+        /// The permission.
+        permission: Permission,
+    },
+    /// Withdraw a grant.
+    WithdrawGrant {
+        /// The app.
+        app: AppId,
+        /// The permission.
+        permission: Permission,
+    },
+    /// Take a permission from every version of an app, now.
+    RevokePermission {
+        /// The app.
+        app: AppId,
+        /// The permission.
+        permission: Permission,
+        /// Why.
+        reason: String,
+    },
+    /// Take a revocation back.
+    RestorePermission {
+        /// The app.
+        app: AppId,
+        /// The permission.
+        permission: Permission,
+        /// Why.
+        reason: String,
+    },
+    /// Begin to review a version.
+    BeginReview {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+    },
+    /// Approve a version.
+    Approve {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// The bundle that the reviewer saw.
+        bundle: Digest,
+    },
+    /// Refuse a version.
+    Reject {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Why, for its submitter.
+        reason: String,
+    },
+    /// Let named test devices run a version under review.
+    PutTrial {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// The sandboxes they are served in.
+        hosts: BTreeSet<HostId>,
+        /// The devices; none: no device any more.
+        devices: BTreeSet<String>,
+    },
+    /// Give out a link to a version under review.
+    AddPreview {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// SHA-256 of its secret.
+        id: Digest,
+        /// Where it opens, and until when.
+        preview: Preview,
+    },
+    /// Take a link back.
+    RemovePreview {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// SHA-256 of its secret.
+        id: Digest,
+    },
 }
 
 impl Command {
@@ -175,6 +307,21 @@ impl Command {
             Self::SetPause { .. } => "resume a rule",
             Self::PutSegment { .. } => "upload a segment",
             Self::RemoveSegment { .. } => "remove a segment",
+            Self::PutMember { .. } => "put a member",
+            Self::RemoveMember { .. } => "remove a member",
+            Self::PutPermissions { .. } => "change the catalogue of permissions",
+            Self::SetGrade { .. } => "grade a tenant",
+            Self::SetReviewPolicy { .. } => "change how versions are approved",
+            Self::Grant { .. } => "grant a permission",
+            Self::WithdrawGrant { .. } => "withdraw a grant",
+            Self::RevokePermission { .. } => "revoke a permission",
+            Self::RestorePermission { .. } => "restore a permission",
+            Self::BeginReview { .. } => "review a version",
+            Self::Approve { .. } => "approve a version",
+            Self::Reject { .. } => "reject a version",
+            Self::PutTrial { .. } => "put a version on trial",
+            Self::AddPreview { .. } => "give out a preview",
+            Self::RemovePreview { .. } => "take a preview back",
         }
     }
 
@@ -189,7 +336,17 @@ impl Command {
             | Self::Unkill { app, .. }
             | Self::SetShare { app, .. }
             | Self::LowerShare { app, .. }
-            | Self::SetPause { app, .. } => Some(app),
+            | Self::SetPause { app, .. }
+            | Self::Grant { app, .. }
+            | Self::WithdrawGrant { app, .. }
+            | Self::RevokePermission { app, .. }
+            | Self::RestorePermission { app, .. }
+            | Self::BeginReview { app, .. }
+            | Self::Approve { app, .. }
+            | Self::Reject { app, .. }
+            | Self::PutTrial { app, .. }
+            | Self::AddPreview { app, .. }
+            | Self::RemovePreview { app, .. } => Some(app),
             Self::PutRollout { rollout } => Some(&rollout.app),
             _ => None,
         }

@@ -13,13 +13,14 @@ use crate::{
     catalogue::App,
     digest::Digest,
     manifest::{self, BundleRef, FORM, Manifest, OnStale, Reason, State},
-    name::{AppId, ArmName, HostId, LayerName, RuleName},
+    name::{AppId, ArmName, HostId, LayerName, Permission, RuleName},
     predicate::{Members, Predicate},
     revision::Revision,
     rollout::{Arm, Param, Rollout, Rule},
     share::Share,
     slots::Slots,
     time::Timestamp,
+    trust::{Preview, Trial},
     version::{Number, Version},
 };
 
@@ -70,6 +71,8 @@ pub struct CompiledApp {
     pub(crate) stable_number: Option<Number>,
     /// Listed floors, rising.
     pub(crate) floors: Box<[(Number, Offer)]>,
+    /// What is on trial: versions that rules cannot serve.
+    pub(crate) trials: Box<[CompiledTrial]>,
     /// Killed versions, rising.
     pub(crate) killed: Box<[Number]>,
     /// What failed releases are compared with.
@@ -92,6 +95,19 @@ pub(crate) struct Offer {
 pub(crate) struct Pin {
     pub(crate) number: Number,
     pub(crate) offer: Option<Offer>,
+}
+
+/// A test device and the sandboxes it is served in.
+pub(crate) type TestDevice = (Box<str>, Box<[HostId]>);
+
+/// A version under review and who may run it.
+pub(crate) struct CompiledTrial {
+    pub(crate) number: Number,
+    pub(crate) offer: Offer,
+    /// Sorted by unit.
+    pub(crate) devices: Box<[TestDevice]>,
+    /// Sorted by the hash of the secret.
+    pub(crate) previews: Box<[(Digest, Preview)]>,
 }
 
 pub(crate) struct Release {
@@ -173,6 +189,10 @@ pub fn compile(app: &App, context: &Context, members: Members<'_>) -> CompiledAp
     let rules = rollout.map(|r| bench.rules(r, members)).unwrap_or_default();
     let pins = rollout.map(|r| bench.pins(r)).unwrap_or_default();
     let floors = rollout.map(|r| bench.floors(r)).unwrap_or_default();
+    let trials = match app.killed {
+        None => bench.trials(),
+        Some(_) => Box::default(),
+    };
     CompiledApp {
         id: app.id.clone(),
         revision: app.revision,
@@ -187,6 +207,7 @@ pub fn compile(app: &App, context: &Context, members: Members<'_>) -> CompiledAp
         stable,
         stable_number: rollout.map(|r| r.stable.clone()),
         floors,
+        trials,
         killed: (app.versions.values())
             .filter(|version| version.life.is_killed())
             .map(|version| version.number.clone())
@@ -229,6 +250,9 @@ impl<'a> Bench<'a> {
         version: Option<&Version>,
         gift: Gift<'_>,
     ) -> u32 {
+        let (revoked, permissions) = version
+            .map(|version| self.split_revoked(version))
+            .unwrap_or_default();
         let manifest = Manifest {
             v: FORM,
             aud: self.context.audience.clone(),
@@ -237,7 +261,8 @@ impl<'a> Bench<'a> {
             state,
             version: version.map(|version| version.number.clone()),
             bundle: version.map(|version| BundleRef::of(&version.bundle)),
-            permissions: version.map(|v| v.permissions.clone()).unwrap_or_default(),
+            permissions,
+            revoked,
             rule: gift.rule.cloned(),
             arm: gift.arm.cloned(),
             params: gift.params,
@@ -262,6 +287,13 @@ impl<'a> Bench<'a> {
         index(self.answers.len() - 1)
     }
 
+    /// The permissions of a version: those that are revoked, and those it has.
+    fn split_revoked(&self, version: &Version) -> (Vec<Permission>, Vec<Permission>) {
+        let revoked = &self.app.trust.revoked;
+        (version.permissions.iter().cloned())
+            .partition(|permission| revoked.contains_key(permission))
+    }
+
     /// The answer that serves `number`, where it is listed; nothing where it is not.
     fn offer(&mut self, reason: Reason, number: &Number, gift: Gift<'_>) -> Option<Offer> {
         let app: &'a App = self.app;
@@ -269,6 +301,11 @@ impl<'a> Bench<'a> {
             .versions
             .get(number)
             .filter(|version| version.life.is_listed())?;
+        Some(self.offered(reason, version, gift))
+    }
+
+    fn offered(&mut self, reason: Reason, version: &'a Version, gift: Gift<'_>) -> Offer {
+        let number = &version.number;
         let answer = self.answer(State::Run, reason, Some(version), gift);
         let release = match self.release_of.get(number) {
             Some(known) => *known,
@@ -283,7 +320,20 @@ impl<'a> Bench<'a> {
                 release
             }
         };
-        Some(Offer { answer, release })
+        Offer { answer, release }
+    }
+
+    fn trials(&mut self) -> Box<[CompiledTrial]> {
+        let app: &'a App = self.app;
+        let mut trials = Vec::new();
+        for (number, trial) in &app.trust.trials {
+            let version = app.versions.get(number);
+            if let Some(version) = version.filter(|version| version.life.may_be_tried()) {
+                let offer = self.offered(Reason::Trial, version, Gift::default());
+                trials.push(CompiledTrial::new(number, offer, trial));
+            }
+        }
+        trials.into()
     }
 
     fn salt(&mut self, salt: &str) -> u32 {
@@ -374,6 +424,21 @@ impl<'a> Bench<'a> {
                 Some((number.clone(), offer))
             })
             .collect()
+    }
+}
+
+impl CompiledTrial {
+    fn new(number: &Number, offer: Offer, trial: &Trial) -> Self {
+        let device = |(unit, hosts): (&String, &std::collections::BTreeSet<HostId>)| {
+            (unit.as_str().into(), hosts.iter().cloned().collect())
+        };
+        let preview = |(id, preview): (&Digest, &Preview)| (*id, preview.clone());
+        Self {
+            number: number.clone(),
+            offer,
+            devices: trial.devices.iter().map(device).collect(),
+            previews: trial.previews.iter().map(preview).collect(),
+        }
     }
 }
 

@@ -4,6 +4,12 @@
 //! Everything that may be refused is refused here, so that `Catalogue::apply` can be total. It never
 //! changes anything itself and never asks who asks: `authorise` did.
 
+mod refusal;
+mod trust;
+
+pub use refusal::Refusal;
+pub use trust::{Missing, missing};
+
 use std::collections::BTreeMap;
 
 use crate::{
@@ -11,154 +17,17 @@ use crate::{
     catalogue::{App, Catalogue},
     check::{self, Finding, World},
     command::Command,
+    dossier::Dossier,
     event::Event,
     limits,
-    name::{AppId, Permission, RuleName, SegmentName},
+    name::{AppId, Permission, RuleName},
     rollout::Rollout,
     share::Share,
     slots::Slots,
     slots_assign,
     time::Timestamp,
-    version::{Bundle, Life, Number, Version},
+    version::{Bundle, Life, Number, Review, Version},
 };
-
-/// Why nothing happens.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The ledger has no first event yet.
-    #[error("this ledger is not founded yet; start a node on it once")]
-    NotFounded,
-    /// The ledger has its first event already.
-    #[error("this ledger is already founded for audience `{audience}`")]
-    AlreadyFounded {
-        /// Its audience.
-        audience: String,
-    },
-    /// Something named is not there.
-    #[error("there is no {kind} `{name}`; {help}")]
-    Unknown {
-        /// What kind of thing.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-        /// What to do.
-        help: &'static str,
-    },
-    /// Something named is there already.
-    #[error("{kind} `{name}` exists already; {help}")]
-    Exists {
-        /// What kind of thing.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-        /// What to do.
-        help: &'static str,
-    },
-    /// A version's life does not allow it.
-    #[error("version {version} of `{app}` is {is} and cannot be {wanted}; {help}")]
-    Life {
-        /// The app.
-        app: AppId,
-        /// The version.
-        version: Number,
-        /// Its state.
-        is: &'static str,
-        /// What was asked for.
-        wanted: &'static str,
-        /// What to do.
-        help: &'static str,
-    },
-    /// A version is what every device falls back to, or is served by a rule.
-    #[error(
-        "version {version} of `{app}` is served by {by}; serve another version there first, or kill it"
-    )]
-    Served {
-        /// The app.
-        app: AppId,
-        /// The version.
-        version: Number,
-        /// Where: `stable`, ``rule `ramp` ``, …
-        by: String,
-    },
-    /// A segment is asked about by a rollout.
-    #[error("segment `{segment}` is asked about by `{app}`; change that rollout first")]
-    SegmentInUse {
-        /// The segment.
-        segment: SegmentName,
-        /// An app that asks about it.
-        app: AppId,
-    },
-    /// The app is as asked for already.
-    #[error("nothing to change: {what}")]
-    Nothing {
-        /// What is so already.
-        what: String,
-    },
-    /// A share would rise where only lowering is allowed.
-    #[error(
-        "share of rule `{rule}` is {is}; {asked} is not lower, and raising it needs a release manager"
-    )]
-    NotLower {
-        /// The rule.
-        rule: RuleName,
-        /// Its share.
-        is: Share,
-        /// What was asked for.
-        asked: Share,
-    },
-    /// A number of things, or a length, beyond a limit.
-    #[error("{what} is limited to {limit}; {help}")]
-    Limit {
-        /// What.
-        what: &'static str,
-        /// How many or how long.
-        limit: u64,
-        /// What to do.
-        help: &'static str,
-    },
-    /// A text that must be there is empty.
-    #[error("`{field}` must not be empty; say {help}")]
-    Empty {
-        /// The field.
-        field: &'static str,
-        /// What to write.
-        help: &'static str,
-    },
-    /// A version number with build metadata.
-    #[error(
-        "version `{version}` has build metadata, which has no order; drop everything from `+` on"
-    )]
-    BuildMetadata {
-        /// The number.
-        version: Number,
-    },
-    /// The app changed since it was read.
-    #[error(
-        "`{what}` is at revision {is}, not {expected}; read it again and repeat the change if it still holds"
-    )]
-    Stale {
-        /// What.
-        what: String,
-        /// The revision it is at.
-        is: u64,
-        /// The revision the request was made for.
-        expected: u64,
-    },
-    /// A rollout with mistakes; all of them.
-    #[error("the rollout has {} mistake(s): {}", .findings.len(), summary(.findings))]
-    Rollout {
-        /// The mistakes.
-        findings: Vec<Finding>,
-    },
-}
-
-fn summary(findings: &[Finding]) -> String {
-    findings
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
-}
 
 type Decision = Result<Vec<Event>, Refusal>;
 
@@ -190,6 +59,7 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
                 sha256: *sha256,
                 role: Role::Admin,
                 note: "first start".into(),
+                member: None,
             },
         ]),
         Command::AddToken {
@@ -197,7 +67,9 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
             sha256,
             role,
             note,
+            member,
         } => {
+            trust::owned(catalogue, member.as_ref(), role)?;
             unless_there(
                 "token",
                 id,
@@ -210,6 +82,7 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
                 sha256: *sha256,
                 role: role.clone(),
                 note,
+                member: member.clone(),
             }])
         }
         Command::RevokeToken { id } => {
@@ -244,7 +117,11 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
                 title: text("title", title)?,
             }])
         }
-        Command::AddHost { host, title } => {
+        Command::AddHost {
+            host,
+            title,
+            sandbox,
+        } => {
             unless_there(
                 "host",
                 host,
@@ -254,6 +131,7 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
             Ok(vec![Event::HostAdded {
                 host: host.clone(),
                 title: text("title", title)?,
+                sandbox: *sandbox,
             }])
         }
         Command::AddApp { app, title } => add_app(catalogue, app, title),
@@ -293,7 +171,8 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
                 }]),
             }
         }
-        _ => decide_for_app(catalogue, command, now),
+        _ if command.app().is_some() => decide_for_app(catalogue, authorised, now),
+        _ => trust::decide(catalogue, authorised),
     }
 }
 
@@ -301,7 +180,8 @@ const SEE_SEGMENTS: &str = "`huidu segment list` shows them";
 const SEE_VERSIONS: &str = "`huidu version list` shows them";
 const ADD_APP: &str = "add it with `huidu app add`";
 
-fn decide_for_app(catalogue: &Catalogue, command: &Command, now: Timestamp) -> Decision {
+fn decide_for_app(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> Decision {
+    let command = authorised.command();
     let name = command.app().map_or("", AppId::as_str);
     let Some(app) = catalogue.apps.get(name) else {
         return Err(Refusal::Unknown {
@@ -316,8 +196,12 @@ fn decide_for_app(catalogue: &Catalogue, command: &Command, now: Timestamp) -> D
             bundle,
             permissions,
             notes,
+            dossier,
             ..
-        } => submit(app, number, bundle, permissions, notes, now),
+        } => {
+            let dossier = trust::dossier(catalogue, authorised.actor(), dossier)?;
+            submit(app, number, bundle, permissions, notes, dossier, now)
+        }
         Command::List { version, .. } => list(catalogue, app, version),
         Command::Delist {
             version, reason, ..
@@ -332,7 +216,7 @@ fn decide_for_app(catalogue: &Catalogue, command: &Command, now: Timestamp) -> D
         Command::SetShare { rule, share, .. } => set_share(catalogue, app, rule, *share),
         Command::LowerShare { rule, share, .. } => lower_share(catalogue, app, rule, *share),
         Command::SetPause { rule, paused, .. } => set_pause(app, rule, *paused),
-        _ => Ok(Vec::new()),
+        _ => trust::decide_for_app(catalogue, app, authorised, now),
     }
 }
 
@@ -366,6 +250,7 @@ fn submit(
     bundle: &Bundle,
     permissions: &[Permission],
     notes: &str,
+    dossier: Box<Dossier>,
     now: Timestamp,
 ) -> Decision {
     if !number.build.is_empty() {
@@ -402,13 +287,17 @@ fn submit(
             help,
         });
     }
+    let mut permissions = permissions.to_vec();
+    permissions.sort_unstable();
+    permissions.dedup();
     let version = Version {
         number: number.clone(),
         bundle: bundle.clone(),
-        permissions: permissions.to_vec(),
+        permissions,
         notes: text("notes", notes)?,
         life: Life::Submitted,
         submitted_at: now,
+        dossier,
     };
     Ok(vec![Event::VersionSubmitted {
         app: app.id.clone(),
@@ -437,6 +326,14 @@ fn wrong_life(app: &App, version: &Version, wanted: &'static str, help: &'static
 fn list(catalogue: &Catalogue, app: &App, number: &Number) -> Decision {
     let version = version(app, number)?;
     if version.life.may_list(catalogue.review) {
+        let unfiled = version.dossier.filing.is_none();
+        if unfiled && catalogue.review == Review::Required && catalogue.trust.policy.filing_required
+        {
+            return Err(Refusal::NotFiled {
+                app: app.id.clone(),
+                version: number.clone(),
+            });
+        }
         return Ok(vec![Event::VersionListed {
             app: app.id.clone(),
             version: number.clone(),
@@ -445,7 +342,7 @@ fn list(catalogue: &Catalogue, app: &App, number: &Number) -> Decision {
     let help = match version.life {
         Life::Listed => "nothing is left to do",
         Life::Delisted { .. } => "take the kill back first",
-        Life::Submitted => "a reviewer approves it first",
+        Life::Submitted | Life::InReview => "a reviewer approves it first",
         _ => "submit the next number",
     };
     Err(wrong_life(app, version, "listed", help))
@@ -509,11 +406,11 @@ fn served_by(rollout: &Rollout, number: &Number) -> Option<String> {
 
 fn kill(app: &App, number: Option<&Number>, reason: &str) -> Decision {
     let reason = why(reason)?;
-    let done = match number {
-        Some(number) => version(app, number)?.life.is_killed(),
-        None => app.killed.is_some(),
+    let life = match number {
+        Some(number) => Some(&version(app, number)?.life),
+        None => None,
     };
-    if done {
+    if life.map_or(app.killed.is_some(), Life::is_killed) {
         return Err(Refusal::Nothing {
             what: format!("{} is killed already", target(app, number)),
         });
@@ -522,6 +419,7 @@ fn kill(app: &App, number: Option<&Number>, reason: &str) -> Decision {
         app: app.id.clone(),
         version: number.cloned(),
         reason,
+        before: life.filter(|life| !life.is_listed()).cloned().map(Box::new),
     }])
 }
 

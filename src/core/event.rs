@@ -4,16 +4,20 @@
 //! only ever added or given optional fields. An event says what is true from now on, never what somebody
 //! asked for (that is a command).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Role,
     digest::Digest,
-    name::{AppId, HostId, RuleName, SegmentName, TenantId},
+    grade::{Grade, PermissionCatalogue},
+    name::{AppId, HostId, MemberId, Permission, RuleName, SegmentName, TenantId},
     rollout::Rollout,
     share::Share,
     time::Timestamp,
-    version::{Number, Review, Version},
+    trust::{Identity, Preview, ReviewPolicy},
+    version::{Life, Number, Review, Version},
 };
 
 /// Something that happened.
@@ -37,6 +41,9 @@ pub enum Event {
         role: Role,
         /// Who or what it is for.
         note: String,
+        /// Whose it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        member: Option<MemberId>,
     },
     /// A credential was taken back.
     TokenRevoked {
@@ -56,6 +63,9 @@ pub enum Event {
         host: HostId,
         /// Its name as people read it.
         title: String,
+        /// True: no customer has it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        sandbox: bool,
     },
     /// A mini-program was admitted.
     AppAdded {
@@ -96,6 +106,9 @@ pub enum Event {
         version: Option<Number>,
         /// Why.
         reason: String,
+        /// What the version was, where it was not listed: what it is again when the kill is taken back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Box<Life>>,
     },
     /// A kill was taken back.
     Unkilled {
@@ -147,6 +160,144 @@ pub enum Event {
         /// The segment.
         segment: SegmentName,
     },
+    /// A person was admitted, or changed.
+    MemberPut {
+        /// The person.
+        member: MemberId,
+        /// The name people know.
+        title: String,
+        /// What the person may do.
+        role: Role,
+        /// Who the person is to the identity provider.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity: Option<Identity>,
+    },
+    /// A person left; its tokens are taken back by events of their own.
+    MemberRemoved {
+        /// The person.
+        member: MemberId,
+    },
+    /// The catalogue of permissions was put in place, whole.
+    PermissionsPut {
+        /// The catalogue.
+        catalogue: Box<PermissionCatalogue>,
+    },
+    /// A tenant was given a grade.
+    GradeSet {
+        /// The tenant.
+        tenant: TenantId,
+        /// What its apps may ask for.
+        grade: Grade,
+    },
+    /// It was decided how versions come to be approved.
+    ReviewPolicySet {
+        /// How, from now on.
+        policy: ReviewPolicy,
+    },
+    /// An app may be allowed a permission above its tenant's grade.
+    PermissionGranted {
+        /// The app.
+        app: AppId,
+        /// The permission.
+        permission: Permission,
+    },
+    /// A grant was withdrawn: no version will be approved on it any more.
+    GrantWithdrawn {
+        /// The app.
+        app: AppId,
+        /// The permission.
+        permission: Permission,
+    },
+    /// No version of an app has a permission any more, now.
+    PermissionRevoked {
+        /// The app.
+        app: AppId,
+        /// The permission.
+        permission: Permission,
+        /// Why.
+        reason: String,
+    },
+    /// A revocation was taken back.
+    PermissionRestored {
+        /// The app.
+        app: AppId,
+        /// The permission.
+        permission: Permission,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody began to review a version.
+    ReviewBegun {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Who.
+        by: String,
+    },
+    /// One person approved a version; more may be needed.
+    ReviewApproved {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Who.
+        by: String,
+    },
+    /// A version was approved by as many as it takes.
+    VersionApproved {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+    },
+    /// A version was refused.
+    VersionRejected {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Who.
+        by: String,
+        /// Why, in the reviewer's words.
+        reason: String,
+    },
+    /// Named test devices may run a version under review; in place of those named before.
+    TrialPut {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// The sandboxes they are served in.
+        hosts: BTreeSet<HostId>,
+        /// The devices; none: no device any more.
+        devices: BTreeSet<String>,
+    },
+    /// A link to a version under review was given out.
+    PreviewAdded {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// SHA-256 of its secret.
+        id: Digest,
+        /// Where it opens, and until when.
+        preview: Preview,
+    },
+    /// A link was taken back.
+    PreviewRemoved {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// SHA-256 of its secret.
+        id: Digest,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Event {
@@ -160,10 +311,28 @@ impl Event {
             | Self::Killed { app, .. }
             | Self::Unkilled { app, .. }
             | Self::ShareSet { app, .. }
-            | Self::PauseSet { app, .. } => Some(app),
+            | Self::PauseSet { app, .. }
+            | Self::PermissionGranted { app, .. }
+            | Self::GrantWithdrawn { app, .. }
+            | Self::PermissionRevoked { app, .. }
+            | Self::PermissionRestored { app, .. }
+            | Self::ReviewBegun { app, .. }
+            | Self::ReviewApproved { app, .. }
+            | Self::VersionApproved { app, .. }
+            | Self::VersionRejected { app, .. }
+            | Self::TrialPut { app, .. }
+            | Self::PreviewAdded { app, .. }
+            | Self::PreviewRemoved { app, .. } => Some(app),
             Self::RolloutPut { rollout } => Some(&rollout.app),
             _ => None,
         }
+    }
+}
+
+impl Event {
+    /// True for what takes something away from devices at once: news of it must not wait.
+    pub const fn is_stop(&self) -> bool {
+        matches!(self, Self::Killed { .. } | Self::PermissionRevoked { .. })
     }
 }
 

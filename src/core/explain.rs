@@ -71,6 +71,8 @@ pub struct Step {
 pub enum Asked {
     /// The app as a whole.
     App,
+    /// A version under review that this device may try.
+    Trial,
     /// The pin of this unit.
     Pin,
     /// A rule.
@@ -248,6 +250,10 @@ impl Observer for Notes<'_, '_> {
                 plain(Asked::App, Why::OtherHost { hosts })
             }
             Seen::RunsKilled => plain(Asked::Running, Why::RunsKilled),
+            Seen::Trial(at, take) => {
+                let number = &app.trials[at].number;
+                (Asked::Trial, number.to_string(), unruled(take, number))
+            }
             Seen::Pin(at, take) => {
                 let number = &app.pins[at].1.number;
                 (Asked::Pin, number.to_string(), unruled(take, number))
@@ -372,6 +378,7 @@ impl Asked {
     const fn word(self) -> &'static str {
         match self {
             Self::App => "app",
+            Self::Trial => "trial",
             Self::Pin => "pin",
             Self::Rule => "rule",
             Self::Stable => "stable",

@@ -5,6 +5,9 @@
 
 // The vocabulary.
 pub mod digest;
+pub mod dossier;
+pub mod files;
+pub mod grade;
 pub mod limits;
 pub mod name;
 pub mod revision;
@@ -29,11 +32,14 @@ pub mod catalogue;
 pub mod command;
 pub mod decide;
 pub mod event;
+pub mod review;
+pub mod trust;
 // What is kept of it.
 pub mod checkpoint;
 pub mod op;
 pub mod record;
 // What a device can trust.
+pub mod preview;
 pub mod seal;
 // What a device is told, and why.
 pub mod compile;

@@ -36,6 +36,26 @@ pub const PARAM_BYTES: usize = 1_024;
 pub const VERSIONS: usize = 10_000;
 /// Permissions asked for by one version.
 pub const PERMISSIONS: usize = 256;
+/// Host APIs and pages that the catalogue of permissions names; the whole catalogue is one event.
+pub const CATALOGUE_PERMISSIONS: usize = 2_000;
+/// Bytes of the title of one of them.
+pub const GRADED_TITLE_BYTES: usize = 200;
+/// Bytes of a list of files: 5 000 files with long paths.
+pub const FILE_LIST_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of the number of a filing.
+pub const FILING_BYTES: usize = 100;
+/// Approvals that one version can need.
+pub const APPROVALS: u8 = 10;
+/// People of one installation.
+pub const MEMBERS: usize = 10_000;
+/// Versions of one app that are on trial at a time; each poll of the app looks at all of them.
+pub const TRIALS: usize = 16;
+/// Test devices of one trial.
+pub const TRIAL_DEVICES: usize = 200;
+/// Links of one trial that are open at a time.
+pub const TRIAL_PREVIEWS: usize = 64;
+/// The longest that a preview link is open.
+pub const PREVIEW_MS: u64 = 14 * 24 * 60 * 60 * 1000;
 /// Units in one segment.
 pub const SEGMENT_UNITS: u64 = 100_000_000;
 /// Slots of a layer: 0.01 % each.

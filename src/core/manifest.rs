@@ -42,6 +42,8 @@ pub enum Reason {
     Pinned,
     /// An update on the way may not be skipped.
     Floor,
+    /// It tries a version under review.
+    Trial,
     /// Nothing can be served to it.
     None,
     /// The app, or what it runs, is killed.
@@ -56,6 +58,7 @@ impl Reason {
             Self::Stable => "stable",
             Self::Pinned => "pinned",
             Self::Floor => "floor",
+            Self::Trial => "trial",
             Self::None => "none",
             Self::Killed => "killed",
         }
@@ -120,6 +123,9 @@ pub struct Manifest {
     /// The host APIs and pages it may use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<Permission>,
+    /// Those it was approved with and may not use any more, whatever a signed release says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Permission>,
     /// The rule that took the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleName>,
@@ -178,6 +184,22 @@ pub struct KillList {
     pub rev: Revision,
     /// What must not run, by app and version.
     pub kills: Vec<Kill>,
+    /// What must not be used, by app.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<RevokedPermission>,
+}
+
+/// A permission that no version of an app has any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedPermission {
+    /// The app.
+    pub app: AppId,
+    /// The permission.
+    pub permission: Permission,
+    /// Why, in the words of whoever did it.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// One thing that must not run.
@@ -200,8 +222,16 @@ pub struct Kill {
 impl KillList {
     /// What `catalogue` says must not run.
     pub fn of(catalogue: &Catalogue) -> Self {
-        let mut kills = Vec::new();
+        let (mut kills, mut permissions) = (Vec::new(), Vec::new());
         for app in catalogue.apps.values() {
+            for (permission, revoked) in &app.trust.revoked {
+                permissions.push(RevokedPermission {
+                    app: app.id.clone(),
+                    permission: permission.clone(),
+                    reason: revoked.reason.clone(),
+                    since: revoked.at,
+                });
+            }
             if let Some(kill) = &app.killed {
                 kills.push(Kill {
                     app: app.id.clone(),
@@ -216,6 +246,7 @@ impl KillList {
                     reason,
                     killed: true,
                     at,
+                    ..
                 } = &version.life
                 {
                     kills.push(Kill {
@@ -233,6 +264,7 @@ impl KillList {
             aud: catalogue.audience.clone(),
             rev: catalogue.revision,
             kills,
+            permissions,
         }
     }
 
@@ -254,6 +286,7 @@ mod tests {
     use super::*;
     use crate::{
         catalogue::{App, AppKill},
+        trust::AppTrust,
         version::Version,
     };
 
@@ -277,6 +310,7 @@ mod tests {
                 unpacked_bytes: 9,
             })),
             permissions: vec!["location.coarse".parse().unwrap()],
+            revoked: vec![],
             rule: Some("checkout-ab".parse().unwrap()),
             arm: Some("one-page".parse().unwrap()),
             params: BTreeMap::from([
@@ -331,6 +365,44 @@ mod tests {
     }
 
     #[test]
+    fn a_revoked_permission_is_in_the_manifest_and_in_the_kill_list() {
+        let revoked = Manifest {
+            permissions: vec![],
+            revoked: vec!["location.coarse".parse().unwrap()],
+            ..manifest()
+        };
+        let text = String::from_utf8(revoked.to_bytes().to_vec()).unwrap();
+        assert!(
+            text.contains(r#"},"revoked":["location.coarse"],"rule""#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<Manifest>(&text).unwrap(), revoked);
+
+        let mut app = App::new("a/one".parse().unwrap(), String::new());
+        let kill = AppKill {
+            reason: "leaks".into(),
+            at: Timestamp::from_unix_ms(1_767_225_600_000),
+        };
+        app.trust.revoked.insert("camera".parse().unwrap(), kill);
+        let catalogue = Catalogue {
+            revision: Revision::new(7),
+            audience: "bank/prod".into(),
+            apps: BTreeMap::from([(app.id.clone(), app)]),
+            ..Catalogue::default()
+        };
+        let list = KillList::of(&catalogue);
+        let expected = concat!(
+            r#"{"v":1,"aud":"bank/prod","rev":7,"kills":[],"permissions":[{"app":"a/one","#,
+            r#""permission":"camera","reason":"leaks","since":"2026-01-01T00:00:00Z"}]}"#,
+        );
+        assert_eq!(list.to_bytes(), expected);
+        assert_eq!(
+            serde_json::from_slice::<KillList>(&list.to_bytes()).unwrap(),
+            list
+        );
+    }
+
+    #[test]
     fn the_kill_list_names_apps_and_versions() {
         let at = Timestamp::from_unix_ms(1_767_225_600_000);
         let version = |number: &str, life| {
@@ -351,6 +423,7 @@ mod tests {
                     notes: String::new(),
                     life,
                     submitted_at: at,
+                    dossier: Box::default(),
                 },
             )
         };
@@ -361,11 +434,13 @@ mod tests {
             versions: versions.into_iter().collect(),
             rollout: None,
             killed,
+            trust: AppTrust::default(),
         };
         let gone = |killed| Life::Delisted {
             reason: "leaks".into(),
             killed,
             at,
+            before: None,
         };
         let apps = [
             app(

@@ -120,6 +120,8 @@ names! {
     AttrName "attribute";
     /// A parameter handed to a mini-program.
     ParamName "parameter";
+    /// A person who works with huidu.
+    MemberId "member";
     /// A host API or page a version asks to be allowed.
     Permission "permission";
 }

@@ -67,6 +67,8 @@ pub struct Installed<'a> {
     pub version: Option<StatedVersion<'a>>,
     /// Releases that failed on it: never offered to it again.
     pub failed: Failed<'a>,
+    /// The secret of the preview link it was opened by.
+    pub preview: Option<&'a str>,
 }
 
 /// Several short texts, as they came: separated by commas, or as a list.

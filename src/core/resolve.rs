@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use crate::{
     bucket::{self, Fine},
     compile::{Answer, CompiledApp, CompiledRule, Draw, KILLED, NONE, Offer},
+    digest::Digest,
     manifest::Reason,
     poll::{Device, Installed},
     time::Timestamp,
@@ -59,6 +60,9 @@ impl CompiledApp {
             installed,
             now,
         };
+        if let Some(offer) = visit.tries(host, observer) {
+            return self.outcome(offer.answer, Reason::Trial, None);
+        }
         let chosen = if !self.has_rollout {
             observer.saw(Seen::NoRollout);
             None
@@ -116,6 +120,8 @@ pub(crate) enum Seen {
     AppKilled,
     NoRollout,
     OtherHost,
+    /// A version under review is tried: which, and whether the device can have it.
+    Trial(usize, Take),
     /// The unit is pinned: to which pin, and whether it can have it.
     Pin(usize, Take),
     /// A rule was asked.
@@ -180,6 +186,44 @@ struct Visit<'a, 'd> {
 }
 
 impl Visit<'_, '_> {
+    /// The version under review that this device may run here: the highest, when there are several.
+    fn tries(&self, host: &str, observer: &mut impl Observer) -> Option<Offer> {
+        let trials = &self.app.trials;
+        if trials.is_empty() {
+            return None;
+        }
+        let secret = self
+            .installed
+            .preview
+            .map(|secret| Digest::of(secret.as_bytes()));
+        for (at, trial) in trials.iter().enumerate().rev() {
+            let unit = self.device.unit;
+            let named = (trial.devices)
+                .binary_search_by(|(device, _)| (**device).cmp(unit))
+                .is_ok_and(|at| {
+                    trial.devices[at]
+                        .1
+                        .iter()
+                        .any(|known| known.as_str() == host)
+                });
+            let invited = secret.as_ref().is_some_and(|secret| {
+                let found = trial.previews.binary_search_by(|(id, _)| id.cmp(secret));
+                found.is_ok_and(|at| {
+                    let preview = &trial.previews[at].1;
+                    preview.host.as_str() == host && self.now < preview.until
+                })
+            });
+            if named || invited {
+                let (offer, take) = self.given(Some(trial.offer), Drawn::default());
+                observer.saw(Seen::Trial(at, take));
+                if offer.is_some() {
+                    return offer;
+                }
+            }
+        }
+        None
+    }
+
     fn choose(&self, observer: &mut impl Observer) -> Option<Chosen> {
         let pins = &self.app.pins;
         if let Ok(at) = pins.binary_search_by(|(unit, _)| (**unit).cmp(self.device.unit)) {

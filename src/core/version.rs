@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, name::Permission, time::Timestamp};
+use crate::{digest::Digest, dossier::Dossier, name::Permission, time::Timestamp};
 
 /// The number of a version: semantic versioning, without build metadata (two builds of one number would
 /// have no order, and a device could not tell them apart).
@@ -46,6 +46,8 @@ pub enum Life {
     Draft,
     /// Handed in for review.
     Submitted,
+    /// Somebody is reviewing it.
+    InReview,
     /// Reviewed and found fit.
     Approved,
     /// Reviewed and refused.
@@ -63,6 +65,10 @@ pub enum Life {
         killed: bool,
         /// When.
         at: Timestamp,
+        /// What it was when it was killed, where that was not listed: taking the kill back must not list
+        /// what nobody approved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Box<Life>>,
     },
 }
 
@@ -72,6 +78,7 @@ impl Life {
         match self {
             Self::Draft => "a draft",
             Self::Submitted => "submitted",
+            Self::InReview => "in review",
             Self::Approved => "approved",
             Self::Rejected { .. } => "rejected",
             Self::Listed => "listed",
@@ -90,11 +97,32 @@ impl Life {
         matches!(self, Self::Delisted { killed: true, .. })
     }
 
+    /// True while reviewers have not decided.
+    pub const fn is_under_review(&self) -> bool {
+        matches!(self, Self::Submitted | Self::InReview)
+    }
+
+    /// True when test devices may run it.
+    pub const fn may_be_tried(&self) -> bool {
+        matches!(
+            self,
+            Self::Submitted | Self::InReview | Self::Approved | Self::Listed
+        )
+    }
+
+    /// True when it passed its review, whatever became of it.
+    pub const fn has_passed(&self) -> bool {
+        matches!(
+            self,
+            Self::Approved | Self::Listed | Self::Delisted { before: None, .. }
+        )
+    }
+
     /// True when the version may become `Listed`. In development mode review may be skipped.
     pub const fn may_list(&self, review: Review) -> bool {
         match self {
             Self::Approved | Self::Delisted { killed: false, .. } => true,
-            Self::Submitted => matches!(review, Review::Skipped),
+            Self::Submitted | Self::InReview => matches!(review, Review::Skipped),
             _ => false,
         }
     }
@@ -127,4 +155,7 @@ pub struct Version {
     pub life: Life,
     /// When it was handed in.
     pub submitted_at: Timestamp,
+    /// What reviewers have to go by.
+    #[serde(default, skip_serializing_if = "Dossier::is_default")]
+    pub dossier: Box<Dossier>,
 }

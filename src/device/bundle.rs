@@ -97,7 +97,9 @@ pub(super) async fn cold<O: Origin>(
             }
         }
         Err(BundleError::Absent { .. }) => refused(&*origin, unknown()),
-        Err(BundleError::Store { .. }) => refused(&*origin, store_away(origin.rhythm())),
+        Err(BundleError::Store { .. } | BundleError::Damaged { .. }) => {
+            refused(&*origin, store_away(origin.rhythm()))
+        }
     }
 }
 

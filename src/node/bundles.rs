@@ -39,6 +39,14 @@ pub enum BundleError {
         /// What was asked for.
         digest: Digest,
     },
+    /// The store gave other bytes.
+    #[error(
+        "the store gave other bytes than bundle {digest}; restore the object from another copy"
+    )]
+    Damaged {
+        /// What was asked for.
+        digest: Digest,
+    },
     /// The store did not give it.
     #[error("the store did not give bundle {digest}; try again")]
     Store {
@@ -202,6 +210,17 @@ impl Bundles {
         let bytes = head.map_err(|error| BundleError::of(digest, error))?;
         self.sizes.insert(digest, bytes);
         Ok(bytes)
+    }
+
+    /// All bytes of a small object named `digest`, checked against its name.
+    pub async fn read(&self, digest: Digest) -> Result<Bytes, BundleError> {
+        let read = self.store.get(&Key::Cas(digest)).await;
+        let bytes = read.map_err(|error| BundleError::of(digest, error))?;
+        if Digest::of(&bytes) == digest {
+            Ok(bytes)
+        } else {
+            Err(BundleError::Damaged { digest })
+        }
     }
 
     /// Keeps the file at `path`, whose bytes hash to `digest`. The same bytes twice are kept once.

@@ -109,11 +109,7 @@ impl Fold for Folded {
         self.changed.touched.segments.extend(touched.segments);
         self.changed.touched.kills |= touched.kills;
         self.changed.records += 1;
-        if record
-            .events
-            .iter()
-            .any(|event| matches!(event, Event::Killed { .. }))
-        {
+        if record.events.iter().any(Event::is_stop) {
             self.changed.killed_at.push(record.at);
         }
         if let Some(mirror) = &self.mirror {

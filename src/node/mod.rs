@@ -499,6 +499,11 @@ impl Node {
         is_development.then(|| self.shared.stamper.public_key())
     }
 
+    /// A preview link, signed by the online key.
+    pub fn sign_preview(&self, link: &huidu_core::preview::PreviewLink) -> String {
+        self.shared.stamper.sign_preview(link)
+    }
+
     /// Writes what must survive a stop.
     pub fn flush(&self) {
         if let Some(mirror) = &self.parts.mirror {

@@ -12,6 +12,7 @@ use huidu_core::{
     rollout::Rollout,
     segment::SegmentBuilder,
     time::Timestamp,
+    trust::AppTrust,
     version::{Bundle, BundleFormat, Life, Number, Version},
 };
 
@@ -49,6 +50,7 @@ pub(crate) fn version(number: &str, life: Life) -> (Number, Version) {
         notes: String::new(),
         life,
         submitted_at: noon(),
+        dossier: Box::default(),
     };
     (number, version)
 }
@@ -67,6 +69,7 @@ pub(crate) fn app(listed: &[&str], rollout: Option<Rollout>) -> App {
             .collect(),
         rollout,
         killed: None,
+        trust: AppTrust::default(),
     }
 }
 
@@ -79,6 +82,7 @@ pub(crate) fn delist(app: &mut App, number: &str, killed: bool) {
             reason,
             killed,
             at: noon(),
+            before: None,
         },
     );
     app.versions.insert(number, version);

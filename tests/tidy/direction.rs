@@ -239,6 +239,9 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
         "words",
         &[
             "digest",
+            "dossier",
+            "files",
+            "grade",
             "limits",
             "name",
             "revision",
@@ -252,11 +255,21 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
     ),
     ("heard", &["poll"]),
     ("written", &["audience", "bucket", "rollout"]),
-    ("happens", &["authority", "catalogue", "command", "event"]),
+    (
+        "happens",
+        &["authority", "catalogue", "command", "event", "trust"],
+    ),
     ("kept", &["checkpoint", "op", "record"]),
     (
         "judged",
-        &["cases", "check", "decide", "rulefile", "slots_assign"],
+        &[
+            "cases",
+            "check",
+            "decide",
+            "review",
+            "rulefile",
+            "slots_assign",
+        ],
     ),
     (
         "told",
@@ -266,6 +279,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
             "manifest",
             "plan",
             "predicate",
+            "preview",
             "resolve",
             "seal",
         ],

@@ -18,11 +18,6 @@ const LONGER: &[(&str, usize, &str)] = &[
         "one table of hostile archives, read against the list of threats",
     ),
     (
-        "src/core/decide.rs",
-        760,
-        "one match, an arm for each command: what may be refused stands on one page",
-    ),
-    (
         "src/device/tests.rs",
         1_200,
         "every route of the public port over one plane, whole replies",

@@ -1,5 +1,6 @@
 //! The corpus: archives that are made to be wrong in one place each, and honest ones beside them.
 
+mod canonical;
 mod honest;
 mod hostile_tar;
 mod hostile_zip;

@@ -114,5 +114,6 @@ fn listed(number: Number) -> Version {
         notes: String::new(),
         life: Life::Listed,
         submitted_at: Timestamp::EPOCH,
+        dossier: Box::default(),
     }
 }

@@ -8,10 +8,16 @@ mod faults;
 mod foreign;
 mod history;
 mod kills;
+mod matrix;
+mod members;
+mod office;
+mod permissions;
+mod review;
 mod rollouts;
 mod segments;
 mod status;
 mod tokens;
+mod trials;
 mod versions;
 
 use std::{fmt, io::Write as _, sync::Arc, time::Duration};
@@ -141,6 +147,7 @@ impl Plane {
                     sha256,
                     role,
                     note: String::new(),
+                    member: None,
                 })
                 .await;
         }
@@ -155,6 +162,7 @@ impl Plane {
             .change(Command::AddHost {
                 host: "retail".parse().unwrap(),
                 title: "零售".into(),
+                sandbox: false,
             })
             .await;
         for app in ["pingan/travel", "cmb/pay"] {

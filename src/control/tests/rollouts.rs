@@ -344,7 +344,7 @@ async fn a_device_is_explained_to_the_bank_and_to_nobody_else() {
 
     {
       "app": "pingan/travel",
-      "etag": "\"978f198e5fa25e69f5fac44a15afcbd5\"",
+      "etag": "\"97db81f85d9bf0f33205ee64582873f9\"",
       "index": 3,
       "reason": "rule",
       "revision": 13,

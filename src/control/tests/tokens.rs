@@ -112,7 +112,7 @@ async fn only_an_admin_gives_and_takes_credentials() {
 
     {
       "code": "bad-field",
-      "detail": "unknown variant `boss`, expected one of `admin`, `release-manager`, `sre`, `partner`, `auditor` at line 1 column 14",
+      "detail": "unknown variant `boss`, expected one of `admin`, `release-manager`, `sre`, `reviewer`, `security`, `partner`, `auditor` at line 1 column 14",
       "field": "role",
       "status": 422,
       "title": "A field does not fit",

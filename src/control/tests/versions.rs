@@ -23,7 +23,7 @@ async fn a_partner_hands_in_a_version_and_a_manager_lists_it() {
         "bytes": 231,
         "files": 2,
         "format": "zip",
-        "sha256": "aef99b358dbb524996cc7d9655bf9ff05d6e4dee94c4766875e90e8000217995",
+        "sha256": "d917f93f5ed3652edb2cb79bbc804c1d2e7d462d280a3a40a6c736cf58a623e6",
         "unpacked_bytes": 13
       },
       "listed": false,

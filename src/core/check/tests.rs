@@ -40,6 +40,7 @@ fn app() -> App {
         reason: "crashes".to_owned(),
         killed,
         at: crate::time::Timestamp::EPOCH,
+        before: None,
     };
     let lives = [
         ("2.3.0", Life::Draft),
@@ -72,6 +73,7 @@ fn app() -> App {
             notes: String::new(),
             life,
             submitted_at: crate::time::Timestamp::EPOCH,
+            dossier: Box::default(),
         };
         app.versions.insert(version.number.clone(), version);
     }

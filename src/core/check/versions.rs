@@ -109,7 +109,7 @@ fn not_servable(app: &App, number: &Number) -> Option<(String, String)> {
     let help = match &version.life {
         Life::Listed => return None,
         Life::Draft => "submit it, have it approved and list it first",
-        Life::Submitted => "have it approved and list it first",
+        Life::Submitted | Life::InReview => "have it approved and list it first",
         Life::Approved => "list it first",
         Life::Rejected { .. } => "submit the next number",
         Life::Delisted { killed: true, .. } => "take the kill back first, or serve another version",

@@ -259,6 +259,8 @@ struct AppDocument<'a> {
     etag: Option<Text<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    preview: Option<Text<'a>>,
 }
 
 /// All apps a device has of one host, in one body, checked.
@@ -297,6 +299,7 @@ impl<'a> BatchPoll<'a> {
             stated("apps.version", &app.version)?;
             stated("apps.etag", &app.etag)?;
             checked_failed("apps.failed", Words::List(&app.failed))?;
+            stated("apps.preview", &app.preview)?;
         }
         let mut names: Vec<&str> = batch.apps.iter().map(|app| app.app.as_str()).collect();
         names.sort_unstable();
@@ -322,7 +325,7 @@ impl<'a> BatchPoll<'a> {
         self.apps.iter().map(|app| AppPoll {
             app: app.app.as_str(),
             etag: app.etag.as_ref().map(Text::as_str),
-            installed: installed(&app.version, &app.failed),
+            installed: installed(&app.version, &app.failed, &app.preview),
         })
     }
 }
@@ -340,6 +343,8 @@ pub struct PollLine<'a> {
     version: Option<Text<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     failed: Vec<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    preview: Option<Text<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     now: Option<Timestamp>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
@@ -355,6 +360,7 @@ impl<'a> PollLine<'a> {
         line.device.device()?;
         stated("version", &line.version)?;
         checked_failed("failed", Words::List(&line.failed))?;
+        stated("preview", &line.preview)?;
         Ok(line)
     }
 
@@ -376,7 +382,7 @@ impl<'a> PollLine<'a> {
 
     /// What it has of the app.
     pub fn installed(&self) -> Installed<'_> {
-        installed(&self.version, &self.failed)
+        installed(&self.version, &self.failed, &self.preview)
     }
 
     /// When it asked, where that was recorded.
@@ -398,20 +404,26 @@ impl<'a> PollLine<'a> {
             device: self.device.into_owned(),
             version: self.version.map(Text::into_owned),
             failed: all(self.failed),
+            preview: self.preview.map(Text::into_owned),
             now: self.now,
             segments: all(self.segments),
         }
     }
 }
 
-fn installed<'t>(version: &'t Option<Text<'_>>, failed: &'t [Text<'_>]) -> Installed<'t> {
-    let version = version
-        .as_ref()
-        .map(Text::as_str)
-        .filter(|text| !text.is_empty());
+fn installed<'t>(
+    version: &'t Option<Text<'_>>,
+    failed: &'t [Text<'_>],
+    preview: &'t Option<Text<'_>>,
+) -> Installed<'t> {
+    let said = |text: &'t Option<Text<'_>>| {
+        let text = text.as_ref().map(Text::as_str);
+        text.filter(|text| !text.is_empty())
+    };
     Installed {
-        version: version.map(StatedVersion::new),
+        version: said(version).map(StatedVersion::new),
         failed: super::Failed(Words::List(failed)),
+        preview: said(preview),
     }
 }
 

@@ -29,14 +29,14 @@ pub struct Poll<'a> {
 }
 
 /// Known keys, each at most once; the order is that of [`Values`].
-const KEYS: [&str; 12] = [
-    "u", "p", "r", "c", "l", "m", "ch", "hv", "ov", "v", "t", "x",
+const KEYS: [&str; 13] = [
+    "u", "p", "r", "c", "l", "m", "ch", "hv", "ov", "v", "t", "x", "pv",
 ];
 
 impl<'a> Poll<'a> {
     /// Reads a query string. Keys: `u` unit (required), `p` platform, `r` region, `c` city, `l` language,
     /// `m` model, `ch` channel, `hv` host version, `ov` system version, `v` running version, `t` tags and
-    /// `x` failed releases separated by commas, `a.NAME` free attributes. Other keys are ignored.
+    /// `x` failed releases separated by commas, `pv` secret of a preview link, `a.NAME` free attributes. Other keys are ignored.
     pub fn from_query(query: &'a str, scratch: &'a mut Scratch) -> Result<Self, PollError> {
         if query.len() > limits::QUERY_BYTES {
             let most = limits::QUERY_BYTES;
@@ -70,7 +70,7 @@ impl<'a> Poll<'a> {
     }
 
     fn of(values: [Option<&'a str>; KEYS.len()], attrs: Attrs<'a>) -> Result<Self, PollError> {
-        let [u, p, r, c, l, m, ch, hv, ov, v, t, x] = values;
+        let [u, p, r, c, l, m, ch, hv, ov, v, t, x, pv] = values;
         let stated = |field, value: Option<&'a str>| optional(field, value.unwrap_or(""));
         let version = |field, value| Ok(stated(field, value)?.map(StatedVersion::new));
         Ok(Self {
@@ -90,6 +90,7 @@ impl<'a> Poll<'a> {
             installed: Installed {
                 version: version("v", v)?,
                 failed: checked_failed("x", Words::Commas(x.unwrap_or("")))?,
+                preview: stated("pv", pv)?,
             },
         })
     }
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn reads_every_key() {
         let query = "u=dev-1&p=android&r=CN-31&c=%E4%B8%8A%E6%B5%B7&l=zh-CN&m=Mate+60&ch=store\
-                     &hv=8.2&ov=14&v=2.3.1&t=beta,slow-device&x=2.4.0,ba7816bf8f01cfea&a.age=41&new=1";
+                     &hv=8.2&ov=14&v=2.3.1&t=beta,slow-device&x=2.4.0,ba7816bf8f01cfea&pv=s3cret&a.age=41&new=1";
         let mut scratch = Scratch::default();
         let Poll { device, installed } = Poll::from_query(query, &mut scratch).unwrap();
         assert_eq!(
@@ -168,6 +169,7 @@ mod tests {
             (Some("41"), None)
         );
         assert_eq!(installed.version.unwrap().text, "2.3.1");
+        assert_eq!(installed.preview, Some("s3cret"));
         assert!(installed.failed.names("2.4.0", "") && !installed.failed.names("2.3.1", ""));
     }
 

@@ -197,9 +197,7 @@ impl LiveApp {
     pub fn knowing(mut self, app: &App) -> Self {
         // Those of a killed app are not given out, whatever became of its versions.
         let running = app.killed.is_none();
-        let offered = |life: &Life| {
-            running && matches!(life, Life::Submitted | Life::Approved | Life::Listed)
-        };
+        let offered = |life: &Life| running && life.may_be_tried();
         self.bundles = (app.versions.values())
             .filter(|version| offered(&version.life))
             .map(|version| version.bundle.sha256)

@@ -84,6 +84,11 @@ impl Stamper {
         seal::scope(&self.audience.load(), of)
     }
 
+    /// A preview link, signed.
+    pub fn sign_preview(&self, link: &huidu_core::preview::PreviewLink) -> String {
+        link.sign(&self.key)
+    }
+
     pub(super) fn sign(&self, stamp: &Stamp) -> String {
         stamp.sign(&self.key)
     }

@@ -30,6 +30,7 @@ pub(crate) fn app(id: &str, versions: &[&str], rollout: &str) -> App {
             notes: String::new(),
             life: Life::Listed,
             submitted_at: Timestamp::EPOCH,
+            dossier: Box::default(),
         };
         app.versions.insert(version.number.clone(), version);
     }
@@ -151,6 +152,7 @@ fn a_bundle_is_known_while_any_app_has_it() {
             reason: "R".into(),
             killed: true,
             at: Timestamp::EPOCH,
+            before: None,
         };
     }
     let live = live.with_app(live_app(&killed, &stamper, &metrics));

@@ -189,6 +189,15 @@ impl World {
         path
     }
 
+    /// What devices get of it: the files that were handed in, packed in the one way there is.
+    pub(crate) fn bundle(&self, app: &str, version: &str) -> Vec<u8> {
+        let mut uploaded = fs::File::open(self.archive(app, version)).unwrap();
+        let mut packed = std::io::Cursor::new(Vec::new());
+        let limits = huidu::archive::ArchiveLimits::default();
+        huidu::archive::canonicalise(&mut uploaded, &mut packed, &limits).unwrap();
+        packed.into_inner()
+    }
+
     /// Maya puts a rollout in place: `rest` of the file, after app and host.
     pub(crate) fn rollout(&self, app: &str, rest: &str) {
         let text = format!("app = \"{app}\"\nhosts = [\"{HOST}\"]\n{rest}");

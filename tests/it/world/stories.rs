@@ -1,6 +1,6 @@
 //! What happens in a bank when nothing is broken.
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use huidu::{
     bus::counts::RedisCounts,
@@ -147,7 +147,7 @@ fn ramp(world: &World) {
     assert_eq!(on(&killed, "1.0.1"), units.len());
     for node in &world.cluster.nodes {
         let kills = node.wire().get("/v1/kills", &[]).unwrap();
-        let bundle = Digest::of(&fs::read(world.archive(&app, "1.1.0")).unwrap());
+        let bundle = Digest::of(&world.bundle(&app, "1.1.0"));
         let since = kills.json()["kills"][0]["since"].clone();
         let expected = json!({"v": 1, "aud": "bank/dev", "rev": revision, "kills": [{
             "app": app, "version": "1.1.0", "sha256": bundle, "reason": "it loses orders", "since": since,
@@ -330,7 +330,7 @@ fn download(world: &World) {
     let rest = nodes[nodes.len() - 1].wire().get(url, &rest).unwrap();
     let bytes = [half.body, rest.body].concat();
     assert_eq!(Digest::of(&bytes).to_string(), bundle["sha256"]);
-    assert_eq!(bytes, fs::read(world.archive(&app, "1.0.0")).unwrap());
+    assert!(bytes == world.bundle(&app, "1.0.0"));
     // And as a device does it, that believes nothing it has not checked.
     let server = nodes[0].device_url();
     let config = DeviceConfig {

@@ -38,6 +38,7 @@ fn submitted(number: &str) -> Event {
             notes: String::new(),
             life: Life::Submitted,
             submitted_at: Timestamp::EPOCH,
+            dossier: Box::default(),
         },
     }
 }
@@ -54,6 +55,7 @@ fn killed(number: &str) -> Event {
         app: "pingan/travel".parse().unwrap(),
         version: Some(number.parse().unwrap()),
         reason: "it loses orders".into(),
+        before: None,
     }
 }
 

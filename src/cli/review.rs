@@ -1,0 +1,236 @@
+//! `huidu review`: what is in a version, how it differs from the one before, and what people decide.
+
+use clap::Subcommand;
+use huidu_core::{digest::Digest, name::AppId, version::Number};
+use serde_json::{Value, json};
+
+use super::{
+    context::{Basis, Context, app_path},
+    output::{Done, cell, listed, outlined, rows, table},
+};
+use crate::{client::control::Content, settings::units};
+
+/// Review of versions.
+#[derive(Debug, Subcommand)]
+pub(super) enum Review {
+    /// How a version differs from the one before
+    #[command(after_help = "Example:\n  huidu review show pingan/travel 2.4.0")]
+    Show {
+        /// `tenant/app`
+        app: AppId,
+        /// The version
+        version: Number,
+    },
+    /// The files of a version, with the digest of each
+    #[command(after_help = "Example:\n  huidu review files pingan/travel 2.4.0")]
+    Files {
+        /// `tenant/app`
+        app: AppId,
+        /// The version
+        version: Number,
+    },
+    /// Begin to review a version: others see that somebody does
+    #[command(after_help = "Example:\n  huidu review begin pingan/travel 2.4.0")]
+    Begin {
+        /// `tenant/app`
+        app: AppId,
+        /// The version
+        version: Number,
+    },
+    /// Approve a version
+    #[command(
+        after_help = "Examples:\n  huidu review approve pingan/travel 2.4.0\n  huidu review approve pingan/travel 2.4.0 --bundle \"$(sha256sum < reviewed.zip | cut -c-64)\" --yes"
+    )]
+    Approve {
+        /// `tenant/app`
+        app: AppId,
+        /// The version
+        version: Number,
+        /// SHA-256 of the bundle that was reviewed; left out, the one that is shown before asking
+        #[arg(long)]
+        bundle: Option<Digest>,
+    },
+    /// Refuse a version, and say why
+    #[command(
+        after_help = "Example:\n  huidu review reject pingan/travel 2.4.0 --reason 'it reads contacts'"
+    )]
+    Reject {
+        /// `tenant/app`
+        app: AppId,
+        /// The version
+        version: Number,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// How versions come to be approved; with flags, decide it
+    #[command(
+        after_help = "Examples:\n  huidu review policy\n  huidu review policy --approvals 2 --filing-required true"
+    )]
+    Policy {
+        /// How many people approve a version
+        #[arg(long)]
+        approvals: Option<u8>,
+        /// Whether a version needs a filing number to be listed
+        #[arg(long, requires = "approvals")]
+        filing_required: Option<bool>,
+    },
+}
+
+fn version_path(app: &AppId, version: &Number) -> String {
+    format!("{}/versions/{version}", app_path(app))
+}
+
+impl Review {
+    pub(super) fn run(self, context: &Context) -> Done {
+        match self {
+            Self::Show { app, version } => {
+                let path = format!("{}/review", version_path(&app, &version));
+                context.show(&path, difference)
+            }
+            Self::Files { app, version } => {
+                let path = format!("{}/files", version_path(&app, &version));
+                context.show(&path, |list| {
+                    listed(
+                        list,
+                        &[("SHA256", "sha256"), ("BYTES", "len"), ("PATH", "p")],
+                    )
+                })
+            }
+            Self::Begin { app, version } => {
+                let path = format!("{}/review", version_path(&app, &version));
+                let done = format!("version {version} of `{app}` is in review");
+                context.change("POST", &path, Content::None, &Basis::Nothing, &done)
+            }
+            Self::Approve {
+                app,
+                version,
+                bundle,
+            } => approve(context, &app, &version, bundle),
+            Self::Reject {
+                app,
+                version,
+                reason,
+            } => {
+                let path = format!("{}/reject", version_path(&app, &version));
+                let content = Content::Json(json!({ "reason": reason }));
+                let done = format!("version {version} of `{app}` is rejected");
+                context.change("POST", &path, content, &Basis::App(&app), &done)
+            }
+            Self::Policy {
+                approvals: None, ..
+            } => context.show("/api/v1/review-policy", outlined),
+            Self::Policy {
+                approvals: Some(approvals),
+                filing_required,
+            } => {
+                let content = Content::Json(json!({
+                    "approvals": approvals, "filing_required": filing_required.unwrap_or_default(),
+                }));
+                let path = "/api/v1/review-policy";
+                let done = format!("{approvals} approval(s) make a version approved");
+                context.change("PUT", path, content, &Basis::Nothing, &done)
+            }
+        }
+    }
+}
+
+fn approve(context: &Context, app: &AppId, version: &Number, bundle: Option<Digest>) -> Done {
+    let path = version_path(app, version);
+    let bundle = match bundle {
+        Some(bundle) => json!(bundle),
+        None => {
+            let shown = context.control()?.get(&format!("{path}/review"))?.document;
+            super::output::remark(&difference(&shown));
+            context.confirm(&format!("Approve version {version} of `{app}`."))?;
+            shown["bundle"].clone()
+        }
+    };
+    let content = Content::Json(json!({ "bundle": bundle }));
+    let done = format!("version {version} of `{app}` has your approval");
+    context.change(
+        "POST",
+        &format!("{path}/approve"),
+        content,
+        &Basis::App(app),
+        &done,
+    )
+}
+
+/// A difference as people read it.
+fn difference(document: &Value) -> String {
+    let mut text = format!(
+        "{} {}: {}\nbundle {}\nafter {}, by {}, filing {}\napprovals {} of {}, tenant's grade {}\n",
+        cell(&document["app"]),
+        cell(&document["version"]),
+        cell(&document["life"]["state"]),
+        cell(&document["bundle"]),
+        cell(&document["previous"]),
+        cell(&document["submitted_by"]),
+        cell(&document["filing"]),
+        rows(&document["approvals"]).len(),
+        cell(&document["approvals_needed"]),
+        cell(&document["grade"]),
+    );
+    let mark = |change: &Value| match change.as_str() {
+        Some("added") => "+",
+        Some("removed") => "-",
+        _ => " ",
+    };
+    let permissions: Vec<Vec<String>> = rows(&document["permissions"])
+        .iter()
+        .map(|line| {
+            vec![
+                mark(&line["change"]).into(),
+                cell(&line["permission"]),
+                cell(&line["grade"]),
+                cell(&line["standing"]),
+                if line["revoked"] == true {
+                    "REVOKED".into()
+                } else {
+                    String::new()
+                },
+                line["title"].as_str().unwrap_or_default().into(),
+            ]
+        })
+        .collect();
+    if !permissions.is_empty() {
+        text.push('\n');
+        text += &table(
+            &["", "PERMISSION", "GRADE", "STANDING", "", "TITLE"],
+            &permissions,
+        );
+        text.push('\n');
+    }
+    let files = &document["files"];
+    if files.is_object() {
+        text += &format!("\n{}", changed_files(files));
+    }
+    if document["may_be_approved"] != true {
+        text += "\nIt cannot be approved as it stands.";
+    }
+    text
+}
+
+fn changed_files(files: &Value) -> String {
+    let bytes = |value: &Value| units::bytes(value.as_u64().unwrap_or_default());
+    let mut lines = Vec::new();
+    for (mark, key) in [("+", "added"), ("-", "removed")] {
+        for file in rows(&files[key]) {
+            lines.push(vec![mark.into(), cell(&file["p"]), bytes(&file["len"])]);
+        }
+    }
+    for file in rows(&files["changed"]) {
+        let size = format!(
+            "{} → {}",
+            bytes(&file["from"]["len"]),
+            bytes(&file["to"]["len"])
+        );
+        lines.push(vec!["~".into(), cell(&file["p"]), size]);
+    }
+    let same = format!("{} file(s) are the same", cell(&files["same"]));
+    if lines.is_empty() {
+        return same;
+    }
+    format!("{}\n{same}", table(&["", "FILE", "SIZE"], &lines))
+}

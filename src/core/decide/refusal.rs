@@ -1,0 +1,224 @@
+//! `Refusal`: why nothing happens, and what to do about it.
+
+use super::trust::{Missing, summary as asked_too_much};
+use crate::{
+    check::Finding,
+    digest::Digest,
+    grade::PermissionCatalogueError,
+    limits,
+    name::{AppId, HostId, MemberId, RuleName, SegmentName},
+    share::Share,
+    version::Number,
+};
+
+/// Why nothing happens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The ledger has no first event yet.
+    #[error("this ledger is not founded yet; start a node on it once")]
+    NotFounded,
+    /// The ledger has its first event already.
+    #[error("this ledger is already founded for audience `{audience}`")]
+    AlreadyFounded {
+        /// Its audience.
+        audience: String,
+    },
+    /// Something named is not there.
+    #[error("there is no {kind} `{name}`; {help}")]
+    Unknown {
+        /// What kind of thing.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// Something named is there already.
+    #[error("{kind} `{name}` exists already; {help}")]
+    Exists {
+        /// What kind of thing.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// A version's life does not allow it.
+    #[error("version {version} of `{app}` is {is} and cannot be {wanted}; {help}")]
+    Life {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Its state.
+        is: &'static str,
+        /// What was asked for.
+        wanted: &'static str,
+        /// What to do.
+        help: &'static str,
+    },
+    /// A version is what every device falls back to, or is served by a rule.
+    #[error(
+        "version {version} of `{app}` is served by {by}; serve another version there first, or kill it"
+    )]
+    Served {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Where: `stable`, ``rule `ramp` ``, …
+        by: String,
+    },
+    /// A segment is asked about by a rollout.
+    #[error("segment `{segment}` is asked about by `{app}`; change that rollout first")]
+    SegmentInUse {
+        /// The segment.
+        segment: SegmentName,
+        /// An app that asks about it.
+        app: AppId,
+    },
+    /// The app is as asked for already.
+    #[error("nothing to change: {what}")]
+    Nothing {
+        /// What is so already.
+        what: String,
+    },
+    /// A share would rise where only lowering is allowed.
+    #[error(
+        "share of rule `{rule}` is {is}; {asked} is not lower, and raising it needs a release manager"
+    )]
+    NotLower {
+        /// The rule.
+        rule: RuleName,
+        /// Its share.
+        is: Share,
+        /// What was asked for.
+        asked: Share,
+    },
+    /// A number of things, or a length, beyond a limit.
+    #[error("{what} is limited to {limit}; {help}")]
+    Limit {
+        /// What.
+        what: &'static str,
+        /// How many or how long.
+        limit: u64,
+        /// What to do.
+        help: &'static str,
+    },
+    /// A text that must be there is empty.
+    #[error("`{field}` must not be empty; say {help}")]
+    Empty {
+        /// The field.
+        field: &'static str,
+        /// What to write.
+        help: &'static str,
+    },
+    /// A version number with build metadata.
+    #[error(
+        "version `{version}` has build metadata, which has no order; drop everything from `+` on"
+    )]
+    BuildMetadata {
+        /// The number.
+        version: Number,
+    },
+    /// The app changed since it was read.
+    #[error(
+        "`{what}` is at revision {is}, not {expected}; read it again and repeat the change if it still holds"
+    )]
+    Stale {
+        /// What.
+        what: String,
+        /// The revision it is at.
+        is: u64,
+        /// The revision the request was made for.
+        expected: u64,
+    },
+    /// A person's role is another.
+    #[error("member `{member}` is a {is}; give the token that role, or change the member's first")]
+    MemberRole {
+        /// The person.
+        member: MemberId,
+        /// What the person may do.
+        is: String,
+    },
+    /// A token that belongs to nobody judges nothing.
+    #[error(
+        "token `{token}` belongs to no member, and versions are judged by people; give the reviewer a token with `huidu token add --member`"
+    )]
+    NotAMember {
+        /// The token's public name.
+        token: String,
+    },
+    /// Four eyes are two people's.
+    #[error("`{person}` {did}: version {version} of `{app}` is approved by somebody else")]
+    SamePerson {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Who.
+        person: String,
+        /// What the person did.
+        did: &'static str,
+    },
+    /// The reviewer saw another bundle.
+    #[error(
+        "the bundle of version {version} of `{app}` is {is}, not the one that was approved; review what is there"
+    )]
+    OtherBundle {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// Its bundle.
+        is: Digest,
+    },
+    /// A version asks for what it may not have.
+    #[error(
+        "version {version} of `{app}` asks for too much: {}; grant it to the app, grade the tenant, or reject the version", asked_too_much(.missing)
+    )]
+    NotGranted {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// What it may not have.
+        missing: Vec<Missing>,
+    },
+    /// The version carries no filing number.
+    #[error(
+        "version {version} of `{app}` carries no filing number, and unfiled mini-programs are not distributed here; submit the next number with one"
+    )]
+    NotFiled {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+    },
+    /// Customers have this host.
+    #[error("`{host}` is no sandbox; what is under review is delivered in sandboxes alone")]
+    NotASandbox {
+        /// The host.
+        host: HostId,
+    },
+    /// A preview that is over before it begins, or never.
+    #[error("a preview is open until a time in the future, at most {} days ahead; choose another", limits::PREVIEW_MS / 86_400_000)]
+    PreviewTime,
+    /// A catalogue of permissions with a mistake.
+    #[error(transparent)]
+    Permissions(#[from] PermissionCatalogueError),
+    /// A rollout with mistakes; all of them.
+    #[error("the rollout has {} mistake(s): {}", .findings.len(), summary(.findings))]
+    Rollout {
+        /// The mistakes.
+        findings: Vec<Finding>,
+    },
+}
+
+fn summary(findings: &[Finding]) -> String {
+    findings
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}

@@ -1,0 +1,57 @@
+//! `Dossier`: what is kept about a version for those who judge it.
+//!
+//! Facts only: what was uploaded, what is in it, who handed it in and who approved. Left out of a record
+//! while it is empty, so versions from before there were any keep their bytes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{digest::Digest, time::Timestamp, version::BundleFormat};
+
+/// What is kept about a version for those who judge it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Dossier {
+    /// The archive as it was uploaded, before it was packed canonically.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// SHA-256 of the list of its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Digest>,
+    /// The number under which the mini-program is filed with the authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filing: Option<String>,
+    /// Who handed it in: `member/<id>` or `token/<id>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<String>,
+    /// Who approved it so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Vote>,
+}
+
+impl Dossier {
+    /// True of versions from before there were any.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An archive as it was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// SHA-256 of its bytes.
+    pub sha256: Digest,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// How it was packed.
+    pub format: BundleFormat,
+}
+
+/// Somebody's approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vote {
+    /// Who: `member/<id>`.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}

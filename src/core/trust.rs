@@ -1,0 +1,146 @@
+//! What stands between a submitted version and a device: people, grades, grants, reviews and trials.
+//!
+//! Plain data that the catalogue holds, one part for the installation and one for each app. Both are left
+//! out of a checkpoint while they are empty, so an installation that uses none of this keeps its bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    authority::Role,
+    catalogue::AppKill,
+    digest::Digest,
+    grade::{Grade, PermissionCatalogue},
+    name::{HostId, MemberId, Permission, TenantId},
+    time::Timestamp,
+    version::Number,
+};
+
+/// What holds for the whole installation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Trust {
+    /// How a version comes to be approved.
+    #[serde(default, skip_serializing_if = "ReviewPolicy::is_default")]
+    pub policy: ReviewPolicy,
+    /// What can be allowed, and how grave it is.
+    #[serde(default, skip_serializing_if = "PermissionCatalogue::is_empty")]
+    pub permissions: PermissionCatalogue,
+    /// The grades of tenants; absent: the lowest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grades: BTreeMap<TenantId, Grade>,
+    /// People.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub members: BTreeMap<MemberId, Member>,
+    /// Hosts that no customer has: the only ones a version under review is delivered on.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub sandboxes: BTreeSet<HostId>,
+}
+
+impl Trust {
+    /// True while nothing of it is used.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The grade of a tenant.
+    pub fn grade_of(&self, tenant: &str) -> Grade {
+        self.grades.get(tenant).copied().unwrap_or_default()
+    }
+}
+
+/// How a version comes to be approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewPolicy {
+    /// How many people, none of them the submitter, approve a version.
+    pub approvals: u8,
+    /// True: a version without the number of its filing cannot be listed.
+    #[serde(default)]
+    pub filing_required: bool,
+}
+
+impl Default for ReviewPolicy {
+    fn default() -> Self {
+        Self {
+            approvals: 1,
+            filing_required: false,
+        }
+    }
+}
+
+impl ReviewPolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The name people know.
+    pub title: String,
+    /// What the person may do; the tokens of a member have this role.
+    pub role: Role,
+    /// Who the person is to the identity provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+}
+
+/// Who a person is to an identity provider.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The provider: the `iss` of its statements.
+    pub issuer: String,
+    /// The person: the `sub` of those statements.
+    pub subject: String,
+}
+
+/// What holds for one app.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AppTrust {
+    /// Permissions above the tenant's grade that this app may be allowed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub grants: BTreeSet<Permission>,
+    /// Permissions that no version of it has any more, whatever was approved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revoked: BTreeMap<Permission, AppKill>,
+    /// Versions under review that test devices may run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub trials: BTreeMap<Number, Trial>,
+}
+
+impl AppTrust {
+    /// True while nothing of it is used.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Who may run a version under review.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Trial {
+    /// Named test devices, and the sandboxes they are served in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub devices: BTreeMap<String, BTreeSet<HostId>>,
+    /// Links, by the SHA-256 of their secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub previews: BTreeMap<Digest, Preview>,
+}
+
+impl Trial {
+    /// True when nobody may.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty() && self.previews.is_empty()
+    }
+}
+
+/// A link that lets whoever has it run a version under review for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// The sandbox it opens in.
+    pub host: HostId,
+    /// From then on it opens nothing.
+    pub until: Timestamp,
+}

@@ -1,0 +1,11 @@
+//! Who agrees to what before a device runs it: stories with named people over a ledger in memory, and
+//! properties that hold whatever is asked for.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+mod people;
+mod permissions;
+mod records;
+mod review;
+mod trials;
+mod world;
