@@ -13,6 +13,7 @@ use std::{
 
 use ed25519_dalek::SigningKey;
 use huidu_core::{
+    binding::Binding,
     digest::Digest,
     manifest::{BundleRef, FORM, Kill, KillList, Manifest, OnStale, Reason, State, etag},
     name::AppId,
@@ -115,6 +116,7 @@ impl Site {
             poll_after_ms: 1_000,
             poll_spread_ms: 1_000,
             on_stale: OnStale::Run,
+            binding: Binding::default(),
         };
         self.manifests.insert(app.to_string(), manifest);
     }
@@ -131,6 +133,7 @@ impl Site {
             body_len: body.len() as u32,
             body: Digest::of(body),
             scope: seal::scope(&self.scope, scope),
+            challenge: false,
         };
         stamp.sign(&self.key)
     }

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
+    binding::Binding,
     bucket::{self, Salt},
     catalogue::App,
     digest::Digest,
@@ -271,6 +272,7 @@ impl<'a> Bench<'a> {
             poll_after_ms: self.context.poll_after_ms,
             poll_spread_ms: self.context.poll_spread_ms,
             on_stale: OnStale::Run,
+            binding: Binding::default(),
         };
         let body = manifest.to_bytes();
         let digest = Digest::of(&body);

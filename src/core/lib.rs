@@ -38,9 +38,20 @@ pub mod trust;
 pub mod checkpoint;
 pub mod op;
 pub mod record;
+// What is signed offline, and by whom.
+pub mod envelope;
+pub mod json;
+mod judge;
+pub mod key;
+pub mod keyring;
+pub mod paper;
+pub mod policy;
+pub mod release;
 // What a device can trust.
+pub mod binding;
 pub mod preview;
 pub mod seal;
+pub mod verify;
 // What a device is told, and why.
 pub mod compile;
 pub mod explain;

@@ -86,3 +86,31 @@ pub const POLL_FAILED: usize = 32;
 pub const REPORT_EVENTS: usize = 1_000;
 /// Bytes of a bundle: the hard ceiling; settings may lower it.
 pub const BUNDLE_BYTES: u64 = 200 * 1024 * 1024;
+/// Bytes of one signed envelope (keyring, release record, app policy).
+pub const ENVELOPE_BYTES: usize = 64 * 1024;
+/// Signatures in one envelope or beside one stamp: each costs a verification.
+pub const SIGNATURES: usize = 32;
+/// Depth of signed JSON: readers are recursive.
+pub const JSON_DEPTH: usize = 8;
+/// The largest integer in signed JSON: what every language holds exactly.
+pub const JSON_INTEGER: u64 = (1 << 53) - 1;
+/// Keys in one keyring.
+pub const KEYS: usize = 64;
+/// Groups of one role, each with a threshold of its own.
+pub const KEY_GROUPS: usize = 4;
+/// Keyrings a device walks at most in one go, from the one it has to the newest.
+pub const KEYRING_STEPS: u64 = 64;
+/// The longest lease a keyring may allow: a week.
+pub const LEASE_MS: u32 = 7 * 24 * 60 * 60 * 1_000;
+/// How far a device's knowledge may move in one answer: a revision beyond is no honest one.
+pub const REVISION_STEP: u64 = 1 << 32;
+/// Ranges of positions that one answer may be bound to.
+pub const COHORT_RANGES: usize = 512;
+/// Cohorts one answer may be bound to: a share, a layer and what encloses them.
+pub const COHORTS: usize = 8;
+/// Platforms one release or answer may name.
+pub const PLATFORMS: usize = 16;
+/// Releases one policy may revoke one by one; a floor takes back all before it.
+pub const REVOKED: usize = 1_000;
+/// Approvers one release record may name.
+pub const APPROVERS: usize = 16;

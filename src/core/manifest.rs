@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use crate::policy::OnStale;
 use crate::{
+    binding::Binding,
     catalogue::Catalogue,
     digest::Digest,
     name::{AppId, ArmName, ParamName, Permission, RuleName},
@@ -63,17 +65,6 @@ impl Reason {
             Self::Killed => "killed",
         }
     }
-}
-
-/// What a device does when it cannot reach anybody for longer than its lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnStale {
-    /// Goes on.
-    #[default]
-    Run,
-    /// Refuses to start.
-    Block,
 }
 
 /// The archive of a manifest.
@@ -146,6 +137,9 @@ pub struct Manifest {
     pub poll_spread_ms: u64,
     /// What to do when nobody can be asked.
     pub on_stale: OnStale,
+    /// The signed papers it rests on, and whom it is for.
+    #[serde(flatten)]
+    pub binding: Binding,
 }
 
 /// The version of manifests and kill lists.
@@ -323,6 +317,7 @@ mod tests {
             poll_after_ms: 300_000,
             poll_spread_ms: 60_000,
             on_stale: OnStale::Run,
+            binding: Binding::default(),
         }
     }
 

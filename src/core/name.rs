@@ -124,6 +124,8 @@ names! {
     MemberId "member";
     /// A host API or page a version asks to be allowed.
     Permission "permission";
+    /// An operating system a release is for.
+    Platform "platform";
 }
 
 /// A mini-program: `tenant/app`. There is no look-up by the bare second half, so one tenant can never

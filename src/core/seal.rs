@@ -5,20 +5,31 @@
 //!
 //! ```text
 //!  0  4  "HDS1"              24  4  lease in milliseconds
-//!  4  1  flags (0)           28  4  length of the body in bytes
+//!  4  1  flags               28  4  length of the body in bytes
 //!  5  3  zero                32 32  SHA-256 of the body (before any Content-Encoding)
 //!  8  8  revision            64 32  scope: SHA-256("huidu.scope.v1\0" audience "\0" app)
 //! 16  8  as of, Unix ms
 //! ```
 //!
+//! Flag 1 (challenge): the answer was made for one request, and the last 32 bytes are instead
+//! SHA-256("huidu.challenge.v1\0" nonce, SHA-256 of the request), with a nonce of 32 bytes that the device
+//! chose: nobody can have kept that answer.
+//!
 //! Signed is `PAE(type, stamp)` of DSSE. A device trusts the signature and the digest, never the
 //! connection. Which keys count is the keyring's matter, not this module's.
 
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 
-use crate::{digest::Digest, revision::Revision, time::Timestamp};
+use crate::{
+    digest::Digest,
+    envelope::{self, Signed},
+    key::{KeyId, PublicKey},
+    limits,
+    revision::Revision,
+    time::Timestamp,
+};
 
 /// DSSE payload type of a stamp.
 pub const STAMP_TYPE: &str = "application/vnd.huidu.stamp.v1";
@@ -30,6 +41,8 @@ pub const STAMP_BYTES: usize = 96;
 pub const HEADER_BYTES: usize = 3 + 16 + 1 + 128 + 1 + 86;
 
 const MAGIC: &[u8; 4] = b"HDS1";
+/// Flag: made for one request.
+const CHALLENGE: u8 = 1;
 
 /// What is said, and signed, about a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +57,10 @@ pub struct Stamp {
     pub body_len: u32,
     /// Digest of the body.
     pub body: Digest,
-    /// Whose body it is: [`scope`].
+    /// Whose body it is: [`scope`], or [`challenge`] where it was made for one request.
     pub scope: Digest,
+    /// True when it was made for one request.
+    pub challenge: bool,
 }
 
 /// The scope of `app`'s manifests for `audience`.
@@ -62,19 +77,66 @@ pub fn scope(audience: &str, app: &str) -> Digest {
     Digest::from_hasher(hasher)
 }
 
+/// What the answer to one request is bound to: `nonce` is the device's choice, `request` the SHA-256 of
+/// the request line, the headers that are signed and the body.
+pub fn challenge(nonce: &[u8; 32], request: &Digest) -> Digest {
+    let hasher = Sha256::new()
+        .chain_update(b"huidu.challenge.v1\0")
+        .chain_update(nonce)
+        .chain_update(request.as_bytes());
+    Digest::from_hasher(hasher)
+}
+
 /// A key's name: the first 8 bytes of SHA-256("ed25519" 0 public key), as 16 hexadecimal digits. A hint.
 pub fn key_id(key: &VerifyingKey) -> String {
-    let digest = Sha256::new()
-        .chain_update(b"ed25519\0")
-        .chain_update(key.as_bytes())
-        .finalize();
-    HEXLOWER.encode(&digest[..8])
+    PublicKey::from(key).id().into()
 }
 
 fn pae(stamp: &[u8; STAMP_BYTES]) -> Vec<u8> {
-    let mut bytes = format!("DSSEv1 {} {STAMP_TYPE} {STAMP_BYTES} ", STAMP_TYPE.len()).into_bytes();
-    bytes.extend_from_slice(stamp);
-    bytes
+    envelope::pae(STAMP_TYPE, stamp)
+}
+
+/// A stamp as it came, with everybody who signed it. What it says is not believed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedStamp {
+    bytes: [u8; STAMP_BYTES],
+    signatures: Vec<Signed>,
+}
+
+impl SignedStamp {
+    /// Reads a header value: one stamp, signed by one or several, comma separated.
+    pub fn parse(header: &str) -> Result<Self, StampError> {
+        let mut read: Option<Self> = None;
+        for (at, one) in header.split(',').enumerate() {
+            let (key, bytes, signature) = parts(one.trim_matches(' '))?;
+            let key: KeyId = key.parse().map_err(|_| StampError::Form)?;
+            let stamp = read.get_or_insert_with(|| Self {
+                bytes,
+                signatures: Vec::new(),
+            });
+            if at == limits::SIGNATURES || stamp.bytes != bytes {
+                return Err(StampError::Form);
+            }
+            let signature = signature.to_vec();
+            stamp.signatures.push(Signed { key, signature });
+        }
+        read.ok_or(StampError::Form)
+    }
+
+    /// The bytes that are signed.
+    pub fn message(&self) -> Vec<u8> {
+        pae(&self.bytes)
+    }
+
+    /// Who signed, as they say.
+    pub fn signatures(&self) -> &[Signed] {
+        &self.signatures
+    }
+
+    /// What it says.
+    pub fn stamp(&self) -> Result<Stamp, StampError> {
+        Stamp::decode(&self.bytes)
+    }
 }
 
 /// Why a `Huidu-Stamp` header was not accepted.
@@ -99,6 +161,7 @@ impl Stamp {
     pub fn encode(&self) -> [u8; STAMP_BYTES] {
         let mut bytes = [0; STAMP_BYTES];
         bytes[..4].copy_from_slice(MAGIC);
+        bytes[4] = if self.challenge { CHALLENGE } else { 0 };
         bytes[8..16].copy_from_slice(&self.revision.get().to_be_bytes());
         bytes[16..24].copy_from_slice(&self.asof.unix_ms().to_be_bytes());
         bytes[24..28].copy_from_slice(&self.lease_ms.to_be_bytes());
@@ -111,7 +174,8 @@ impl Stamp {
     /// Reads 96 bytes; flags this version does not know are refused.
     pub fn decode(bytes: &[u8; STAMP_BYTES]) -> Result<Self, StampError> {
         let (head, rest) = bytes.split_at(8);
-        if head != [MAGIC.as_slice(), &[0; 4]].concat() {
+        let flags = head[4];
+        if !head.starts_with(MAGIC) || flags & !CHALLENGE != 0 || head[5..] != [0; 3] {
             return Err(StampError::Form);
         }
         let number = |at: usize, len: usize| {
@@ -136,6 +200,7 @@ impl Stamp {
             body_len: number(20, 4) as u32,
             body: digest(24),
             scope: digest(56),
+            challenge: flags == CHALLENGE,
         })
     }
 
@@ -172,7 +237,7 @@ impl Stamp {
         if u64::from(stamp.body_len) != body.len() as u64 || stamp.body != Digest::of(body) {
             return Err(StampError::Body);
         }
-        if stamp.scope != *scope {
+        if stamp.challenge || stamp.scope != *scope {
             return Err(StampError::Scope);
         }
         Ok(stamp)
@@ -184,9 +249,10 @@ impl Stamp {
     }
 }
 
-fn opened(header: &str, key: &VerifyingKey) -> Result<Stamp, StampError> {
+/// Key id, stamp and signature of one part of a header.
+fn parts(header: &str) -> Result<(&str, [u8; STAMP_BYTES], [u8; 64]), StampError> {
     let mut parts = header.split('.');
-    let (Some("v1"), Some(_key_id), Some(stamp), Some(signature), None) = (
+    let (Some("v1"), Some(key), Some(stamp), Some(signature), None) = (
         parts.next(),
         parts.next(),
         parts.next(),
@@ -208,7 +274,12 @@ fn opened(header: &str, key: &VerifyingKey) -> Result<Stamp, StampError> {
             .decode_mut(text.as_bytes(), into)
             .map_err(|_| StampError::Form)?;
     }
-    key.verify_strict(&pae(&bytes), &Signature::from_bytes(&signed))
+    Ok((key, bytes, signed))
+}
+
+fn opened(header: &str, key: &VerifyingKey) -> Result<Stamp, StampError> {
+    let (_hint, bytes, signature) = parts(header)?;
+    key.verify_strict(&pae(&bytes), &Signature::from_bytes(&signature))
         .map_err(|_| StampError::Signature)?;
     Stamp::decode(&bytes)
 }
@@ -233,6 +304,7 @@ mod tests {
             body_len: BODY.len() as u32,
             body: Digest::of(BODY),
             scope: scope("bank/prod", "loan"),
+            challenge: false,
         }
     }
 

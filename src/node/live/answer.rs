@@ -170,6 +170,7 @@ impl LiveAnswer {
             body_len: u32::try_from(subject.body.len()).unwrap_or(u32::MAX),
             body: subject.digest,
             scope: subject.scope,
+            challenge: false,
         };
         let stamp = HeaderValue::from_str(&self.stamper.sign(&stamp));
         let stamp = stamp.unwrap_or(HeaderValue::from_static(""));

@@ -37,6 +37,7 @@ pub fn run(data: &[u8]) {
     stamp.body = Digest::of(body);
     stamp.body_len = body.len() as u32;
     stamp.scope = here;
+    stamp.challenge = false;
     let header = stamp.sign(key);
     assert_eq!(Stamp::verify(&header, verifying, body, &here), Ok(stamp));
     let (Some(at), Some(byte)) = (body.first(), body.last()) else {
