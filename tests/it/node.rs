@@ -63,6 +63,7 @@ async fn add_host(node: Arc<Node>, n: usize) -> Result<Written, WriteError> {
         command: Command::AddHost {
             host: format!("host-{n}").parse().unwrap(),
             title: String::new(),
+            sandbox: false,
         },
         op: RandomIds::new().unwrap().op(),
         expected: None,
