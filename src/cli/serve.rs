@@ -189,7 +189,7 @@ async fn serve(settings: &Settings) -> Done {
     let node = Node::start(parts).await.map_err(anyhow::Error::from)?;
     announce(&node, settings).await?;
     let (stopper, told) = http::serve::Stop::pair();
-    let devices = device_plane(&node, settings, &told)?;
+    // The private port first: whoever sees the node ready on the public one may turn to it at once.
     let control = tokio::net::TcpListener::bind(settings.control.listen).await;
     let control = control
         .with_context(|| format!("setting `control.listen`: {}", settings.control.listen))?;
@@ -198,6 +198,7 @@ async fn serve(settings: &Settings) -> Done {
     spool.archive.packed_bytes = settings.bundles.packed_max;
     spool.archive.unpacked_bytes = settings.bundles.unpacked_max;
     let router = control::router(Arc::clone(&node), spool).context("`data_dir` cannot be used")?;
+    let devices = device_plane(&node, settings, &told)?;
     tracing::info!(
         device = %settings.device.listen,
         control = %settings.control.listen,

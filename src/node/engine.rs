@@ -22,7 +22,7 @@ use huidu_core::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -41,10 +41,17 @@ use crate::{
     },
 };
 
+/// How long one look at the store may take: whoever asks for something waits behind it.
+const LOOK: Duration = Duration::from_secs(3);
+
 /// Something asked of the engine.
 pub(super) enum Ask {
-    /// Make a change.
-    Write(Box<Change>, oneshot::Sender<Result<Written, WriteError>>),
+    /// Make a change, and say by then how it ended.
+    Write(
+        Box<Change>,
+        Instant,
+        oneshot::Sender<Result<Written, WriteError>>,
+    ),
     /// How a want ended.
     Op(OpId, oneshot::Sender<OpState>),
     /// Look at the ledger now.
@@ -157,9 +164,10 @@ impl Engine {
             tokio::select! {
                 biased;
                 ask = asks.recv() => match ask {
-                    Some(Ask::Write(change, answer)) => {
-                        let result = self.write(*change).await;
+                    Some(Ask::Write(change, by, answer)) => {
+                        let result = self.write(*change, by).await;
                         let _asker_gone = answer.send(result);
+                        self.checkpoint_if_due().await;
                     }
                     Some(Ask::Op(op, answer)) => {
                         let _asker_gone = answer.send(self.op(&op));
@@ -216,10 +224,13 @@ impl Engine {
         match &mut self.source {
             Source::Store(ledger) => {
                 let result = loop {
-                    match ledger.next().await {
-                        Ok(Tail::Record(_)) => {}
-                        Ok(Tail::AtTail { probed_at }) => break Ok(probed_at),
-                        Err(error) => break Err(error),
+                    match timeout(LOOK, ledger.next()).await {
+                        Ok(Ok(Tail::Record(_))) => {}
+                        Ok(Ok(Tail::AtTail { probed_at })) => break Ok(probed_at),
+                        Ok(Err(error)) => break Err(error),
+                        Err(hangs) => {
+                            break Err(StoreError::unavailable(Place::Store, hangs).into());
+                        }
                     }
                 };
                 if let Ok(proved_at) = &result {
@@ -306,7 +317,9 @@ impl Engine {
         }
     }
 
-    async fn write(&mut self, change: Change) -> Result<Written, WriteError> {
+    /// Makes a change. Patience began when it was asked for, so that those who wait in line behind a
+    /// store that hangs do not wait for one another as well.
+    async fn write(&mut self, change: Change, by: Instant) -> Result<Written, WriteError> {
         let Source::Store(ledger) = &mut self.source else {
             return Err(WriteError::ReadOnly);
         };
@@ -317,9 +330,11 @@ impl Engine {
             why: change.why.clone(),
         };
         let result = ledger
-            .append(want, change.patience, |fold, now| {
-                decided(fold, &change, now)
-            })
+            .append(
+                want,
+                by.saturating_duration_since(Instant::now()),
+                |fold, now| decided(fold, &change, now),
+            )
             .await;
         let metrics = &self.parts.metrics;
         let answer = match result {
@@ -382,7 +397,6 @@ impl Engine {
         // Whatever came of it, records of others may have been taken in on the way; and an answer goes
         // out only when this node serves what it says.
         self.caught_up().await;
-        self.checkpoint_if_due().await;
         answer
     }
 

@@ -306,8 +306,9 @@ impl Node {
     /// Makes a change; answers once this node serves it.
     pub async fn write(&self, change: Change) -> Result<Written, WriteError> {
         let (answer, wait) = oneshot::channel();
+        let by = tokio::time::Instant::now() + change.patience;
         self.asks
-            .try_send(Ask::Write(Box::new(change), answer))
+            .try_send(Ask::Write(Box::new(change), by, answer))
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => WriteError::Busy { waiting: WAITING },
                 mpsc::error::TrySendError::Closed(_) => WriteError::Stopping,

@@ -1,15 +1,6 @@
 //! Starting and stopping: the real binary on both backings.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
-
-use huidu::{
-    bus::local::LocalBus,
-    clock::{RandomIds, System},
-    metrics::Metrics,
-    node::{Node, NodeParts, NodeSettings},
-    store::memory::MemoryStore,
-};
-use huidu_core::{digest::Digest, version::Review};
+use std::{fs, path::Path};
 
 use crate::support::server::{Backing, Cluster, Node as Process};
 
@@ -67,45 +58,5 @@ fn three_nodes_that_start_at_once_agree_on_who_founded() {
             fs::remove_dir_all(node.dir.join("last-known-good")).unwrap();
             let _only_one_has_it = fs::remove_file(node.dir.join("admin.token"));
         }
-    }
-}
-
-/// A node sends the founding, dies, starts again and finds nothing; then what it had sent lands. Its token
-/// is on disk, so it sends the same one again, and must learn that it counts.
-#[tokio::test]
-async fn a_founding_that_lands_late_leaves_its_token_valid() {
-    let store = Arc::new(MemoryStore::new());
-    let node = |name: &str| {
-        Node::start(NodeParts {
-            store: Arc::<MemoryStore>::clone(&store),
-            unproved: Vec::new(),
-            mirror: None,
-            bus: Arc::new(LocalBus::new()),
-            clock: Arc::new(System),
-            ids: Arc::new(RandomIds::new().unwrap()),
-            key: ed25519_dalek::SigningKey::from_bytes(&[7; 32]),
-            metrics: Arc::new(Metrics::new()),
-            settings: NodeSettings {
-                name: name.into(),
-                // It learns of nothing by itself.
-                tick: Duration::from_secs(3_600),
-                checkpoint_every: 1_000,
-                poll_after_ms: 60_000,
-                poll_spread_ms: 30_000,
-                lease_ms: 60_000,
-                bundle_memory: 1 << 20,
-            },
-        })
-    };
-    let (before, after) = (node("before").await.unwrap(), node("after").await.unwrap());
-    let token = |id: &str| (id.to_owned(), Digest::of(id.as_bytes()));
-    for (node, id, counts) in [
-        (&before, "first", true),
-        (&after, "first", true),
-        (&after, "first", true),
-        (&after, "other", false),
-    ] {
-        let found = node.found("bank/dev", Review::Skipped, token(id)).await;
-        assert_eq!(found.unwrap(), counts, "{id}");
     }
 }

@@ -12,6 +12,7 @@ mod boot;
 mod components;
 mod crash;
 mod ledger;
+mod node;
 mod redis;
 mod refuses;
 mod s3;

@@ -182,7 +182,8 @@ impl<'a, R: Read> Stream<'a, R> {
                 }
                 b'L' if long_name.is_none() => {
                     let bytes = self.extension(&header)?;
-                    let name = text(&bytes).filter(|name| name.len() < bytes.len());
+                    // One NUL ends it, as GNU tar writes it: of several, readers keep some in the name.
+                    let name = text(&bytes).filter(|name| name.len() + 1 == bytes.len());
                     long_name = Some(name.ok_or_else(|| unclear("long name"))?.to_vec());
                 }
                 b'x' | b'L' => return Err(unclear("name: two extensions of one kind")),

@@ -166,7 +166,8 @@ fn the_place_it_goes_to_must_be_empty() {
 
 /// Files of different paths, none of which is a directory of another.
 fn tree() -> impl Strategy<Value = Vec<(String, Vec<u8>)>> {
-    let part = "[a-z页]{1,3}";
+    // Of three letters some are names of devices somewhere (`nul`), and refused.
+    let part = "[a-z页]{1,2}";
     let path = prop::collection::vec(part, 1..4).prop_map(|parts| parts.join("-d/"));
     let data = prop::collection::vec(any::<u8>(), 0..300);
     prop::collection::btree_map(path, data, 1..12).prop_map(|files| files.into_iter().collect())

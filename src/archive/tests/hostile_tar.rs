@@ -209,6 +209,14 @@ fn a_header_that_readers_understand_differently_is_refused() {
             },
         ),
         (
+            "long name with two ends",
+            tgz(&[long(b"a\0\0"), file("x", b"")]),
+            TarHeader {
+                name: "././@LongLink".into(),
+                field: "long name",
+            },
+        ),
+        (
             "huge long name",
             tgz(&[long(&[b'a'; 70_000]), file("x", b"")]),
             TarHeader {

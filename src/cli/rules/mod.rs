@@ -31,7 +31,7 @@ pub(super) enum Rules {
     },
     /// Show what applying would change, and how many devices would move
     #[command(
-        after_help = "Examples:\n  huidu rules plan rollout-rules\n  huidu rules plan rollout-rules --detailed-exitcode   # 2 when something would change"
+        after_help = "Examples:\n  huidu rules plan rollout-rules\n  huidu rules plan rollout-rules --sample polls.jsonl  # and who of these would move\n  huidu rules plan rollout-rules --detailed-exitcode   # 2 when something would change"
     )]
     Plan {
         /// The directory
@@ -39,6 +39,9 @@ pub(super) enum Rules {
         /// Exit with 2 when something would change
         #[arg(long)]
         detailed_exitcode: bool,
+        /// Recorded polls, JSON lines as `rules eval` reads them: counts whom of these it would move
+        #[arg(long, value_name = "FILE")]
+        sample: Option<PathBuf>,
     },
     /// Put the rollouts of a directory in place: test, plan, ask, apply
     #[command(
@@ -47,6 +50,9 @@ pub(super) enum Rules {
     Apply {
         /// The directory
         dir: PathBuf,
+        /// Recorded polls, JSON lines as `rules eval` reads them: counts whom of these it would move
+        #[arg(long, value_name = "FILE")]
+        sample: Option<PathBuf>,
     },
     /// Answer polls (JSON lines) by one rule file, without a server; versions it names count as listed
     #[command(after_help = "\
@@ -87,19 +93,22 @@ impl Rules {
             Self::Plan {
                 dir,
                 detailed_exitcode,
+                sample,
             } => {
-                let plans = plan::of(context, &load::read(&dir)?)?;
+                let sample = plan::sample(sample.as_deref())?;
+                let plans = plan::of(context, &load::read(&dir)?, &sample)?;
                 plan::show(context, &plans);
                 let changes = plans.iter().any(plan::Planned::changes);
                 Ok(if changes && detailed_exitcode { 2 } else { 0 })
             }
-            Self::Apply { dir } => {
+            Self::Apply { dir, sample } => {
                 let files = load::read(&dir)?;
                 let tested = test::run(&dir, &files)?;
                 if tested > 0 {
                     remark(&format!("{tested} cases pass"));
                 }
-                plan::apply(context, &plan::of(context, &files)?)
+                let sample = plan::sample(sample.as_deref())?;
+                plan::apply(context, &plan::of(context, &files, &sample)?)
             }
             Self::Eval { file, polls } => eval::run(&file, polls.as_deref()),
             Self::Test { dir } => {

@@ -1,5 +1,7 @@
 //! What applying rule files would change: the difference in the written form, and the devices it moves.
 
+use std::{fs, path::Path};
+
 use anyhow::Context as _;
 use huidu_core::rollout::Rollout;
 use serde_json::{Value, json};
@@ -28,8 +30,28 @@ impl Planned {
     }
 }
 
-/// Compares every file with what is live.
-pub(super) fn of(context: &Context, files: &[RuleFile]) -> Result<Vec<Planned>, Failure> {
+/// Reads recorded polls, one JSON document a line; none where no file is named.
+pub(super) fn sample(file: Option<&Path>) -> Result<Vec<Value>, Failure> {
+    let Some(file) = file else {
+        return Ok(Vec::new());
+    };
+    let text = fs::read_to_string(file)
+        .with_context(|| format!("the sample `{}` cannot be read", file.display()))?;
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim().is_empty());
+    let polls = lines.map(|(at, line)| {
+        let about = || format!("{}:{}: not a poll in JSON", file.display(), at + 1);
+        Ok(serde_json::from_str(line).with_context(about)?)
+    });
+    polls.collect()
+}
+
+/// Compares every file with what is live; polls of `sample` are counted where they are about its app.
+pub(super) fn of(
+    context: &Context,
+    files: &[RuleFile],
+    sample: &[Value],
+) -> Result<Vec<Planned>, Failure> {
     let control = context.control()?;
     let mut plans = Vec::new();
     for file in files {
@@ -57,7 +79,9 @@ pub(super) fn of(context: &Context, files: &[RuleFile]) -> Result<Vec<Planned>, 
         let moves = if diff.is_empty() {
             None
         } else {
-            let asked = json!({ "rollout": file.rollout });
+            let own = |poll: &&Value| poll["app"] == app.as_str();
+            let polls: Vec<&Value> = sample.iter().filter(own).collect();
+            let asked = json!({ "rollout": file.rollout, "sample": polls });
             Some(
                 control
                     .query(&format!("{}/plan", app_path(app)), asked)?

@@ -1,7 +1,7 @@
 //! Who may call what: every route of the document, every role, on its own tenant's things and on a
 //! foreign one's. The table is the whole truth; a new route is refused until it has a line here.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde_json::json;
 
@@ -80,6 +80,8 @@ async fn every_role_may_call_exactly_this() {
     let mut table = String::from(
         "admin manager sre reviewer security auditor partner: own, partner: foreign\n",
     );
+    // What each route says, whole, to somebody without a token; the open ones, to a wrong method.
+    let (mut strangers, mut misled) = (BTreeSet::new(), BTreeSet::new());
     let document = super::super::document();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
@@ -120,8 +122,11 @@ async fn every_role_may_call_exactly_this() {
             );
             let mut marks = String::new();
             if open {
+                let wrong = plane.nobody(&format!("DELETE {path}")).send().await;
+                misled.insert(wrong.to_string());
                 marks.push('?');
             } else {
+                strangers.insert(nobody.to_string());
                 for who in people {
                     marks.push(mark(&ask(Some(who), "pingan/travel").await));
                 }
@@ -146,6 +151,34 @@ async fn every_role_may_call_exactly_this() {
             writeln!(table, "{marks:<8} {} {path}", method.to_uppercase()).unwrap();
         }
     }
+    let strangers: Vec<String> = strangers.into_iter().collect();
+    insta::assert_snapshot!(strangers.join("\n\n"), @r#"
+    401 Unauthorized
+    content-type: application/problem+json
+    www-authenticate: Bearer realm="huidu"
+
+    {
+      "code": "no-token",
+      "detail": "this needs a token; send `Authorization: Bearer hd_…`",
+      "status": 401,
+      "title": "Not let in",
+      "type": "urn:huidu:problem:no-token"
+    }
+    "#);
+    let misled: Vec<String> = misled.into_iter().collect();
+    insta::assert_snapshot!(misled.join("\n\n"), @r#"
+    405 Method Not Allowed
+    allow: GET,HEAD
+    content-type: application/problem+json
+
+    {
+      "code": "no-method",
+      "detail": "this path does not take that method; `/api/v1/openapi.json` lists those it takes",
+      "status": 405,
+      "title": "No such method",
+      "type": "urn:huidu:problem:no-method"
+    }
+    "#);
     insta::assert_snapshot!(table, @r#"
     admin manager sre reviewer security auditor partner: own, partner: foreign
     +++++++  GET /api/v1/apps
