@@ -6,9 +6,23 @@
 
 use crate::key::PublicKey;
 
-/// What is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Check {
+macro_rules! checks {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What is checked.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Check {
+            $($(#[$doc])* $name,)*
+        }
+
+        #[cfg(test)]
+        impl Check {
+            /// All of them: for each there is an attack.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+checks! {
     // Of any signed paper.
     Threshold,
     PaperAudience,

@@ -272,6 +272,13 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "signed",
+        &[
+            "envelope", "json", "judge", "key", "keyring", "paper", "policy", "release",
+        ],
+    ),
+    ("bound", &["binding"]),
+    (
         "told",
         &[
             "compile",
@@ -284,6 +291,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
             "seal",
         ],
     ),
+    ("believed", &["verify"]),
     ("lib", &["lib"]),
 ];
 
@@ -295,7 +303,18 @@ const CORE_ROOMS: &[Room] = &[
     ("happens", &["words", "written"], &[]),
     ("kept", &["words", "happens"], &[]),
     ("judged", &["words", "written", "happens"], &[]),
-    ("told", &["words", "heard", "written", "happens"], &[]),
+    ("signed", &["words"], &[]),
+    ("bound", &["words", "written"], &[]),
+    (
+        "told",
+        &["words", "heard", "written", "happens", "signed", "bound"],
+        &[],
+    ),
+    (
+        "believed",
+        &["words", "signed", "bound", "told"],
+        &["written"],
+    ),
     ("lib", &[], &[]),
 ];
 

@@ -1,1 +1,12 @@
-//! Placeholder of the attack suite.
+//! The verifier against honest servers and against thieves.
+//!
+//! `world` builds what an honest installation would answer; `honest` shows that it is believed, and what a
+//! device then knows; `attacks` holds one thief for every single check, and shows that a verifier without
+//! that check would let the thief in; `keyrings` does the same for the chain of keyrings; `bytes` changes
+//! every byte and every set of signatures. Nothing here reads a clock.
+
+mod attacks;
+mod bytes;
+mod honest;
+mod keyrings;
+mod world;
