@@ -500,6 +500,11 @@ impl Node {
         is_development.then(|| self.shared.stamper.public_key())
     }
 
+    /// The public half of the online key.
+    pub fn online_key(&self) -> ed25519_dalek::VerifyingKey {
+        self.shared.stamper.public_key()
+    }
+
     /// A preview link, signed by the online key.
     pub fn sign_preview(&self, link: &huidu_core::preview::PreviewLink) -> String {
         self.shared.stamper.sign_preview(link)
