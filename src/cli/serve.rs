@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     context::Context,
+    keys,
     output::{self, Done, Failure},
     parts,
 };
@@ -310,7 +311,12 @@ async fn announce(node: &Node, settings: &Settings) -> Result<(), Failure> {
         }
     };
     let first = (token.id().to_owned(), token.sha256());
-    let founded = match node.found(&settings.audience, settings.review, first).await {
+    let keyring = match settings.review {
+        Review::Skipped => Some(keys::development(settings, node.now())?),
+        Review::Required => None,
+    };
+    let founded = node.found(&settings.audience, settings.review, first, keyring);
+    let founded = match founded.await {
         Ok(founded) => founded,
         // The last-known-good copy serves until the store answers.
         Err(WriteError::ReadOnly) => false,

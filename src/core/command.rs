@@ -25,6 +25,8 @@ pub enum Command {
         review: Review,
         /// The first credential: id and SHA-256 of its secret; its role is admin.
         token: (String, Digest),
+        /// The first keyring in its envelope, where there is one from the beginning.
+        keyring: Option<String>,
     },
     /// Give out a credential.
     AddToken {

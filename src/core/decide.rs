@@ -50,19 +50,30 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
             audience,
             review,
             token: (id, sha256),
-        } => Ok(vec![
-            Event::Founded {
+            keyring,
+        } => {
+            let founded = Event::Founded {
                 audience: named("audience", audience)?,
                 review: *review,
-            },
-            Event::TokenAdded {
+            };
+            let token = Event::TokenAdded {
                 id: id.clone(),
                 sha256: *sha256,
                 role: Role::Admin,
                 note: "first start".into(),
                 member: None,
-            },
-        ]),
+            };
+            let keyring = keyring.as_ref().map(|envelope| {
+                signed::first(audience, envelope.as_bytes())?;
+                Ok::<_, Refusal>(Event::KeyringPut {
+                    envelope: envelope.clone(),
+                })
+            });
+            Ok([founded, token]
+                .into_iter()
+                .chain(keyring.transpose()?)
+                .collect())
+        }
         Command::AddToken {
             id,
             sha256,

@@ -323,6 +323,7 @@ impl Node {
         audience: &str,
         review: Review,
         token: (String, Digest),
+        keyring: Option<String>,
     ) -> Result<bool, WriteError> {
         let id = token.0.clone();
         if !self.catalogue().audience.is_empty() {
@@ -337,6 +338,7 @@ impl Node {
                 audience: audience.to_owned(),
                 review,
                 token,
+                keyring,
             },
             op: self.new_op(),
             expected: None,

@@ -68,6 +68,7 @@ impl World {
                 audience: "bank/test".into(),
                 review,
                 token: ("root".into(), Digest::of(b"root")),
+                keyring: None,
             },
         );
         for name in [

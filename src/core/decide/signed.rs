@@ -35,7 +35,7 @@ pub(super) fn put_keyring(catalogue: &Catalogue, envelope: &str, now: Timestamp)
     let bytes = envelope.as_bytes();
     let next = match &catalogue.trust.chain.newest {
         Some(known) => known.follow(bytes)?,
-        None => first(catalogue, bytes)?,
+        None => first(&catalogue.audience, bytes)?,
     };
     if next.expires() <= now {
         return Err(Refusal::Expired { what: "keyring" });
@@ -45,8 +45,9 @@ pub(super) fn put_keyring(catalogue: &Catalogue, envelope: &str, now: Timestamp)
     }])
 }
 
-fn first(catalogue: &Catalogue, bytes: &[u8]) -> Result<Keyring, PaperError> {
-    let keyring = Keyring::born(bytes, &catalogue.audience, Guard::Development)?;
+/// Reads the first keyring of `audience`.
+pub(super) fn first(audience: &str, bytes: &[u8]) -> Result<Keyring, PaperError> {
+    let keyring = Keyring::born(bytes, audience, Guard::Development)?;
     if keyring.version == 1 {
         return Ok(keyring);
     }
