@@ -323,8 +323,9 @@ async fn announce(node: &Node, settings: &Settings) -> Result<(), Failure> {
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
     if !founded {
-        // Another node was first; its token is the one that counts.
+        // Another node was first; its token and its keys are those that count.
         let _gone = fs::remove_file(&path);
+        let _gone = fs::remove_dir_all(settings.data_dir.join("keys"));
         return Ok(());
     }
     output::say(&format!(

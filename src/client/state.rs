@@ -183,7 +183,9 @@ impl AppState {
 
 /// Replaces a file whole: written aside, synced, renamed over, the directory synced.
 pub(crate) fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    // The parent of a bare name is the empty path, which is no directory.
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = dir.unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;
     let aside = path.with_extension("new");
     let mut file = File::create(&aside)?;

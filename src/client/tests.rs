@@ -85,6 +85,7 @@ impl Site {
                 v: FORM,
                 aud: AUDIENCE.into(),
                 rev: Revision::new(1),
+                keyring: None,
                 kills: Vec::new(),
                 permissions: Vec::new(),
             },

@@ -515,7 +515,7 @@ impl Node {
     /// Writes what must survive a stop.
     pub fn flush(&self) {
         if let Some(mirror) = &self.parts.mirror {
-            mirror.flush();
+            mirror.end();
         }
     }
 }
