@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{command::Command, event::Actor, name::TenantId, version::Review};
+use crate::{command::Command, event::Actor, name::TenantId, time::Timestamp, version::Review};
 
 /// What a credential may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,9 +53,22 @@ impl Role {
 pub struct Authorised {
     command: Command,
     actor: Actor,
+    enact_at: Option<Timestamp>,
 }
 
 impl Authorised {
+    /// The same, to happen at a later time.
+    #[must_use]
+    pub fn at(mut self, enact_at: Option<Timestamp>) -> Self {
+        self.enact_at = enact_at;
+        self
+    }
+
+    /// When it shall happen; none: now.
+    pub const fn enact_at(&self) -> Option<Timestamp> {
+        self.enact_at
+    }
+
     /// What is asked for.
     pub const fn command(&self) -> &Command {
         &self.command
@@ -100,6 +113,7 @@ pub fn authorise(command: Command, actor: &Actor, review: Review) -> Result<Auth
         Ok(Authorised {
             command,
             actor: actor.clone(),
+            enact_at: None,
         })
     } else {
         Err(Forbidden::Role {
@@ -111,6 +125,10 @@ pub fn authorise(command: Command, actor: &Actor, review: Review) -> Result<Auth
 
 /// Whether `role` includes what `command` asks for. What is named nowhere here is the admin's alone.
 fn allows(role: &Role, command: &Command, review: Review) -> bool {
+    // Whose agreement counts, and who may take back what, is decided by what waits, not by the role alone.
+    if let Command::ApproveProposal { .. } | Command::WithdrawProposal { .. } = command {
+        return !matches!(role, Role::Auditor | Role::Partner(_));
+    }
     match role {
         Role::Admin => true,
         Role::ReleaseManager => releases(command) || stops(command) || tries(command),
@@ -186,6 +204,7 @@ const fn secures(command: &Command) -> bool {
         Command::PutPermissions { .. }
             | Command::SetGrade { .. }
             | Command::SetReviewPolicy { .. }
+            | Command::SetEyes { .. }
             | Command::PutKeyring { .. }
             | Command::PutPolicy { .. }
             | Command::WithdrawGrant { .. }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     authority::Role,
     digest::Digest,
-    event::Event,
+    event::{Actor, Event},
     name::{AppId, HostId, LayerName, MemberId, RuleName, SegmentName, TenantId},
     revision::Revision,
     rollout::{Rollout, Rule},
@@ -134,6 +134,12 @@ impl Default for Catalogue {
 }
 
 impl Catalogue {
+    /// True when `actor` has this very role now.
+    pub fn knows(&self, actor: &Actor) -> bool {
+        let token = self.tokens.get(&actor.id);
+        token.is_some_and(|token| token.role == actor.role)
+    }
+
     /// Makes `events` of revision `revision` true. Total: nothing can be refused here.
     pub fn apply(&mut self, revision: Revision, at: Timestamp, events: &[Event]) -> Touched {
         let mut touched = Touched::default();
@@ -219,7 +225,7 @@ impl Catalogue {
             }
             _ if event.app().is_some() => self.apply_to_app(at, event, touched),
             _ => {
-                self.trust.apply(event);
+                self.trust.apply(at, event);
                 if let Event::KeyringPut { .. } = event {
                     // Every answer names the newest keyring.
                     touched.apps.extend(self.apps.keys().cloned());

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     authority::Role,
     digest::Digest,
     dossier::Dossier,
+    eyes::EyesPolicy,
     grade::{Grade, PermissionCatalogue},
     name::{AppId, HostId, MemberId, Permission, RuleName, SegmentName, TenantId},
     rollout::Rollout,
@@ -14,8 +17,10 @@ use crate::{
     version::{Bundle, Number, Review},
 };
 
-/// Something asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something asked for. What waits to be agreed on is kept as it was asked for, so its written form lasts as
+/// long as that of events: fields are only ever added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Command {
     /// Begin a ledger. Only a node asks for it, on an empty store.
     Found {
@@ -27,6 +32,8 @@ pub enum Command {
         token: (String, Digest),
         /// The first keyring in its envelope, where there is one from the beginning.
         keyring: Option<String>,
+        /// Which kinds of change people agree on from the beginning.
+        eyes: EyesPolicy,
     },
     /// Give out a credential.
     AddToken {
@@ -256,6 +263,30 @@ pub enum Command {
         /// The record in its envelope.
         signed: String,
     },
+    /// Agree to a change that somebody asked for.
+    ApproveProposal {
+        /// Which.
+        id: String,
+        /// What was shown.
+        hash: Digest,
+    },
+    /// Take back a change that waits.
+    WithdrawProposal {
+        /// Which.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// Let a change happen whose time has come. Only a node asks for it.
+    EnactProposal {
+        /// Which.
+        id: String,
+    },
+    /// Decide which kinds of change people agree on.
+    SetEyes {
+        /// Which.
+        policy: EyesPolicy,
+    },
     /// Put the next keyring in force.
     PutKeyring {
         /// Its envelope.
@@ -344,6 +375,10 @@ impl Command {
             Self::BeginReview { .. } => "review a version",
             Self::Approve { .. } => "approve a version",
             Self::SignRelease { .. } => "replace a release record",
+            Self::ApproveProposal { .. } => "approve a change",
+            Self::WithdrawProposal { .. } => "take back a change",
+            Self::EnactProposal { .. } => "enact a change",
+            Self::SetEyes { .. } => "decide what people agree on",
             Self::PutKeyring { .. } => "put a keyring in force",
             Self::PutPolicy { .. } => "put an app policy in force",
             Self::Reject { .. } => "reject a version",

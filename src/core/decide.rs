@@ -4,10 +4,12 @@
 //! Everything that may be refused is refused here, so that `Catalogue::apply` can be total. It never
 //! changes anything itself and never asks who asks: `authorise` did.
 
+mod proposals;
 mod refusal;
 mod signed;
 mod trust;
 
+pub use proposals::enactment;
 pub use refusal::Refusal;
 pub use trust::{Missing, missing};
 
@@ -45,12 +47,22 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
         (Command::Found { .. }, false) | (_, true) => {}
         (_, false) => return Err(Refusal::NotFounded),
     }
+    if founded && let Some(waits) = proposals::kept_back(catalogue, authorised, now) {
+        return waits;
+    }
+    decided(catalogue, authorised, now)
+}
+
+/// What happens at once, whoever would have to agree.
+fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> Decision {
+    let command = authorised.command();
     match command {
         Command::Found {
             audience,
             review,
             token: (id, sha256),
             keyring,
+            eyes,
         } => {
             let founded = Event::Founded {
                 audience: named("audience", audience)?,
@@ -69,10 +81,13 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
                     envelope: envelope.clone(),
                 })
             });
-            Ok([founded, token]
-                .into_iter()
-                .chain(keyring.transpose()?)
-                .collect())
+            let eyes = (!eyes.is_default()).then(|| Event::EyesSet {
+                policy: eyes.clone(),
+            });
+            let mut events = vec![founded, token];
+            events.extend(keyring.transpose()?);
+            events.extend(eyes);
+            Ok(events)
         }
         Command::AddToken {
             id,
@@ -183,6 +198,10 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
                 }]),
             }
         }
+        Command::ApproveProposal { .. }
+        | Command::WithdrawProposal { .. }
+        | Command::EnactProposal { .. }
+        | Command::SetEyes { .. } => proposals::decide(catalogue, authorised, now),
         _ if command.app().is_some() => decide_for_app(catalogue, authorised, now),
         _ => trust::decide(catalogue, authorised, now),
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     authority::Role,
     digest::Digest,
+    eyes::{EyesPolicy, Proposal},
     grade::{Grade, PermissionCatalogue},
     name::{AppId, HostId, MemberId, Permission, RuleName, SegmentName, TenantId},
     rollout::Rollout,
@@ -265,6 +266,46 @@ pub enum Event {
         version: Number,
         /// The same record in its new envelope.
         release: String,
+    },
+    /// A change was asked for that people agree on first, or that waits for its time.
+    Proposed {
+        /// Its name.
+        id: String,
+        /// All of it.
+        proposal: Box<Proposal>,
+    },
+    /// Somebody agreed to a change.
+    ProposalApproved {
+        /// Which.
+        id: String,
+        /// Who: `member/<id>`.
+        by: String,
+    },
+    /// A change that was agreed on happened; the events before this one are it.
+    ProposalEnacted {
+        /// Which.
+        id: String,
+    },
+    /// A change that was agreed on could not happen when its time came.
+    ProposalFailed {
+        /// Which.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// A change that waited was taken back.
+    ProposalWithdrawn {
+        /// Which.
+        id: String,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// It was decided which kinds of change people agree on.
+    EyesSet {
+        /// Which, from now on.
+        policy: EyesPolicy,
     },
     /// The next keyring is in force.
     KeyringPut {

@@ -32,6 +32,7 @@ pub mod catalogue;
 pub mod command;
 pub mod decide;
 pub mod event;
+pub mod eyes;
 pub mod review;
 pub mod trust;
 // What is kept of it.

@@ -114,3 +114,7 @@ pub const PLATFORMS: usize = 16;
 pub const REVOKED: usize = 1_000;
 /// Approvers one release record may name.
 pub const APPROVERS: usize = 16;
+/// Changes that wait to be agreed on at the same time.
+pub const PROPOSALS: usize = 1_000;
+/// How long a change waits to be agreed on, or for its time, in milliseconds: two weeks.
+pub const PROPOSAL_MS: u64 = 14 * 24 * 60 * 60 * 1000;

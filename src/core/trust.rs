@@ -11,6 +11,7 @@ use crate::{
     authority::Role,
     catalogue::AppKill,
     digest::Digest,
+    eyes::{EyesPolicy, Proposal},
     grade::{Grade, PermissionCatalogue},
     keyring::Keyring,
     name::{HostId, MemberId, Permission, TenantId},
@@ -40,6 +41,12 @@ pub struct Trust {
     /// Whose signatures count.
     #[serde(default, skip_serializing_if = "Chain::is_empty")]
     pub chain: Chain,
+    /// Which kinds of change people agree on.
+    #[serde(default, skip_serializing_if = "EyesPolicy::is_default")]
+    pub eyes: EyesPolicy,
+    /// What waits to be agreed on, or for its time.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proposals: BTreeMap<String, Proposal>,
 }
 
 /// The chain of keyrings, from the first. Empty: nothing is signed offline, as between developers.

@@ -257,7 +257,14 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
     ("written", &["audience", "bucket", "rollout"]),
     (
         "happens",
-        &["authority", "catalogue", "command", "event", "trust"],
+        &[
+            "authority",
+            "catalogue",
+            "command",
+            "event",
+            "eyes",
+            "trust",
+        ],
     ),
     ("kept", &["checkpoint", "op", "record"]),
     (

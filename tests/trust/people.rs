@@ -5,6 +5,7 @@ use huidu_core::{
     command::Command,
     digest::Digest,
     event::Actor,
+    eyes::EyesPolicy,
     trust::Preview,
     version::Review,
 };
@@ -71,6 +72,7 @@ fn every_role_may_ask_for_exactly_this() {
                 review: Review::Required,
                 token: ("t".into(), Digest::of(b"")),
                 keyring: None,
+                eyes: EyesPolicy::default(),
             },
             "A",
         ),

@@ -8,6 +8,7 @@ use huidu_core::{
     decide::decide,
     digest::Digest,
     event::{Actor, Event},
+    eyes::EyesPolicy,
     manifest::{Manifest, Reason},
     name::AppId,
     poll::{Device, Installed},
@@ -69,6 +70,7 @@ impl World {
                 review,
                 token: ("root".into(), Digest::of(b"root")),
                 keyring: None,
+                eyes: EyesPolicy::default(),
             },
         );
         for name in [

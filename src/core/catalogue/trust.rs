@@ -5,6 +5,7 @@ use crate::{
     dossier::{SignedRelease, Vote},
     envelope::Envelope,
     event::Event,
+    eyes::Agreement,
     keyring::Keyring,
     paper::{Paper as _, PaperError},
     policy::{Policy, Standing},
@@ -26,7 +27,7 @@ impl Chain {
 
 impl Trust {
     /// Makes an event that is about no app true; others change nothing.
-    pub(super) fn apply(&mut self, event: &Event) {
+    pub(super) fn apply(&mut self, at: Timestamp, event: &Event) {
         match event {
             Event::MemberPut {
                 member,
@@ -50,6 +51,22 @@ impl Trust {
             }
             Event::ReviewPolicySet { policy } => self.policy = *policy,
             Event::KeyringPut { envelope } => self.chain.push(envelope),
+            Event::EyesSet { policy } => self.eyes = policy.clone(),
+            Event::Proposed { id, proposal } => {
+                self.proposals.retain(|_, known| at < known.until);
+                self.proposals.insert(id.clone(), (**proposal).clone());
+            }
+            Event::ProposalApproved { id, by } => {
+                if let Some(proposal) = self.proposals.get_mut(id) {
+                    let by = by.clone();
+                    proposal.approvals.push(Agreement { by, at });
+                }
+            }
+            Event::ProposalEnacted { id }
+            | Event::ProposalFailed { id, .. }
+            | Event::ProposalWithdrawn { id, .. } => {
+                self.proposals.remove(id);
+            }
             _ => {}
         }
     }

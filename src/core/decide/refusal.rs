@@ -205,6 +205,67 @@ pub enum Refusal {
     /// A preview that is over before it begins, or never.
     #[error("a preview is open until a time in the future, at most {} days ahead; choose another", limits::PREVIEW_MS / 86_400_000)]
     PreviewTime,
+    /// The change that was shown is not the one that waits.
+    #[error("change `{id}` is {is}, not the one that was approved; look at what waits")]
+    OtherChange {
+        /// The change.
+        id: String,
+        /// Its hash.
+        is: Digest,
+    },
+    /// Whoever must be somebody else.
+    #[error("`{person}` {did}: change `{id}` is approved by somebody else")]
+    SameEyes {
+        /// The change.
+        id: String,
+        /// Who.
+        person: String,
+        /// What that person did.
+        did: &'static str,
+    },
+    /// Somebody whose agreement does not count for this.
+    #[error(
+        "the role {role} does not count for `{kind}`; `huidu change policy` says whose agreement change `{id}` takes"
+    )]
+    NotTheirs {
+        /// The change.
+        id: String,
+        /// Its kind.
+        kind: &'static str,
+        /// The role.
+        role: String,
+    },
+    /// Only whoever asked, or security, takes a change back.
+    #[error("change `{id}` is taken back by whoever asked for it, by an admin or by security")]
+    NotYours {
+        /// The change.
+        id: String,
+    },
+    /// What was there when the change was asked for is not there any more.
+    #[error("`{app}` was changed since change `{id}` was asked for; take it back and ask again")]
+    Moved {
+        /// The change.
+        id: String,
+        /// The app.
+        app: String,
+    },
+    /// Whoever asked may not any more.
+    #[error("`{by}`, who asked for change `{id}`, may not any more; somebody else asks again")]
+    AuthorGone {
+        /// The change.
+        id: String,
+        /// Who asked.
+        by: String,
+    },
+    /// A time that no change can have.
+    #[error("a change happens now, or at a time in the future, at most {} days ahead; agreeing and taking back happen now", limits::PROPOSAL_MS / 86_400_000)]
+    ChangeTime,
+    /// A policy of agreement with a mistake.
+    #[error("the policy cannot be: {mistake}")]
+    Eyes {
+        /// What is wrong.
+        mistake: &'static str,
+    },
     /// A signed paper that is not believed.
     #[error("{0}")]
     Paper(#[from] PaperError),

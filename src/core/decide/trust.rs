@@ -340,8 +340,8 @@ fn restore(app: &App, permission: &Permission, reason: &str) -> Decision {
     }])
 }
 
-/// The person of a member, who may judge versions; a token of nobody may not.
-fn reviewer(catalogue: &Catalogue, actor: &Actor) -> Result<String, Refusal> {
+/// The person of a member, who may judge versions and changes; a token of nobody may not.
+pub(super) fn reviewer(catalogue: &Catalogue, actor: &Actor) -> Result<String, Refusal> {
     match member_of(catalogue, actor) {
         Some(_) => Ok(person(catalogue, actor)),
         None => Err(Refusal::NotAMember {

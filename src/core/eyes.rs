@@ -1,0 +1,255 @@
+//! Eyes: which kinds of change people agree on before they happen, and what waits to be agreed on.
+//!
+//! Which kinds, and whose agreement counts, is data like everything else: changing it is itself such a kind.
+//! Stopping is never one: a kill, a pause, a lower share and a revocation take one person, always.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    authority::Role, catalogue::Catalogue, command::Command, digest::Digest, event::Actor, limits,
+    revision::Revision, share::Share, time::Timestamp,
+};
+
+/// A kind of change that people may have to agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Listing a version.
+    List,
+    /// Putting a rollout in place, whole.
+    Rollout,
+    /// Raising a share beyond what one person may.
+    RaiseShare,
+    /// Resuming a paused rule.
+    Resume,
+    /// Taking a kill back.
+    Unkill,
+    /// Giving a revoked permission back.
+    RestorePermission,
+    /// Changing how versions are approved.
+    ReviewPolicy,
+    /// Changing which kinds of change people agree on.
+    Eyes,
+    /// Putting a keyring in force, which enough of the root signed.
+    Keyring,
+    /// Putting an app policy in force, which enough of those who may signed.
+    AppPolicy,
+    /// Admitting people and giving out credentials.
+    People,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::List,
+        Self::Rollout,
+        Self::RaiseShare,
+        Self::Resume,
+        Self::Unkill,
+        Self::RestorePermission,
+        Self::ReviewPolicy,
+        Self::Eyes,
+        Self::Keyring,
+        Self::AppPolicy,
+        Self::People,
+    ];
+
+    /// Its name in policies.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Rollout => "rollout",
+            Self::RaiseShare => "raise-share",
+            Self::Resume => "resume",
+            Self::Unkill => "unkill",
+            Self::RestorePermission => "restore-permission",
+            Self::ReviewPolicy => "review-policy",
+            Self::Eyes => "eyes",
+            Self::Keyring => "keyring",
+            Self::AppPolicy => "app-policy",
+            Self::People => "people",
+        }
+    }
+}
+
+/// Whose agreement a kind of change takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// How many people besides the one who asks.
+    pub approvals: u8,
+    /// What they must be.
+    pub roles: Vec<Role>,
+}
+
+/// Which kinds of change people agree on. What is not named happens when it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EyesPolicy {
+    /// The kinds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<Kind, Requirement>,
+    /// Up to this share one person may raise a rule, where raising takes agreement.
+    #[serde(default = "nobody", skip_serializing_if = "is_nobody")]
+    pub free_share: Share,
+}
+
+const fn nobody() -> Share {
+    Share::NONE
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_nobody(share: &Share) -> bool {
+    *share == Share::NONE
+}
+
+impl Default for EyesPolicy {
+    fn default() -> Self {
+        Self {
+            kinds: BTreeMap::new(),
+            free_share: Share::NONE,
+        }
+    }
+}
+
+impl EyesPolicy {
+    /// Where customers are served: bringing back and sending on takes a second person.
+    pub fn for_customers() -> Self {
+        let second = || Requirement {
+            approvals: 1,
+            roles: vec![Role::Admin, Role::ReleaseManager, Role::Security],
+        };
+        let kinds = [
+            Kind::Rollout,
+            Kind::RaiseShare,
+            Kind::Resume,
+            Kind::Unkill,
+            Kind::RestorePermission,
+            Kind::ReviewPolicy,
+            Kind::Eyes,
+        ];
+        Self {
+            kinds: kinds.into_iter().map(|kind| (kind, second())).collect(),
+            free_share: Share::from_millionths(5_000_000).unwrap_or(Share::NONE),
+        }
+    }
+
+    /// True while nothing takes agreement.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is wrong with it, if anything.
+    pub fn mistake(&self) -> Option<&'static str> {
+        let wrong = |requirement: &Requirement| {
+            !(1..=limits::APPROVALS).contains(&requirement.approvals)
+                || requirement.roles.is_empty()
+                || requirement.roles.iter().any(|role| role.tenant().is_some())
+        };
+        let wrong = self.kinds.values().any(wrong);
+        wrong.then_some("each kind names 1 to 10 approvals and roles of the bank's own people")
+    }
+}
+
+/// A change that waits for people to agree, or for its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// What kind of change it is; none: it takes no agreement and waits for its time alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// What is asked for.
+    pub command: Box<Command>,
+    /// Who asks, as it was then.
+    pub actor: Actor,
+    /// The person.
+    pub by: String,
+    /// What approvals are bound to: this change, of what was there, at that time.
+    pub hash: Digest,
+    /// The app's revision that it was made for; another one by then, and it does not happen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Revision>,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// From then on it is void.
+    pub until: Timestamp,
+    /// Not before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enact_at: Option<Timestamp>,
+    /// Who agreed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Agreement>,
+}
+
+/// Somebody's agreement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agreement {
+    /// Who: `member/<id>`.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What approvals of `command` are bound to.
+pub fn hash(command: &Command, base: Option<Revision>, enact_at: Option<Timestamp>) -> Digest {
+    // Serialising to memory fails only for maps whose keys are no text; there is none here.
+    let bytes = serde_json::to_vec(&(command, base, enact_at));
+    Digest::of(&bytes.unwrap_or_else(|error| unreachable!("{error}")))
+}
+
+/// The kind of `command`, where it is one that people may have to agree on. Never a stop.
+pub fn kind_of(catalogue: &Catalogue, command: &Command) -> Option<Kind> {
+    let app = |app: &crate::name::AppId| catalogue.apps.get(app);
+    match command {
+        Command::List { .. } => Some(Kind::List),
+        Command::PutRollout { .. } => Some(Kind::Rollout),
+        Command::SetPause { paused: false, .. } => Some(Kind::Resume),
+        Command::Unkill { .. } => Some(Kind::Unkill),
+        Command::RestorePermission { .. } => Some(Kind::RestorePermission),
+        Command::SetReviewPolicy { .. } => Some(Kind::ReviewPolicy),
+        Command::SetEyes { .. } => Some(Kind::Eyes),
+        Command::PutKeyring { .. } => Some(Kind::Keyring),
+        Command::PutPolicy { .. } => Some(Kind::AppPolicy),
+        Command::PutMember { .. } | Command::AddToken { .. } => Some(Kind::People),
+        Command::SetShare {
+            app: id,
+            rule,
+            share,
+        } => {
+            let rollout = app(id)?.rollout.as_ref()?;
+            let is = rollout
+                .rules
+                .iter()
+                .find(|known| known.name == *rule)?
+                .share;
+            let raises = *share > is && *share > catalogue.trust.eyes.free_share;
+            raises.then_some(Kind::RaiseShare)
+        }
+        _ => None,
+    }
+}
+
+/// What `command` takes before it happens, if anything.
+pub fn required<'a>(
+    catalogue: &'a Catalogue,
+    command: &Command,
+) -> Option<(Kind, &'a Requirement)> {
+    let kind = kind_of(catalogue, command)?;
+    let requirement = catalogue.trust.eyes.kinds.get(&kind)?;
+    Some((kind, requirement))
+}
+
+impl Proposal {
+    /// How many more people must agree, by the policy in force.
+    pub fn lacks(&self, catalogue: &Catalogue) -> usize {
+        let needed = required(catalogue, &self.command).map_or(0, |(_, one)| one.approvals);
+        usize::from(needed).saturating_sub(self.approvals.len())
+    }
+
+    /// True when nothing but its time is waited for, and that has come.
+    pub fn is_due(&self, catalogue: &Catalogue, now: Timestamp) -> bool {
+        self.lacks(catalogue) == 0 && self.enact_at.is_none_or(|at| at <= now) && now < self.until
+    }
+}
