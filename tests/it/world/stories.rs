@@ -150,7 +150,7 @@ fn ramp(world: &World) {
         let kills = node.wire().get("/v1/kills", &[]).unwrap();
         let bundle = Digest::of(&world.bundle(&app, "1.1.0"));
         let since = kills.json()["kills"][0]["since"].clone();
-        let expected = json!({"v": 1, "aud": "bank/dev", "rev": revision, "kills": [{
+        let expected = json!({"v": 1, "aud": "bank/dev", "rev": revision, "keyring": 1, "kills": [{
             "app": app, "version": "1.1.0", "sha256": bundle, "reason": "it loses orders", "since": since,
         }]});
         assert_eq!(kills.json(), expected);
