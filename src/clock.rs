@@ -13,7 +13,27 @@ use huidu_core::{
     op::{OpId, PutId},
     time::Timestamp,
 };
+use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
+
+/// The name of a want that is known by other words: everybody who knows them comes to the same one.
+#[expect(
+    clippy::expect_used,
+    reason = "every ULID prints as 26 digits of base 32, the first at most 7"
+)]
+pub fn derived_op(parts: &[&str]) -> OpId {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let hash: [u8; 32] = hasher.finalize().into();
+    let number = hash[..16]
+        .iter()
+        .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    let id = Ulid::from_bytes(number.to_be_bytes());
+    id.to_string().parse().expect("a ULID is an op id")
+}
 
 /// Tells the time of day.
 pub trait Clock: Send + Sync + 'static {

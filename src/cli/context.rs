@@ -101,6 +101,13 @@ impl Context {
     /// Says what a change led to.
     pub(super) fn changed(&self, document: &Value, done: &str) {
         self.answer(document, |document| {
+            if let Some(id) = document["waits"]["id"].as_str() {
+                let lacks = &document["waits"]["lacks"];
+                return match document["waits"]["enact_at"].as_str() {
+                    Some(at) => format!("not yet: change `{id}` waits for {lacks} approval(s) and for {at}"),
+                    None => format!("not yet: change `{id}` waits for {lacks} approval(s); somebody else: huidu change approve {id}"),
+                };
+            }
             let repeated = if document["repeated"] == true {
                 ", as before"
             } else {
@@ -160,9 +167,14 @@ impl Context {
         progress: &dyn Fn(u64),
     ) -> Result<Reply, Failure> {
         let joint = if path.contains('?') { '&' } else { '?' };
-        let path = match &self.globals.why {
-            Some(why) => format!("{path}{joint}{}", query(&[("why", Some(why))])),
-            None => path.to_owned(),
+        let more = query(&[
+            ("why", self.globals.why.as_deref()),
+            ("at", self.globals.enact_at.as_deref()),
+        ]);
+        let path = if more.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}{joint}{more}")
         };
         let ask = Ask {
             method,

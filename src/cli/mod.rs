@@ -5,6 +5,7 @@
 
 mod app;
 mod bucket;
+mod change;
 mod completions;
 mod context;
 mod device;
@@ -112,6 +113,9 @@ struct Globals {
     /// Why, for the history
     #[arg(long, global = true, value_name = "TEXT", help_heading = "Changes")]
     why: Option<String>,
+    /// Let the change happen at a later time, once people agreed where that is needed
+    #[arg(long, global = true, value_name = "TIME", help_heading = "Changes")]
+    enact_at: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -171,6 +175,9 @@ enum Verb {
     /// People
     #[command(subcommand)]
     Member(member::Member),
+    /// Changes that people agree on
+    #[command(subcommand)]
+    Change(change::Change),
     /// Whose signatures count: keyrings and key files
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -214,6 +221,7 @@ fn code(cli: Cli) -> u8 {
         Verb::Op(verb) => verb.run(&context),
         Verb::Token(verb) => verb.run(&context),
         Verb::Member(verb) => verb.run(&context),
+        Verb::Change(verb) => verb.run(&context),
         Verb::Keys(verb) => verb.run(&context),
         Verb::Sign(verb) => verb.run(&context),
         Verb::Policy(verb) => verb.run(&context),

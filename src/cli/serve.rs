@@ -8,7 +8,7 @@ use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
-use huidu_core::{bucket, version::Review};
+use huidu_core::{bucket, eyes::EyesPolicy, version::Review};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -315,7 +315,12 @@ async fn announce(node: &Node, settings: &Settings) -> Result<(), Failure> {
         Review::Skipped => Some(keys::development(settings, node.now())?),
         Review::Required => None,
     };
-    let founded = node.found(&settings.audience, settings.review, first, keyring);
+    // Where customers are served, bringing back and sending on takes a second person from the beginning.
+    let eyes = match settings.review {
+        Review::Skipped => EyesPolicy::default(),
+        Review::Required => EyesPolicy::for_customers(),
+    };
+    let founded = node.found(&settings.audience, settings.review, first, keyring, eyes);
     let founded = match founded.await {
         Ok(founded) => founded,
         // The last-known-good copy serves until the store answers.

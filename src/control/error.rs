@@ -102,6 +102,9 @@ pub(crate) enum ApiError {
     /// Nobody knows yet whether it happened.
     #[error("the store has not answered yet")]
     Undecided { op: OpId },
+    /// People agree on it first, or it waits for its time.
+    #[error("the change waits")]
+    Waits(Box<wire::Waits>),
     /// The want was cancelled.
     #[error("op `{op}` was cancelled; use a new idempotency key")]
     Cancelled { op: OpId },
@@ -200,6 +203,7 @@ impl ApiError {
                 "Segment refused",
             ),
             Self::Undecided { .. } => (StatusCode::ACCEPTED, "unknown", "Not decided yet"),
+            Self::Waits(_) => (StatusCode::ACCEPTED, "waits", "It waits"),
             Self::Cancelled { .. } => (StatusCode::CONFLICT, "cancelled", "Cancelled"),
             Self::Ledger(error) => ledger_facts(error),
             Self::Unavailable { code, .. } => (StatusCode::SERVICE_UNAVAILABLE, code, "Not now"),
@@ -273,6 +277,7 @@ fn unknown_code(kind: &str) -> &'static str {
         "permission" | "grant" => "unknown-permission",
         "preview" => "unknown-preview",
         "op" => "unknown-op",
+        "change" => "unknown-change",
         _ => "unknown",
     }
 }
@@ -303,6 +308,14 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
         Refusal::OtherBundle { .. } => (CONFLICT, "other-bundle", "Another bundle"),
         Refusal::NotGranted { .. } => (CONFLICT, "not-granted", "Asks for too much"),
         Refusal::NotFiled { .. } => (CONFLICT, "not-filed", "Not filed"),
+        Refusal::OtherChange { .. } => (CONFLICT, "other-change", "Another change"),
+        Refusal::SameEyes { .. } => (CONFLICT, "same-person", "Not somebody else"),
+        Refusal::NotTheirs { .. } => (StatusCode::FORBIDDEN, "not-theirs", "Another role"),
+        Refusal::NotYours { .. } => (StatusCode::FORBIDDEN, "not-yours", "Somebody else's"),
+        Refusal::Moved { .. } => (CONFLICT, "moved", "Changed meanwhile"),
+        Refusal::AuthorGone { .. } => (CONFLICT, "author-gone", "The author may not any more"),
+        Refusal::ChangeTime => (INVALID, "change-time", "Another time"),
+        Refusal::Eyes { .. } => (INVALID, "eyes", "A mistake in the policy"),
         Refusal::Paper(_) => (INVALID, "not-believed", "Not believed"),
         Refusal::Expired { .. } => (INVALID, "expired", "Expired"),
         Refusal::NoKeyring => (CONFLICT, "no-keyring", "No keyring"),
@@ -431,6 +444,9 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match &self {
             Self::Undecided { op } => return undecided(op),
+            Self::Waits(waits) => {
+                return wire::located(wire::json(StatusCode::ACCEPTED, waits), "/api/v1/changes");
+            }
             // A foreign thing and a missing one are told in the same words.
             Self::Forbidden(Forbidden::Foreign { what }) => {
                 return Self::no_app(what).into_response();

@@ -23,6 +23,7 @@
 mod apps;
 mod auth;
 mod body;
+mod changes;
 mod error;
 mod explain;
 mod history;
@@ -171,6 +172,10 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(review::approve))
         .routes(routes!(review::reject))
         .routes(routes!(review::policy, review::put_policy))
+        .routes(routes!(changes::list))
+        .routes(routes!(changes::approve))
+        .routes(routes!(changes::withdraw))
+        .routes(routes!(changes::policy, changes::put_policy))
         .routes(routes!(papers::keyring, papers::put_keyring))
         .routes(routes!(papers::policy, papers::put_policy))
         .routes(routes!(papers::record, papers::put_record))
@@ -215,17 +220,34 @@ impl Control {
         expected: Option<Revision>,
         command: Command,
     ) -> Result<Written, ApiError> {
-        let Intent { actor, op, why, .. } = intent;
+        let Intent {
+            actor,
+            op,
+            why,
+            enact_at,
+            ..
+        } = intent;
         let patience = self.settings.patience;
         let change = Change {
             actor,
             command,
             op,
             expected,
+            enact_at,
             why,
             patience,
         };
-        Ok(self.node.write(change).await?)
+        let written = self.node.write(change).await?;
+        match &written.waits {
+            Some(id) => {
+                let catalogue = self.node.catalogue();
+                let proposal = catalogue.trust.proposals.get(id);
+                Err(ApiError::Waits(Box::new(wire::Waits::new(
+                    &written, id, proposal, &catalogue,
+                ))))
+            }
+            None => Ok(written),
+        }
     }
 
     /// A place among the uploads, or the news that there is none.

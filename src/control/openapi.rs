@@ -16,7 +16,7 @@ use utoipa::{
     },
 };
 
-use super::wire::{OpAnswer, ProblemSchema};
+use super::wire::{OpAnswer, ProblemSchema, Waits};
 
 /// The document's head; paths are added by the route table.
 #[derive(OpenApi)]
@@ -222,10 +222,13 @@ pub(crate) struct NewRefusals;
 impl IntoResponses for NewRefusals {
     fn responses() -> Responses {
         let mut all = BodyRefusals::responses();
-        let schema: RefOr<Schema> = Ref::from_schema_name(OpAnswer::name()).into();
+        let either = OneOfBuilder::new()
+            .item(Ref::from_schema_name(OpAnswer::name()))
+            .item(Ref::from_schema_name(Waits::name()));
+        let schema: RefOr<Schema> = Schema::OneOf(either.build()).into();
         let unknown = ResponseBuilder::new()
             .description(
-                "The store has not answered in time: it may happen yet. The op id will tell.",
+                "The store has not answered in time: it may happen yet, and the op id will tell. Or the change waits: for people to agree, or for its time.",
             )
             .content("application/json", Content::new(Some(schema)))
             .header("Location", text_header("`/api/v1/ops/{op}`"));

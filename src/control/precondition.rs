@@ -8,13 +8,12 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::{HeaderMap, header::IF_MATCH, request::Parts},
 };
-use huidu_core::{event::Actor, limits, op::OpId, revision::Revision};
+use huidu_core::{event::Actor, limits, op::OpId, revision::Revision, time::Timestamp};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-use ulid::Ulid;
 use utoipa::IntoParams;
 
 use super::{Control, auth::Caller, error::ApiError};
+use crate::node::derived_op;
 
 /// Bytes of an `Idempotency-Key`.
 const KEY_BYTES: usize = 128;
@@ -47,6 +46,8 @@ pub(crate) struct Intent {
     pub(crate) op: OpId,
     /// The revision it was made for, where one was named.
     pub(crate) if_match: Option<IfMatch>,
+    /// When it shall happen; none: now.
+    pub(crate) enact_at: Option<Timestamp>,
     /// Why, for the history.
     pub(crate) why: Option<String>,
 }
@@ -66,7 +67,7 @@ impl Intent {
 
     /// The same intent's `n`th change, recognisable on its own.
     pub(crate) fn derived(&self, n: u8) -> Self {
-        let op = hashed(&["huidu derived op", self.op.as_str(), &n.to_string()]);
+        let op = derived_op(&["huidu derived op", self.op.as_str(), &n.to_string()]);
         Self { op, ..self.clone() }
     }
 }
@@ -120,6 +121,9 @@ pub(crate) struct MayMatchParams {
 pub(crate) struct WhyParams {
     /// Why, in the words that the history keeps.
     why: Option<String>,
+    /// Let it happen at this later time, once people agreed where that is needed.
+    #[param(value_type = Option<String>)]
+    at: Option<String>,
 }
 
 impl FromRequestParts<Control> for Intent {
@@ -132,16 +136,17 @@ impl FromRequestParts<Control> for Intent {
             Some(key) => op_of(&actor.id, key),
             None => control.node.new_op(),
         };
-        let why = Query::<WhyParams>::try_from_uri(&parts.uri)
-            .map_err(|_| {
-                ApiError::field(
-                    "why",
-                    "the query does not parse; percent-encode it as UTF-8",
-                )
-            })?
-            .0
-            .why
-            .filter(|why| !why.trim().is_empty());
+        let query = Query::<WhyParams>::try_from_uri(&parts.uri).map_err(|_| {
+            ApiError::field(
+                "why",
+                "the query does not parse; percent-encode it as UTF-8",
+            )
+        })?;
+        let WhyParams { why, at } = query.0;
+        let why = why.filter(|why| !why.trim().is_empty());
+        let enact_at = at
+            .map(|at| at.parse().map_err(|_| bad_time()))
+            .transpose()?;
         if why
             .as_ref()
             .is_some_and(|why| why.len() > limits::TEXT_BYTES)
@@ -156,9 +161,17 @@ impl FromRequestParts<Control> for Intent {
             actor,
             op,
             if_match,
+            enact_at,
             why,
         })
     }
+}
+
+fn bad_time() -> ApiError {
+    ApiError::field(
+        "at",
+        "`at` is an instant with its offset, such as 2026-12-01T08:00:00+08:00",
+    )
 }
 
 fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, ApiError> {
@@ -212,28 +225,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
 /// The op of an idempotency key: a ULID as it is, anything else by the hash of who says it.
 fn op_of(actor: &str, key: &str) -> OpId {
     key.parse()
-        .unwrap_or_else(|_| hashed(&["huidu op", actor, key]))
-}
-
-fn hashed(parts: &[&str]) -> OpId {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    let hash: [u8; 32] = hasher.finalize().into();
-    let number = hash[..16]
-        .iter()
-        .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
-    op(Ulid::from_bytes(number.to_be_bytes()))
-}
-
-#[expect(
-    clippy::expect_used,
-    reason = "every ULID prints as 26 digits of base 32, the first at most 7"
-)]
-fn op(id: Ulid) -> OpId {
-    id.to_string().parse().expect("a ULID is an op id")
+        .unwrap_or_else(|_| derived_op(&["huidu op", actor, key]))
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@ use axum::{
 };
 use huidu_core::{
     authority::Role,
-    catalogue::{App, AppKill, SegmentRef},
+    catalogue::{App, AppKill, Catalogue, SegmentRef},
+    digest::Digest,
+    eyes::Proposal,
     name::{AppId, HostId, MemberId, SegmentName, TenantId},
     revision::Revision,
     rollout::Rollout,
@@ -102,6 +104,53 @@ impl From<&Written> for Changed {
             revision: written.revision,
             op: written.op.to_string(),
             repeated: written.repeated,
+        }
+    }
+}
+
+/// A change that was not made: people agree on it first, or it waits for its time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Waits {
+    /// It waits since this revision.
+    #[schema(value_type = u64)]
+    revision: Revision,
+    /// What the asking is recognised by.
+    op: String,
+    /// What waits.
+    waits: Waiting,
+}
+
+/// What waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Waiting {
+    /// Its name: somebody else approves it by `POST /api/v1/changes/{id}/approve`.
+    id: String,
+    /// What an approval names.
+    #[schema(value_type = Option<String>)]
+    hash: Option<Digest>,
+    /// How many people must agree.
+    lacks: usize,
+    /// It happens then, not before.
+    #[schema(value_type = Option<String>)]
+    enact_at: Option<Timestamp>,
+}
+
+impl Waits {
+    pub(crate) fn new(
+        written: &Written,
+        id: &str,
+        proposal: Option<&Proposal>,
+        catalogue: &Catalogue,
+    ) -> Self {
+        Self {
+            revision: written.revision,
+            op: written.op.to_string(),
+            waits: Waiting {
+                id: id.to_owned(),
+                hash: proposal.map(|proposal| proposal.hash),
+                lacks: proposal.map_or(0, |proposal| proposal.lacks(catalogue)),
+                enact_at: proposal.and_then(|proposal| proposal.enact_at),
+            },
         }
     }
 }

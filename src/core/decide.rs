@@ -11,7 +11,7 @@ mod trust;
 
 pub use proposals::enactment;
 pub use refusal::Refusal;
-pub use trust::{Missing, missing};
+pub use trust::{Missing, missing, person};
 
 use std::collections::BTreeMap;
 

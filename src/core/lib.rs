@@ -52,6 +52,7 @@ pub mod release;
 pub mod binding;
 pub mod preview;
 pub mod seal;
+pub mod validity;
 pub mod verify;
 // What a device is told, and why.
 pub mod compile;

@@ -8,19 +8,16 @@
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use huidu_core::{
-    authority::{Forbidden, authorise},
-    catalogue::Catalogue,
+    authority::Role,
     command::Command,
     compile::{Context, compile},
-    decide::{Refusal, decide},
-    event::{Actor, Event},
+    event::Actor,
     key::PublicKey,
-    keyring::{Keyring, Role},
+    keyring::{self, Keyring},
     name::AppId,
     op::{OpId, Settled},
     predicate::Membership,
     revision::Revision,
-    time::Timestamp,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -29,6 +26,7 @@ use tokio::{
 
 use super::{
     Parts, Shared,
+    decided::{decided, waiting},
     fold::{Changed, Folded},
     live::{Live, LiveApp},
     segments::Segments,
@@ -36,6 +34,7 @@ use super::{
 };
 use crate::{
     bus::{Hint, Wake},
+    clock::derived_op,
     ledger::{Appended, Ledger, LedgerError, Position, Start, Tail, Trust, Want},
     store::{
         Key, Place, Store, StoreError,
@@ -186,6 +185,7 @@ impl Engine {
                 () = sleep_until(next_tick) => {
                     self.settle().await;
                     self.follow().await;
+                    self.enact_due().await;
                     self.retry_waiting().await;
                     next_tick = Instant::now() + self.jittered_tick();
                 }
@@ -219,6 +219,38 @@ impl Engine {
             self.note_store(Some(&error));
         }
         self.caught_up().await;
+    }
+
+    /// Lets changes happen whose time has come. Every node tries, and the op that all derive from the
+    /// change's name lets it happen once.
+    async fn enact_due(&mut self) {
+        let now = self.parts.clock.now();
+        let due: Vec<String> = {
+            let catalogue = self.shared.catalogue.read();
+            let open = catalogue.trust.proposals.iter();
+            let due = open.filter(|(_, proposal)| {
+                proposal.enact_at.is_some() && proposal.is_due(&catalogue, now)
+            });
+            due.map(|(id, _)| id.clone()).collect()
+        };
+        for id in due {
+            let change = Change {
+                actor: Actor {
+                    id: super::SELF.into(),
+                    role: Role::Admin,
+                },
+                op: derived_op(&["huidu enact", &id]),
+                command: Command::EnactProposal { id: id.clone() },
+                expected: None,
+                enact_at: None,
+                why: None,
+                patience: self.parts.settings.tick,
+            };
+            let by = Instant::now() + self.parts.settings.tick;
+            if let Err(error) = self.write(change, by).await {
+                tracing::warn!(%error, change = %id, "a change whose time has come is tried again at the next tick");
+            }
+        }
     }
 
     /// Reads the ledger to its tail and serves what is new.
@@ -313,6 +345,7 @@ impl Engine {
             return;
         };
         let changed = ledger.fold_mut().take_changed();
+        self.parts.metrics.ledger_invalid.inc_by(changed.invalid);
         if changed.records > 0 || changed.everything {
             self.since_checkpoint += changed.records;
             self.refresh(changed).await;
@@ -349,6 +382,7 @@ impl Engine {
                     revision,
                     op: change.op,
                     repeated: true,
+                    waits: waiting(&self.shared.catalogue.read(), &change),
                 })
             }
             Ok(Appended::Committed(revision)) => {
@@ -365,6 +399,7 @@ impl Engine {
                     revision,
                     op: change.op,
                     repeated: false,
+                    waits: waiting(&self.shared.catalogue.read(), &change),
                 })
             }
             Ok(Appended::Voided(revision)) => Err(WriteError::Cancelled {
@@ -377,6 +412,7 @@ impl Engine {
                     revision,
                     op: change.op,
                     repeated: false,
+                    waits: waiting(&self.shared.catalogue.read(), &change),
                 })
             }
             Ok(Appended::Refused(refused)) => {
@@ -491,7 +527,7 @@ impl Engine {
         let stamper = &self.shared.stamper;
         stamper.limit_lease(keyring.online.max_lease_ms);
         let key = PublicKey::from(&stamper.public_key());
-        let is_known = keyring.signers(Role::Online).contains(&key);
+        let is_known = keyring.signers(keyring::Role::Online).contains(&key);
         let metrics = &self.parts.metrics;
         let version = i64::try_from(keyring.version).unwrap_or(i64::MAX);
         if !is_known && metrics.keyring_version.get() != version {
@@ -586,59 +622,4 @@ impl Engine {
 fn silent() -> LedgerError {
     let nothing = std::io::Error::from(std::io::ErrorKind::NotConnected);
     StoreError::unavailable(Place::Store, nothing).into()
-}
-
-/// Decides a change against one prefix of the ledger.
-fn decided(fold: &Folded, change: &Change, now: Timestamp) -> Result<Vec<Event>, WriteError> {
-    let catalogue = crate::ledger::Fold::catalogue(fold);
-    let actor = actor_now(&catalogue, &change.actor)?;
-    let authorised = authorise(change.command.clone(), &actor, catalogue.review)?;
-    if let Some(expected) = change.expected {
-        match_revision(&catalogue, &change.command, expected).map_err(Box::new)?;
-    }
-    decide(&catalogue, &authorised, now).map_err(|refusal| Box::new(refusal).into())
-}
-
-/// The actor as it stands at this revision: a credential that was revoked meanwhile counts for nothing.
-fn actor_now(catalogue: &Catalogue, actor: &Actor) -> Result<Actor, Forbidden> {
-    if actor.id == super::SELF {
-        return Ok(actor.clone());
-    }
-    match catalogue.tokens.get(&actor.id) {
-        Some(token) => Ok(Actor {
-            id: actor.id.clone(),
-            role: token.role.clone(),
-        }),
-        None => Err(Forbidden::Foreign {
-            what: actor.id.clone(),
-        }),
-    }
-}
-
-fn match_revision(
-    catalogue: &Catalogue,
-    command: &Command,
-    expected: Revision,
-) -> Result<(), Refusal> {
-    let (what, is) = match (command, command.app()) {
-        (Command::PutSegment { segment, .. } | Command::RemoveSegment { segment }, _) => (
-            segment.to_string(),
-            catalogue.segments.get(segment).map(|kept| kept.revision),
-        ),
-        (_, Some(app)) => (
-            app.to_string(),
-            catalogue.apps.get(app).map(|app| app.revision),
-        ),
-        (_, None) => return Ok(()),
-    };
-    let is = is.unwrap_or(Revision::ZERO);
-    if is == expected {
-        Ok(())
-    } else {
-        Err(Refusal::Stale {
-            what,
-            is: is.get(),
-            expected: expected.get(),
-        })
-    }
 }

@@ -12,6 +12,7 @@ use huidu_core::{
     event::Event,
     record::{CheckpointRef, Record},
     time::Timestamp,
+    validity,
 };
 
 use super::mirror::Mirror;
@@ -53,6 +54,8 @@ pub(super) struct Changed {
     pub(super) killed_at: Vec<Timestamp>,
     /// How many records it was.
     pub(super) records: u64,
+    /// How many of them do not count.
+    pub(super) invalid: u64,
 }
 
 impl Folded {
@@ -101,15 +104,24 @@ impl Fold for Folded {
     }
 
     fn apply(&mut self, record: &Record, bytes: &Bytes) {
-        let touched = self
-            .shared
-            .write()
-            .apply(record.rev, record.at, &record.events);
+        let mut catalogue = self.shared.write();
+        let valid = validity::check(&catalogue, record.at, &record.actor, &record.events);
+        // A record that may not count takes its place in the ledger and changes nothing, on every node alike.
+        let events = match &valid {
+            Ok(()) => record.events.as_slice(),
+            Err(invalid) => {
+                self.changed.invalid += 1;
+                tracing::error!(revision = %record.rev, actor = %record.actor.id, %invalid, "a record in the store does not count: somebody wrote it past the servers");
+                &[]
+            }
+        };
+        let touched = catalogue.apply(record.rev, record.at, events);
+        drop(catalogue);
         self.changed.touched.apps.extend(touched.apps);
         self.changed.touched.segments.extend(touched.segments);
         self.changed.touched.kills |= touched.kills;
         self.changed.records += 1;
-        if record.events.iter().any(Event::is_stop) {
+        if events.iter().any(Event::is_stop) {
             self.changed.killed_at.push(record.at);
         }
         if let Some(mirror) = &self.mirror {

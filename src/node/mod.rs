@@ -5,6 +5,7 @@
 //! engine.rs    the one task that follows and writes the ledger
 //! fold.rs      what the ledger is folded into
 //! write.rs     what the control plane hands in and gets back
+//! decided.rs   what a change is held against
 //! segments.rs  uploaded lists of units, in memory
 //! bundles.rs   the archives devices run, hot ones in memory
 //! counters.rs  what devices reported, counted
@@ -17,6 +18,7 @@
 
 pub mod bundles;
 pub mod counters;
+mod decided;
 mod engine;
 mod fold;
 pub mod live;
@@ -43,6 +45,7 @@ use huidu_core::{
     command::Command,
     digest::Digest,
     event::Actor,
+    eyes::EyesPolicy,
     name::{AppId, SegmentName},
     op::OpId,
     record::Record,
@@ -53,6 +56,7 @@ use huidu_core::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use crate::clock::derived_op;
 pub use write::{Change, OpState, WriteError, Written};
 
 use self::{
@@ -73,7 +77,7 @@ use crate::{
 };
 
 /// The actor of what a node does by itself.
-pub const SELF: &str = "huidu";
+pub const SELF: &str = huidu_core::validity::NODE;
 /// Changes that may wait for the engine.
 const WAITING: usize = 1_024;
 /// Records that one look into the history may read.
@@ -324,6 +328,7 @@ impl Node {
         review: Review,
         token: (String, Digest),
         keyring: Option<String>,
+        eyes: EyesPolicy,
     ) -> Result<bool, WriteError> {
         let id = token.0.clone();
         if !self.catalogue().audience.is_empty() {
@@ -339,9 +344,11 @@ impl Node {
                 review,
                 token,
                 keyring,
+                eyes,
             },
             op: self.new_op(),
             expected: None,
+            enact_at: None,
             why: None,
             patience: Duration::from_secs(30),
         };

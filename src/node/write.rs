@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use huidu_core::{
     authority::Forbidden, command::Command, decide::Refusal, event::Actor, op::OpId,
-    revision::Revision,
+    revision::Revision, time::Timestamp,
 };
 
 use crate::ledger::LedgerError;
@@ -23,6 +23,8 @@ pub struct Change {
     pub op: OpId,
     /// The revision that what is changed must be at; none: any.
     pub expected: Option<Revision>,
+    /// When it shall happen; none: now.
+    pub enact_at: Option<Timestamp>,
     /// Why, for the history.
     pub why: Option<String>,
     /// How long to wait for the store before the answer is "unknown".
@@ -38,6 +40,8 @@ pub struct Written {
     pub op: OpId,
     /// True when an earlier try of the same want had done it already.
     pub repeated: bool,
+    /// The name of the change that waits, where it was not made but kept back.
+    pub waits: Option<String>,
 }
 
 /// Why a change was not made, or may not have been.

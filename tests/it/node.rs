@@ -20,7 +20,8 @@ use huidu::{
     },
 };
 use huidu_core::{
-    authority::Role, command::Command, digest::Digest, event::Actor, version::Review,
+    authority::Role, command::Command, digest::Digest, event::Actor, eyes::EyesPolicy,
+    version::Review,
 };
 use tokio::time::Instant;
 
@@ -67,6 +68,7 @@ async fn add_host(node: Arc<Node>, n: usize) -> Result<Written, WriteError> {
         },
         op: RandomIds::new().unwrap().op(),
         expected: None,
+        enact_at: None,
         why: None,
         patience: PATIENCE,
     };
@@ -89,7 +91,13 @@ async fn a_founding_that_lands_late_leaves_its_token_valid() {
         (&after, "other", false),
     ] {
         let found = node
-            .found("bank/dev", Review::Skipped, token(id), None)
+            .found(
+                "bank/dev",
+                Review::Skipped,
+                token(id),
+                None,
+                EyesPolicy::default(),
+            )
             .await;
         assert_eq!(found.unwrap(), counts, "{id}");
     }
@@ -111,9 +119,15 @@ async fn those_who_wait_for_a_hanging_store_do_not_wait_for_one_another() {
     let node = start(Arc::new(store), "node", Duration::from_secs(1)).await;
     let first = token("first");
     assert!(
-        node.found("bank/dev", Review::Skipped, first, None)
-            .await
-            .unwrap()
+        node.found(
+            "bank/dev",
+            Review::Skipped,
+            first,
+            None,
+            EyesPolicy::default()
+        )
+        .await
+        .unwrap()
     );
     hangs.store(true, Ordering::SeqCst);
     let since = Instant::now();

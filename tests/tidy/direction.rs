@@ -135,7 +135,7 @@ const ONLY: &[Only] = &[
     ),
     (
         &["ulid"],
-        &["clock", "control/precondition", "control/spool"],
+        &["clock", "control/spool"],
         "ids are handed in; the door reads them and names its spool",
     ),
     (
@@ -198,13 +198,13 @@ const ONLY: &[Only] = &[
     ),
     (
         &["huidu_core::decide::decide"],
-        &["node/engine", "control/plan"],
+        &["node/decided", "control/plan"],
         "a change is decided by the one task that writes it; a plan asks what it would say",
     ),
     (
         &["huidu_core::authority::authorise"],
         &[
-            "node/engine",
+            "node/decided",
             "control/plan",
             "control/segments",
             "control/versions",
@@ -276,6 +276,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
             "review",
             "rulefile",
             "slots_assign",
+            "validity",
         ],
     ),
     (

@@ -15,6 +15,7 @@ use huidu_core::{
     revision::Revision,
     time::Timestamp,
     trust::ReviewPolicy,
+    validity,
     version::{Bundle, BundleFormat, Number, Review, Version},
 };
 
@@ -111,6 +112,13 @@ impl World {
         // What is kept is what was decided, byte by byte.
         let kept = serde_json::to_string(&events).unwrap();
         assert_eq!(serde_json::from_str::<Vec<Event>>(&kept).unwrap(), events);
+        // What is decided counts on every node that reads it.
+        let counts = validity::check(&self.catalogue, NOON, &actor, &events);
+        if self.catalogue.audience.is_empty() {
+            assert!(counts.is_err(), "only a node founds a ledger");
+        } else {
+            assert_eq!(counts, Ok(()), "{events:?}");
+        }
         let next = Revision::new(self.catalogue.revision.get() + 1);
         self.touched = self.catalogue.apply(next, NOON, &events);
         let bytes = serde_json::to_vec(&self.catalogue).unwrap();

@@ -28,7 +28,9 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header::HeaderName},
 };
 use http_body_util::BodyExt as _;
-use huidu_core::{authority::Role, command::Command, event::Actor, version::Review};
+use huidu_core::{
+    authority::Role, command::Command, event::Actor, eyes::EyesPolicy, version::Review,
+};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -40,7 +42,7 @@ use crate::{
     bus::local::LocalBus,
     clock::{CountedIds, Manual},
     metrics::Metrics,
-    node::{Change, Node, NodeParts, NodeSettings, SELF},
+    node::{Change, Node, NodeParts, NodeSettings},
     store::{Store, memory::MemoryStore},
 };
 
@@ -136,7 +138,7 @@ impl Plane {
         assert!(
             plane
                 .node
-                .found("bank/test", review, first, None)
+                .found("bank/test", review, first, None, EyesPolicy::default())
                 .await
                 .unwrap()
         );
@@ -194,16 +196,17 @@ impl Plane {
         plane
     }
 
-    /// Something that the node does by itself.
+    /// Something that the administrator does without a request.
     async fn change(&self, command: Command) {
         let change = Change {
             actor: Actor {
-                id: SELF.into(),
+                id: self.root.id().to_owned(),
                 role: Role::Admin,
             },
             command,
             op: self.node.new_op(),
             expected: None,
+            enact_at: None,
             why: None,
             patience: Duration::from_secs(5),
         };

@@ -42,7 +42,7 @@ pub(super) fn summary(missing: &[Missing]) -> String {
 }
 
 /// Whoever asks, as the people who read the history know them: `member/<id>`, or `token/<id>`.
-pub(super) fn person(catalogue: &Catalogue, actor: &Actor) -> String {
+pub fn person(catalogue: &Catalogue, actor: &Actor) -> String {
     match member_of(catalogue, actor) {
         Some(member) => format!("member/{member}"),
         None => format!("token/{}", actor.id),

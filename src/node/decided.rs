@@ -1,0 +1,99 @@
+//! What a change is held against before it is written: who asks, at which revision, and whether it would
+//! count. Nothing is written here.
+
+use huidu_core::{
+    authority::{Forbidden, authorise},
+    catalogue::Catalogue,
+    command::Command,
+    decide::{Refusal, decide},
+    event::{Actor, Event},
+    eyes::Proposal,
+    revision::Revision,
+    time::Timestamp,
+    validity,
+};
+
+use super::{Change, WriteError, fold::Folded};
+
+/// Decides a change against one prefix of the ledger.
+pub(super) fn decided(
+    fold: &Folded,
+    change: &Change,
+    now: Timestamp,
+) -> Result<Vec<Event>, WriteError> {
+    let catalogue = crate::ledger::Fold::catalogue(fold);
+    let actor = actor_now(&catalogue, &change.actor)?;
+    let authorised =
+        authorise(change.command.clone(), &actor, catalogue.review)?.at(change.enact_at);
+    if let Some(expected) = change.expected {
+        match_revision(&catalogue, &change.command, expected).map_err(Box::new)?;
+    }
+    let events = decide(&catalogue, &authorised, now).map_err(Box::new)?;
+    // What would not count is not written: a role that changed while this was asked for.
+    match validity::check(&catalogue, now, &change.actor, &events) {
+        Ok(()) => Ok(events),
+        Err(invalid) => {
+            tracing::warn!(actor = %change.actor.id, %invalid, "a change would not count, and is refused");
+            Err(Forbidden::Foreign {
+                what: change.actor.id.clone(),
+            }
+            .into())
+        }
+    }
+}
+
+/// The actor as it stands at this revision: a credential that was revoked meanwhile counts for nothing.
+fn actor_now(catalogue: &Catalogue, actor: &Actor) -> Result<Actor, Forbidden> {
+    if actor.id == super::SELF {
+        return Ok(actor.clone());
+    }
+    match catalogue.tokens.get(&actor.id) {
+        Some(token) => Ok(Actor {
+            id: actor.id.clone(),
+            role: token.role.clone(),
+        }),
+        None => Err(Forbidden::Foreign {
+            what: actor.id.clone(),
+        }),
+    }
+}
+
+fn match_revision(
+    catalogue: &Catalogue,
+    command: &Command,
+    expected: Revision,
+) -> Result<(), Refusal> {
+    let (what, is) = match (command, command.app()) {
+        (Command::PutSegment { segment, .. } | Command::RemoveSegment { segment }, _) => (
+            segment.to_string(),
+            catalogue.segments.get(segment).map(|kept| kept.revision),
+        ),
+        (_, Some(app)) => (
+            app.to_string(),
+            catalogue.apps.get(app).map(|app| app.revision),
+        ),
+        (_, None) => return Ok(()),
+    };
+    let is = is.unwrap_or(Revision::ZERO);
+    if is == expected {
+        Ok(())
+    } else {
+        Err(Refusal::Stale {
+            what,
+            is: is.get(),
+            expected: expected.get(),
+        })
+    }
+}
+
+/// The name of the change that waits in the place of `change`, if it does.
+pub(super) fn waiting(catalogue: &Catalogue, change: &Change) -> Option<String> {
+    let mut open = catalogue.trust.proposals.iter();
+    let same = |proposal: &Proposal| {
+        proposal.actor == change.actor
+            && *proposal.command == change.command
+            && proposal.enact_at == change.enact_at
+    };
+    open.find(|(_, proposal)| same(proposal))
+        .map(|(id, _)| id.clone())
+}
