@@ -12,7 +12,7 @@ use utoipa::{
     openapi::{
         Components, Content, Header, Object, RefOr, Response, ResponseBuilder, Schema,
         schema::{ObjectBuilder, OneOfBuilder, Ref, Type},
-        security::{Http, HttpAuthScheme, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
 
@@ -29,6 +29,7 @@ use super::wire::{OpAnswer, ProblemSchema};
     components(schemas(ProblemSchema)),
     tags(
         (name = "status", description = "How this node is."),
+        (name = "signin", description = "People, by the bank's identity provider."),
         (name = "tenants", description = "Partner merchants."),
         (name = "hosts", description = "Bank apps that run mini-programs."),
         (name = "apps", description = "Mini-programs."),
@@ -56,8 +57,23 @@ pub(super) fn finished(mut document: utoipa::openapi::OpenApi) -> Value {
         .components
         .get_or_insert_with(Components::new)
         .add_security_scheme("token", SecurityScheme::Http(bearer));
+    document
+        .components
+        .get_or_insert_with(Components::new)
+        .add_security_scheme("session", session_scheme());
     // A document of ours always serialises; an empty one would fail the drift test at once.
     let mut document = serde_json::to_value(&document).unwrap_or_default();
+    // Whatever takes a token takes a session.
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    let methods = paths.into_iter().flat_map(Map::values_mut);
+    let operations = methods
+        .filter_map(Value::as_object_mut)
+        .flat_map(Map::values_mut);
+    for security in operations.filter_map(|operation| operation.get_mut("security")) {
+        if let Some(ways) = security.as_array_mut() {
+            ways.push(json!({ "session": [] }));
+        }
+    }
     if let Some(schemas) = document
         .pointer_mut("/components/schemas")
         .and_then(Value::as_object_mut)
@@ -65,6 +81,13 @@ pub(super) fn finished(mut document: utoipa::openapi::OpenApi) -> Value {
         schemas.extend(rollout_schemas());
     }
     document
+}
+
+fn session_scheme() -> SecurityScheme {
+    let description =
+        "The session of somebody who signed in. A change by cookie names its page in `Origin`.";
+    let cookie = ApiKeyValue::with_description("__Host-huidu", description);
+    SecurityScheme::ApiKey(ApiKey::Cookie(cookie))
 }
 
 /// The rollout's schema and what it refers to, as components.
@@ -170,13 +193,13 @@ impl IntoResponses for ReadRefusals {
             "The request cannot be read: `bad-header`, `bad-json`, `broken-body`.",
         );
         let denied =
-            problem("Nobody is let in: `no-token`, `bad-token` (a typo), `unknown-token`.")
+            problem("Nobody is let in: `no-token`, `bad-token` (a typo), `unknown-token`, `session-over`, `no-member`, `sign-in` (a person's token where people sign in).")
                 .header("WWW-Authenticate", text_header("`Bearer realm=\"huidu\"`"));
         all.insert("401".to_owned(), denied.build().into());
         add(
             &mut all,
             "403",
-            "The role does not include it: `forbidden`.",
+            "The role does not include it: `forbidden`. By a session: `cross-site`; `sign-in-again` where it takes a sign-in of the last five minutes.",
         );
         add(
             &mut all,
@@ -194,6 +217,38 @@ impl IntoResponses for ReadRefusals {
                     "Retry-After",
                     text_header("Seconds after which to try again."),
                 );
+        all.insert("503".to_owned(), busy.build().into());
+        all
+    }
+}
+
+/// What a sign-in may be refused with.
+pub(crate) struct SignInRefusals;
+
+impl IntoResponses for SignInRefusals {
+    fn responses() -> Responses {
+        let mut all = BodyRefusals::responses();
+        all.remove("401");
+        for (status, description) in [
+            (
+                "400",
+                "Not what this browser began, late, or again: `sign-in-state`. Or it cannot be read: `bad-json`, `broken-body`.",
+            ),
+            (
+                "403",
+                "Nobody here: `unknown-person`. The provider refused: `sign-in-denied`. Its statement does not hold: `statement`. `cross-site`, `grant`.",
+            ),
+            ("404", "No provider is set: `no-signin`."),
+        ] {
+            add(&mut all, status, description);
+        }
+        let busy = problem(
+            "The provider does not answer as one: `identity-provider`; `busy`, `no-randomness`.",
+        )
+        .header(
+            "Retry-After",
+            text_header("Seconds after which to try again."),
+        );
         all.insert("503".to_owned(), busy.build().into());
         all
     }

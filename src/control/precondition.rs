@@ -15,6 +15,7 @@ use ulid::Ulid;
 use utoipa::IntoParams;
 
 use super::{Control, auth::Caller, error::ApiError};
+use crate::signin::SignedIn;
 
 /// Bytes of an `Idempotency-Key`.
 const KEY_BYTES: usize = 128;
@@ -43,6 +44,8 @@ impl IfMatch {
 pub(crate) struct Intent {
     /// Who asks.
     pub(crate) actor: Actor,
+    /// The session, for whoever signed in.
+    pub(crate) signed_in: Option<SignedIn>,
     /// What the change is recognised by over every retry.
     pub(crate) op: OpId,
     /// The revision it was made for, where one was named.
@@ -126,7 +129,7 @@ impl FromRequestParts<Control> for Intent {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, ApiError> {
-        let Caller(actor) = Caller::from_request_parts(parts, control).await?;
+        let Caller { actor, signed_in } = Caller::from_request_parts(parts, control).await?;
         let if_match = if_match(&parts.headers)?;
         let op = match idempotency_key(&parts.headers)? {
             Some(key) => op_of(&actor.id, key),
@@ -154,6 +157,7 @@ impl FromRequestParts<Control> for Intent {
         }
         Ok(Self {
             actor,
+            signed_in,
             op,
             if_match,
             why,

@@ -578,15 +578,18 @@ fn decided(fold: &Folded, change: &Change, now: Timestamp) -> Result<Vec<Event>,
     decide(&catalogue, &authorised, now).map_err(|refusal| Box::new(refusal).into())
 }
 
-/// The actor as it stands at this revision: a credential that was revoked meanwhile counts for nothing.
+/// The actor as it stands at this revision: a credential that was revoked, or a person who was let go,
+/// meanwhile counts for nothing.
 fn actor_now(catalogue: &Catalogue, actor: &Actor) -> Result<Actor, Forbidden> {
     if actor.id == super::SELF {
         return Ok(actor.clone());
     }
-    match catalogue.tokens.get(&actor.id) {
-        Some(token) => Ok(Actor {
+    let of_token = catalogue.tokens.get(&actor.id).map(|token| &token.role);
+    let of_member = || Some(&catalogue.trust.signed_in(&actor.id)?.1.role);
+    match of_token.or_else(of_member) {
+        Some(role) => Ok(Actor {
             id: actor.id.clone(),
-            role: token.role.clone(),
+            role: role.clone(),
         }),
         None => Err(Forbidden::Foreign {
             what: actor.id.clone(),

@@ -36,6 +36,7 @@ fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>, String) {
         ("post", "tenants") => json(json!({ "tenant": "pingan" })),
         ("post", "hosts") => json(json!({ "host": "retail" })),
         ("post", "apps") => json(json!({ "app": app })),
+        ("post", "token") => json(json!({ "grant": "", "verifier": "" })),
         ("put", "{segment}") => (Some("text/plain"), "unit\n".into()),
         _ => (None, String::new()),
     }
