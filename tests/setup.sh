@@ -33,6 +33,18 @@ seaweed() {
   command -v weed >/dev/null || { say "weed was installed but is not on PATH; add pip's bin folder to PATH"; exit 1; }
 }
 
+# The OpenID provider that people sign in by in the tests, as its lockfile says; installed anew when that changed.
+provider() {
+  local here=tests/it/signin/provider
+  command -v node >/dev/null || debian nodejs
+  [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge 20 ] ||
+    { say "node $(node --version) is too old for the OpenID provider of the tests: install Node 20 or later"; exit 1; }
+  cmp -s "$here/package-lock.json" "$here/node_modules/.lock-of-setup" && return
+  say "installing the OpenID provider of the tests"
+  npm ci --prefix "$here" --silent --no-audit --no-fund
+  cp "$here/package-lock.json" "$here/node_modules/.lock-of-setup"
+}
+
 cargo_tool() { # command, crate
   command -v "$1" >/dev/null && return
   say "installing $2 (a few minutes, once)"
@@ -59,7 +71,7 @@ case $purpose in
     if [ "$backing" = "s3+redis" ]; then redis_server; seaweed; fi ;;
   test)
     command -v npm >/dev/null || debian npm
-    redis_server; seaweed
+    redis_server; seaweed; provider
     cargo_tool cargo-nextest cargo-nextest
     nightly ;;
   fuzz) nightly ;;

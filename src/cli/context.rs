@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     Globals,
     output::{Done, Failure, remark, say},
+    sessions,
 };
 use crate::{
     client::control::{Ask, Content, Control, Reply},
@@ -62,10 +63,16 @@ impl Context {
                 })?;
                 Some(text.trim().to_owned())
             }
-            (None, None) => None,
+            (None, None) => sessions::find(self.stranger()?.server())?,
         };
         let server = self.server("HUIDU_SERVER", "http://127.0.0.1:8081");
         Ok(Control::new(&server, token.map(Secret::new))?)
+    }
+
+    /// The server, without any credential.
+    pub(super) fn stranger(&self) -> Result<Control, Failure> {
+        let server = self.server("HUIDU_SERVER", "http://127.0.0.1:8081");
+        Ok(Control::new(&server, None)?)
     }
 
     /// Reads something and says it.

@@ -12,6 +12,7 @@ mod explain;
 mod history;
 mod host;
 mod kill;
+mod login;
 mod member;
 mod op;
 mod output;
@@ -23,6 +24,7 @@ mod rollout;
 mod rules;
 mod segment;
 mod serve;
+mod sessions;
 mod status;
 mod store;
 mod tenant;
@@ -168,6 +170,12 @@ enum Verb {
     /// People
     #[command(subcommand)]
     Member(member::Member),
+    /// Sign in as a person, by a browser on this machine
+    Login(login::Login),
+    /// End the session of this command line
+    Logout(login::Logout),
+    /// Who this command line is
+    Whoami(login::Whoami),
     /// Be a device
     Device(device::Device),
     /// Completions for a shell
@@ -203,6 +211,9 @@ fn code(cli: Cli) -> u8 {
         Verb::Op(verb) => verb.run(&context),
         Verb::Token(verb) => verb.run(&context),
         Verb::Member(verb) => verb.run(&context),
+        Verb::Login(verb) => verb.run(&context),
+        Verb::Logout(verb) => verb.run(&context),
+        Verb::Whoami(verb) => verb.run(&context),
         Verb::Device(verb) => verb.run(&context),
         Verb::Completions(verb) => verb.run(&context),
     };

@@ -16,4 +16,5 @@ mod node;
 mod redis;
 mod refuses;
 mod s3;
+mod signin;
 mod world;

@@ -179,6 +179,18 @@ async fn every_role_may_call_exactly_this() {
       "title": "No such method",
       "type": "urn:huidu:problem:no-method"
     }
+
+    405 Method Not Allowed
+    allow: POST
+    content-type: application/problem+json
+
+    {
+      "code": "no-method",
+      "detail": "this path does not take that method; `/api/v1/openapi.json` lists those it takes",
+      "status": 405,
+      "title": "No such method",
+      "type": "urn:huidu:problem:no-method"
+    }
     "#);
     insta::assert_snapshot!(table, @r#"
     admin manager sre reviewer security auditor partner: own, partner: foreign
@@ -226,6 +238,10 @@ async fn every_role_may_call_exactly_this() {
     ++-----  DELETE /api/v1/segments/{segment}
     ++++++-  GET /api/v1/segments/{segment}
     ++-----  PUT /api/v1/segments/{segment}
+    ?        GET /api/v1/signin
+    ?        GET /api/v1/signin/callback
+    ?        POST /api/v1/signin/token
+    ?        POST /api/v1/signout
     +++++++  GET /api/v1/status
     +++++++  GET /api/v1/tenants
     ++-----  POST /api/v1/tenants
@@ -233,6 +249,7 @@ async fn every_role_may_call_exactly_this() {
     +---++-  GET /api/v1/tokens
     +------  POST /api/v1/tokens
     +---+--  DELETE /api/v1/tokens/{id}
+    +++++++  GET /api/v1/whoami
     ?        GET /healthz
     ?        GET /metrics
     ?        GET /readyz
