@@ -212,6 +212,7 @@ const ONLY: &[Only] = &[
         &["huidu_core::authority::authorise"],
         &[
             "node/engine",
+            "control/mod",
             "control/plan",
             "control/segments",
             "control/versions",
