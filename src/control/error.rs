@@ -87,7 +87,7 @@ pub(crate) enum ApiError {
     #[error(transparent)]
     SignIn(#[from] SignInFault),
     /// Somebody whom the provider knows and huidu does not.
-    #[error("you are nobody here yet; ask an administrator for `huidu member put NAME ROLE --issuer {} --subject {}`", .0.issuer, .0.subject)]
+    #[error("you are nobody here yet; ask an administrator for `huidu member put NAME ROLE --issuer {} --subject {}`", typed(&.0.issuer), typed(&.0.subject))]
     UnknownPerson(Box<Identity>),
     /// A cookie that another page made the browser send.
     #[error("a change by cookie comes from a page of this very server; send `Origin`, or a token")]
@@ -276,6 +276,16 @@ impl ApiError {
             },
             error => error.to_string(),
         }
+    }
+}
+
+/// A text as a shell takes it for one word: what the provider says is pasted by an administrator.
+fn typed(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@".contains(&byte);
+    if text.bytes().all(is_plain) && !text.starts_with('-') {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

@@ -66,6 +66,15 @@ async fn whoever_is_no_member_is_told_what_to_do() {
     );
     assert!(detail(&reply).contains(&told), "{reply}");
     assert_eq!(set_cookie(&reply, "__Host-huidu"), None);
+    let under = desk.begin("").await;
+    claims = desk.claims(&under);
+    claims["sub"] = json!("$(reboot)'; reboot");
+    desk.provider.states(desk.provider.signed(&claims));
+    let told = r"--subject '$(reboot)'\''; reboot'`";
+    assert!(
+        detail(&desk.end(&under).await).ends_with(told),
+        "an administrator pastes it"
+    );
 }
 
 #[tokio::test]
@@ -389,4 +398,98 @@ async fn where_people_sign_in_their_tokens_open_nothing() {
         let program = desk.plane.maya("GET /api/v1/whoami").send().await;
         assert_eq!(program.status, StatusCode::OK, "programs go on: {program}");
     }
+}
+
+#[tokio::test]
+async fn a_session_begun_at_one_node_is_one_at_every_node_with_the_same_key() {
+    let desk = Desk::new().await;
+    let session = desk.signed_in("").await;
+    for (key, expected) in [("5", ""), ("6", "session-over")] {
+        let sealer = Sealer::from_text(&key.repeat(64)).unwrap();
+        let signin = SignIn::new(settings(&desk.provider.url), sealer).unwrap();
+        let store = Arc::new(MemoryStore::new());
+        let plane = Plane::built(store, Review::Required, Some(signin), |_| {}).await;
+        let other = Desk {
+            plane,
+            provider: Provider::start(),
+        };
+        let ask = || other.page(&session, "GET /api/v1/whoami").send();
+        // The same people: what this node has not heard of yet, it does not know.
+        let unheard = if expected.is_empty() {
+            "no-member"
+        } else {
+            expected
+        };
+        assert_eq!(code(&ask().await), unheard);
+        let put = Command::PutMember {
+            member: "lin".parse().unwrap(),
+            title: String::new(),
+            role: Role::Auditor,
+            identity: Some(Identity {
+                issuer: desk.provider.url.clone(),
+                subject: SUBJECT.into(),
+            }),
+        };
+        other.plane.change(put).await;
+        assert_eq!(code(&ask().await), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_session_may_exactly_what_a_token_of_the_same_role_may() {
+    let desk = Desk::new().await;
+    let mut compared = 0;
+    for role in [
+        Role::Admin,
+        Role::ReleaseManager,
+        Role::Sre,
+        Role::Reviewer,
+        Role::Security,
+        Role::Auditor,
+        Role::Partner("pingan".parse().unwrap()),
+    ] {
+        desk.admit("lin", role.clone(), SUBJECT).await;
+        let session = desk.signed_in("?fresh").await;
+        let token = Token::generate_for(Kind::of(&role), &role.word()).unwrap();
+        let add = Command::AddToken {
+            id: token.id().to_owned(),
+            sha256: token.sha256(),
+            role,
+            note: String::new(),
+            member: Some("lin".parse().unwrap()),
+        };
+        desk.plane.change(add).await;
+        let document = super::super::super::document();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                if operation.get("security").is_none() {
+                    continue;
+                }
+                let path = path
+                    .replace("{tenant}", "cmb")
+                    .replace("{app}", "pay")
+                    .replace("{version}", "1.0.0")
+                    .replace("{id}", &"0".repeat(64))
+                    .replace(['{', '}'], "");
+                let line = format!("{} {path}", method.to_uppercase());
+                let odd =
+                    async |ask: Ask<'_>| ask.any().header("content-type", "image/png").send().await;
+                let by_token = odd(desk.plane.ask(&token, &line)).await;
+                let by_session = odd(desk.page(&session, &line)).await;
+                // Neither sends a body that fits, so nothing changes in between.
+                let whoami = path.ends_with("whoami") || path.ends_with("status");
+                assert_eq!(
+                    by_token.status, by_session.status,
+                    "{line}: {by_token} {by_session}"
+                );
+                assert!(
+                    whoami || by_token.body == by_session.body,
+                    "{line}: {by_token} {by_session}"
+                );
+                compared += 1;
+            }
+        }
+    }
+    println!("figure: requests that a session and a token answer alike {compared}");
+    assert!(compared > 350, "{compared}");
 }
