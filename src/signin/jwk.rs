@@ -210,3 +210,133 @@ impl UsableKey<'_> {
         verified.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ring::{
+        rand::SystemRandom,
+        rsa::PublicKeyComponents,
+        signature::{
+            ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+            RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
+            RsaEncoding, RsaKeyPair,
+        },
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const RSA: &[u8] = include_bytes!("vectors/rsa-2048-only-for-tests.pk8");
+
+    fn keys(keys: Value) -> Keys {
+        serde_json::from_value::<JwkSet>(json!({ "keys": keys }))
+            .unwrap()
+            .into()
+    }
+
+    fn verified(keys: &Keys, name: &str, message: &[u8], signature: &[u8]) -> bool {
+        match keys.find(Some("k"), Algorithm::named(name).unwrap()) {
+            Found::Key(key) => key.signed(message, signature),
+            Found::Unknown | Found::Unfit => false,
+        }
+    }
+
+    #[test]
+    fn each_rsa_algorithm_verifies_its_own_signatures_and_no_others() {
+        let pair = RsaKeyPair::from_pkcs8(RSA).unwrap();
+        let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(pair.public());
+        let encoded = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+        let jwk = json!({ "kty": "RSA", "kid": "k", "n": encoded(&n), "e": encoded(&e) });
+        let any = keys(json!([jwk]));
+        let algorithms: [(&str, &'static dyn RsaEncoding); 6] = [
+            ("RS256", &RSA_PKCS1_SHA256),
+            ("RS384", &RSA_PKCS1_SHA384),
+            ("RS512", &RSA_PKCS1_SHA512),
+            ("PS256", &RSA_PSS_SHA256),
+            ("PS384", &RSA_PSS_SHA384),
+            ("PS512", &RSA_PSS_SHA512),
+        ];
+        for (signed_by, encoding) in algorithms {
+            let mut signature = vec![0; pair.public().modulus_len()];
+            pair.sign(encoding, &SystemRandom::new(), b"m", &mut signature)
+                .unwrap();
+            for (named, _) in algorithms {
+                let fits = named == signed_by;
+                assert_eq!(
+                    verified(&any, named, b"m", &signature),
+                    fits,
+                    "{signed_by} as {named}"
+                );
+                assert!(
+                    !verified(&any, named, b"n", &signature),
+                    "{signed_by} as {named}"
+                );
+                // A key that names its algorithm signs with no other.
+                let mut only = jwk.clone();
+                only["alg"] = json!(named);
+                assert_eq!(
+                    verified(&keys(json!([only])), signed_by, b"m", &signature),
+                    fits
+                );
+            }
+            assert!(!verified(&any, "ES256", b"m", &signature));
+        }
+    }
+
+    #[test]
+    fn a_p384_key_verifies_es384_alone() {
+        let (random, kind) = (SystemRandom::new(), &ECDSA_P384_SHA384_FIXED_SIGNING);
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(kind, pkcs8.as_ref(), &random).unwrap();
+        let point = pair.public_key().as_ref();
+        let (x, y) = (
+            BASE64URL_NOPAD.encode(&point[1..49]),
+            BASE64URL_NOPAD.encode(&point[49..]),
+        );
+        let set = keys(json!([{ "kty": "EC", "crv": "P-384", "kid": "k", "x": x, "y": y }]));
+        let signature = pair.sign(&random, b"m").unwrap();
+        assert!(verified(&set, "ES384", b"m", signature.as_ref()));
+        assert!(!verified(&set, "ES384", b"n", signature.as_ref()));
+        for name in ["ES256", "RS256", "EdDSA"] {
+            assert!(!verified(&set, name, b"m", signature.as_ref()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_for_signatures_is_left_out_and_a_set_is_bounded() {
+        let x = BASE64URL_NOPAD.encode(&[7; 32]);
+        let good = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x });
+        let with = |name: &str, value: Value| {
+            let mut key = good.clone();
+            key[name] = value;
+            key
+        };
+        for (what, key) in [
+            ("encryption", with("use", json!("enc"))),
+            ("signing alone", with("key_ops", json!(["sign"]))),
+            ("a symmetric algorithm", with("alg", json!("HS256"))),
+            ("no algorithm", with("alg", json!("none"))),
+            ("another curve", with("crv", json!("X25519"))),
+            ("no bytes", with("x", json!("%"))),
+            ("symmetric", json!({ "kty": "oct", "kid": "k", "k": x })),
+            (
+                "half a point",
+                json!({ "kty": "EC", "crv": "P-256", "kid": "k", "x": x }),
+            ),
+            (
+                "a short point",
+                json!({ "kty": "EC", "crv": "P-256", "kid": "k", "x": x, "y": "AA" }),
+            ),
+            ("a number", json!(7)),
+        ] {
+            assert!(keys(json!([key])).is_empty(), "{what}");
+        }
+        assert_eq!(keys(json!(vec![good.clone(); 1_000])).0.len(), KEYS);
+        // Two keys of one name: nobody knows which is meant.
+        let twice = keys(json!([good, good]));
+        assert!(matches!(
+            twice.find(Some("k"), Algorithm::EdDSA),
+            Found::Unfit
+        ));
+    }
+}
