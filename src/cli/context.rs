@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::{
     Globals,
+    login::kept,
     output::{Done, Failure, remark, say},
-    sessions,
 };
 use crate::{
     client::control::{Ask, Content, Control, Reply},
@@ -63,7 +63,7 @@ impl Context {
                 })?;
                 Some(text.trim().to_owned())
             }
-            (None, None) => sessions::find(self.stranger()?.server())?,
+            (None, None) => kept::find(self.stranger()?.server())?,
         };
         let server = self.server("HUIDU_SERVER", "http://127.0.0.1:8081");
         Ok(Control::new(&server, token.map(Secret::new))?)

@@ -24,7 +24,6 @@ mod rollout;
 mod rules;
 mod segment;
 mod serve;
-mod sessions;
 mod status;
 mod store;
 mod tenant;
@@ -122,6 +121,12 @@ enum Verb {
     Store(store::Store),
     /// What the server says of itself
     Status(status::Status),
+    /// Sign in as a person, by a browser on this machine
+    Login(login::Login),
+    /// End the session of this command line
+    Logout(login::Logout),
+    /// Who this command line is
+    Whoami(login::Whoami),
     /// Partner merchants
     #[command(subcommand)]
     Tenant(tenant::Tenant),
@@ -170,12 +175,6 @@ enum Verb {
     /// People
     #[command(subcommand)]
     Member(member::Member),
-    /// Sign in as a person, by a browser on this machine
-    Login(login::Login),
-    /// End the session of this command line
-    Logout(login::Logout),
-    /// Who this command line is
-    Whoami(login::Whoami),
     /// Be a device
     Device(device::Device),
     /// Completions for a shell
@@ -193,6 +192,9 @@ fn code(cli: Cli) -> u8 {
         Verb::Serve(verb) => verb.run(&context),
         Verb::Store(verb) => verb.run(&context),
         Verb::Status(verb) => verb.run(&context),
+        Verb::Login(verb) => verb.run(&context),
+        Verb::Logout(verb) => verb.run(&context),
+        Verb::Whoami(verb) => verb.run(&context),
         Verb::Tenant(verb) => verb.run(&context),
         Verb::Host(verb) => verb.run(&context),
         Verb::App(verb) => verb.run(&context),
@@ -211,9 +213,6 @@ fn code(cli: Cli) -> u8 {
         Verb::Op(verb) => verb.run(&context),
         Verb::Token(verb) => verb.run(&context),
         Verb::Member(verb) => verb.run(&context),
-        Verb::Login(verb) => verb.run(&context),
-        Verb::Logout(verb) => verb.run(&context),
-        Verb::Whoami(verb) => verb.run(&context),
         Verb::Device(verb) => verb.run(&context),
         Verb::Completions(verb) => verb.run(&context),
     };

@@ -228,7 +228,7 @@ mod tests {
 
     const RSA: &[u8] = include_bytes!("vectors/rsa-2048-only-for-tests.pk8");
 
-    fn keys(keys: Value) -> Keys {
+    fn keys(keys: &Value) -> Keys {
         serde_json::from_value::<JwkSet>(json!({ "keys": keys }))
             .unwrap()
             .into()
@@ -247,7 +247,7 @@ mod tests {
         let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(pair.public());
         let encoded = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
         let jwk = json!({ "kty": "RSA", "kid": "k", "n": encoded(&n), "e": encoded(&e) });
-        let any = keys(json!([jwk]));
+        let any = keys(&json!([jwk]));
         let algorithms: [(&str, &'static dyn RsaEncoding); 6] = [
             ("RS256", &RSA_PKCS1_SHA256),
             ("RS384", &RSA_PKCS1_SHA384),
@@ -275,7 +275,7 @@ mod tests {
                 let mut only = jwk.clone();
                 only["alg"] = json!(named);
                 assert_eq!(
-                    verified(&keys(json!([only])), signed_by, b"m", &signature),
+                    verified(&keys(&json!([only])), signed_by, b"m", &signature),
                     fits
                 );
             }
@@ -293,7 +293,7 @@ mod tests {
             BASE64URL_NOPAD.encode(&point[1..49]),
             BASE64URL_NOPAD.encode(&point[49..]),
         );
-        let set = keys(json!([{ "kty": "EC", "crv": "P-384", "kid": "k", "x": x, "y": y }]));
+        let set = keys(&json!([{ "kty": "EC", "crv": "P-384", "kid": "k", "x": x, "y": y }]));
         let signature = pair.sign(&random, b"m").unwrap();
         assert!(verified(&set, "ES384", b"m", signature.as_ref()));
         assert!(!verified(&set, "ES384", b"n", signature.as_ref()));
@@ -329,11 +329,11 @@ mod tests {
             ),
             ("a number", json!(7)),
         ] {
-            assert!(keys(json!([key])).is_empty(), "{what}");
+            assert!(keys(&json!([key])).is_empty(), "{what}");
         }
-        assert_eq!(keys(json!(vec![good.clone(); 1_000])).0.len(), KEYS);
+        assert_eq!(keys(&json!(vec![good.clone(); 1_000])).0.len(), KEYS);
         // Two keys of one name: nobody knows which is meant.
-        let twice = keys(json!([good, good]));
+        let twice = keys(&json!([good, good]));
         assert!(matches!(
             twice.find(Some("k"), Algorithm::EdDSA),
             Found::Unfit

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::parts::write_secret;
+use crate::cli::parts::write_secret;
 
 type Sessions = BTreeMap<String, String>;
 
@@ -60,7 +60,7 @@ fn write(path: &PathBuf, sessions: &Sessions) -> anyhow::Result<()> {
 }
 
 /// The session with `server`, if there is one.
-pub(super) fn find(server: &str) -> anyhow::Result<Option<String>> {
+pub(in crate::cli) fn find(server: &str) -> anyhow::Result<Option<String>> {
     match path() {
         Some(path) => Ok(read(&path)?.remove(server)),
         None => Ok(None),
@@ -68,7 +68,7 @@ pub(super) fn find(server: &str) -> anyhow::Result<Option<String>> {
 }
 
 /// Keeps a session with `server`; where.
-pub(super) fn keep(server: &str, token: &str) -> anyhow::Result<PathBuf> {
+pub(in crate::cli) fn keep(server: &str, token: &str) -> anyhow::Result<PathBuf> {
     let path = path().context("neither XDG_CONFIG_HOME nor HOME says where to keep the session")?;
     let mut sessions = read(&path)?;
     sessions.insert(server.to_owned(), token.to_owned());
@@ -77,7 +77,7 @@ pub(super) fn keep(server: &str, token: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Forgets the session with `server`; false where there was none.
-pub(super) fn forget(server: &str) -> anyhow::Result<bool> {
+pub(in crate::cli) fn forget(server: &str) -> anyhow::Result<bool> {
     let Some(path) = path() else {
         return Ok(false);
     };

@@ -4,6 +4,8 @@
 //! only it knows. No browser is opened unless one is named. The session is kept where its owner alone can
 //! read it, and is never printed.
 
+pub(super) mod kept;
+
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
@@ -22,7 +24,6 @@ use sha2::{Digest as _, Sha256};
 use super::{
     context::{Context, query},
     output::{Done, Failure, outlined, remark},
-    sessions,
 };
 
 /// How long a person may take.
@@ -96,7 +97,7 @@ impl Login {
                 "the server gave no session; compare versions".into(),
             ));
         };
-        let path = sessions::keep(control.server(), token)?;
+        let path = kept::keep(control.server(), token)?;
         let until = claimed["until"].as_str().unwrap_or_default();
         let told = json!({ "member": member, "until": until, "file": path });
         context.answer(&told, |_| {
@@ -113,7 +114,7 @@ impl Logout {
     pub(super) fn run(self, context: &Context) -> Done {
         let control = context.control()?;
         // The session is forgotten here whatever the server says.
-        let was_kept = sessions::forget(control.server())?;
+        let was_kept = kept::forget(control.server())?;
         if was_kept {
             control.query("/api/v1/signout", json!({}))?;
         }
