@@ -37,6 +37,8 @@ bench: ## the benches; each prints what it is compared with
 
 bless: ## rewrite the generated files that tests guard against drift
 	HUIDU_BLESS=1 cargo nextest run --workspace --locked -E 'test(the_committed) + test(metrics)' --no-fail-fast
+	cargo nextest run -p huidu-core --lib --locked --no-capture the_committed_vectors 2>/dev/null | sed -n '/^\[$$/,/^\]$$/p' > target/verify.json || true
+	test ! -s target/verify.json || mv target/verify.json tests/vectors/verify.json
 
 doc: ## the library's documentation
 	cargo doc --workspace --no-deps --locked --open

@@ -139,6 +139,7 @@ fn origin() -> Arc<Fixed> {
         audience: "bank/prod".into(),
         poll_after_ms: 600_000,
         poll_spread_ms: 60_000,
+        keyring: None,
     };
     let compiled = compile(&app(), &context, &no_segments);
     let live_app = LiveApp::new(compiled, &Arc::new(stamper), &metrics).knowing(&app());

@@ -185,6 +185,10 @@ metrics! {
     bus_hints: IntCounter = "huidu_bus_hints_total";
     /// Times the bus was connected again.
     bus_reconnects: IntCounter = "huidu_bus_reconnects_total";
+    /// The number of the keyring in force; 0: none.
+    keyring_version: IntGauge = "huidu_keyring_version";
+    /// 1 while the keyring in force lists this node's online key; else devices do not believe the node.
+    online_key_trusted: IntGauge = "huidu_online_key_trusted";
     /// Units of the segments in memory.
     segment_units: IntGauge = "huidu_segment_units";
     /// Bytes of the segments in memory.

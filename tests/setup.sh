@@ -33,6 +33,15 @@ seaweed() {
   command -v weed >/dev/null || { say "weed was installed but is not on PATH; add pip's bin folder to PATH"; exit 1; }
 }
 
+# What the verifier in another language signs and checks with.
+python_cryptography() {
+  python3 -c 'import cryptography' 2>/dev/null && return
+  command -v pip >/dev/null || debian python3-pip
+  say "installing cryptography (Python)"
+  pip install --quiet --disable-pip-version-check --root-user-action=ignore cryptography ||
+    pip install --quiet --disable-pip-version-check --break-system-packages cryptography
+}
+
 cargo_tool() { # command, crate
   command -v "$1" >/dev/null && return
   say "installing $2 (a few minutes, once)"
@@ -71,7 +80,7 @@ case $purpose in
     if [ "$backing" = "s3+redis" ]; then redis_server; seaweed; fi ;;
   test)
     command -v npm >/dev/null || debian npm
-    redis_server; seaweed
+    redis_server; seaweed; python_cryptography
     cargo_tool cargo-nextest cargo-nextest
     provider
     nightly ;;

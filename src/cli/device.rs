@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use ed25519_dalek::VerifyingKey;
 use huidu_core::{
+    keyring::Guard,
     name::{AppId, HostId},
     version::Number,
 };
@@ -23,15 +23,10 @@ use super::{
     output::{Done, Failure, cell, remark, say},
     progress,
 };
-use crate::{
-    client::{
-        device::{
-            Device as Phone, DeviceConfig, DeviceError, Happened, Starter, What,
-            fetch_development_key, parse_key,
-        },
-        verify::Trust,
-    },
-    clock::{Clock as _, System},
+use crate::client::{
+    device::{Device as Phone, DeviceConfig, DeviceError, Happened, Starter, What},
+    root::{Root, parse_key},
+    uptime,
 };
 
 /// Shortest pause between two polls, whatever a server says.
@@ -44,7 +39,7 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 #[command(after_help = "\
 Examples:
   huidu device --server http://127.0.0.1:8080 --host retail-bank --app pingan/travel --unit device-7
-  huidu device --server https://m.bank.example --key online.pub --audience bank/prod \\
+  huidu device --server https://m.bank.example --root keyring-1.json --audience bank/prod \\
       --host retail-bank --app pingan/travel --app pingan/loan --unit device-7 --platform android --watch
   huidu device … --crash-on 2.4.0      the release fails; watch it being rolled back and never tried again")]
 pub(super) struct Device {
@@ -59,9 +54,15 @@ pub(super) struct Device {
     /// The installation it belongs to
     #[arg(long, default_value = "bank/dev", value_name = "BANK/ENVIRONMENT")]
     audience: String,
-    /// The trusted online key: 64 hexadecimal digits, or a file of them; left out: asked of a development
-    /// server, which is then believed whatever it says
-    #[arg(long, value_name = "FILE|HEX")]
+    /// The keyring it is born with, as `huidu keys` signed it: how a customer's device believes
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
+    /// Accept a keyring of a development installation, and missing papers with it
+    #[arg(long, requires = "root")]
+    development: bool,
+    /// For developers: one trusted key of 64 hexadecimal digits, or a file of them. With neither, a
+    /// development server is asked, and believed whatever it says
+    #[arg(long, value_name = "FILE|HEX", conflicts_with = "root")]
     key: Option<String>,
     /// Where it keeps everything
     #[arg(long, default_value = "huidu-device", value_name = "DIR")]
@@ -84,24 +85,21 @@ impl Device {
     pub(super) fn run(self, context: &Context) -> Done {
         let server = context.server("HUIDU_DEVICE_SERVER", "http://127.0.0.1:8080");
         let server = server.trim_end_matches('/').to_owned();
-        let key = trusted(self.key.as_deref(), &server)?;
+        let root = root(&self, &server)?;
         let mut device = Phone::open(DeviceConfig {
             server,
             dir: self.dir,
             host: self.host,
             apps: self.apps,
             profile: self.device.profile(),
-            trust: Trust {
-                key,
-                audience: self.audience,
-            },
+            root,
         })?;
         let mut starter = Simulated {
             crash_on: self.crash_on,
             bar: None,
         };
         loop {
-            let cycle = device.cycle(System.now(), &mut starter);
+            let cycle = device.cycle(uptime::now(), &mut starter);
             let pause = match (cycle, self.watch) {
                 (Ok(happened), _) => {
                     tell(context, &happened);
@@ -135,20 +133,36 @@ fn patience(error: &DeviceError, every: Option<Duration>) -> Duration {
     }
 }
 
-fn trusted(given: Option<&str>, server: &str) -> Result<VerifyingKey, Failure> {
-    let Some(given) = given else {
+/// Whom to believe: a keyring, a single key, or, for development alone, whatever the server says.
+fn root(device: &Device, server: &str) -> Result<Root, Failure> {
+    let audience = &device.audience;
+    if let Some(file) = &device.root {
+        let name = file.display();
+        let bytes =
+            fs::read(file).with_context(|| format!("the keyring `{name}` cannot be read"))?;
+        let guard = if device.development {
+            Guard::Development
+        } else {
+            Guard::Production
+        };
+        return Root::read(&bytes, audience, guard).map_err(|error| {
+            Failure::Usage(format!("`{name}` is no root to begin with: {error}"))
+        });
+    }
+    let Some(given) = &device.key else {
         remark(
-            "WARNING: no --key; the key is asked of the server itself. For development alone: whoever answers is believed.",
+            "WARNING: no --root; the server itself is asked whom to believe. For development alone: whoever answers is believed.",
         );
-        return Ok(fetch_development_key(server)?);
+        return Ok(Root::of_server(server, audience)?);
     };
     if let Some(key) = parse_key(given) {
-        return Ok(key);
+        return Ok(Root::of_key(&key, audience));
     }
     let text = fs::read_to_string(given).with_context(|| {
         format!("--key `{given}` is no key of 64 hexadecimal digits and no file")
     })?;
-    parse_key(&text)
+    let key = parse_key(&text);
+    key.map(|key| Root::of_key(&key, audience))
         .ok_or_else(|| Failure::Usage(format!("`{given}` holds no key of 64 hexadecimal digits")))
 }
 

@@ -11,6 +11,7 @@ mod device;
 mod explain;
 mod history;
 mod host;
+mod keys;
 mod kill;
 mod login;
 mod member;
@@ -18,12 +19,14 @@ mod op;
 mod output;
 pub mod parts;
 mod permission;
+mod policy;
 mod progress;
 mod review;
 mod rollout;
 mod rules;
 mod segment;
 mod serve;
+mod sign;
 mod status;
 mod store;
 mod tenant;
@@ -175,6 +178,14 @@ enum Verb {
     /// People
     #[command(subcommand)]
     Member(member::Member),
+    /// Whose signatures count: keyrings and key files
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Sign a keyring, a release record or an app policy, offline
+    Sign(sign::Sign),
+    /// What holds for all versions of an app, signed offline
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Be a device
     Device(device::Device),
     /// Completions for a shell
@@ -213,6 +224,9 @@ fn code(cli: Cli) -> u8 {
         Verb::Op(verb) => verb.run(&context),
         Verb::Token(verb) => verb.run(&context),
         Verb::Member(verb) => verb.run(&context),
+        Verb::Keys(verb) => verb.run(&context),
+        Verb::Sign(verb) => verb.run(&context),
+        Verb::Policy(verb) => verb.run(&context),
         Verb::Device(verb) => verb.run(&context),
         Verb::Completions(verb) => verb.run(&context),
     };

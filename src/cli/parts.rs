@@ -2,12 +2,7 @@
 //! and which bus there are.
 
 use std::{
-    fs,
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-    pin::Pin,
-    sync::Arc,
+    fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, pin::Pin, sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +10,7 @@ use anyhow::Context as _;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 
+use super::keys::files;
 use crate::{
     backoff::Backoff,
     bus::{
@@ -205,27 +201,18 @@ impl CounterSink for InRedis {
     }
 }
 
-/// The online key, as 64 hexadecimal digits in a file that only we may read; made when there is none.
-/// Nodes of one cluster are given the same file.
+/// The online key, in a file that only we may read; made when there is none. Nodes of one cluster are given
+/// the same file.
 fn online_key(path: &Path) -> anyhow::Result<SigningKey> {
-    let about = || format!("the online key `{}`", path.display());
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            let bytes = HEXLOWER.decode(text.trim().as_bytes()).ok();
-            let seed: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
-            let seed = seed
-                .with_context(|| format!("{} is not 64 hexadecimal digits; restore it", about()))?;
-            Ok(SigningKey::from_bytes(&seed))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut seed = [0; 32];
-            getrandom::fill(&mut seed).with_context(about)?;
-            write_secret(path, &format!("{}\n", HEXLOWER.encode(&seed)))?;
-            tracing::warn!(path = %path.display(), "made a DEVELOPMENT online key; devices of production must not trust it");
-            Ok(SigningKey::from_bytes(&seed))
-        }
-        Err(error) => Err(error).with_context(about),
+    if path.exists() {
+        return files::read(path);
     }
+    let about = || format!("the online key `{}`", path.display());
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).with_context(about)?;
+    write_secret(path, &format!("{}\n", HEXLOWER.encode(&seed)))?;
+    tracing::warn!(path = %path.display(), "made a DEVELOPMENT online key; devices of production must not trust it");
+    Ok(SigningKey::from_bytes(&seed))
 }
 
 /// Writes a file that only its owner may read.

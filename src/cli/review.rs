@@ -1,11 +1,14 @@
 //! `huidu review`: what is in a version, how it differs from the one before, and what people decide.
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use huidu_core::{digest::Digest, name::AppId, version::Number};
 use serde_json::{Value, json};
 
 use super::{
     context::{Basis, Context, app_path},
+    keys::files,
     output::{Done, cell, listed, outlined, rows, table},
 };
 use crate::{client::control::Content, settings::units};
@@ -49,6 +52,34 @@ pub(super) enum Review {
         /// SHA-256 of the bundle that was reviewed; left out, the one that is shown before asking
         #[arg(long)]
         bundle: Option<Digest>,
+        /// The release record, signed: needed where customers are served by keys
+        #[arg(long, value_name = "FILE")]
+        signed: Option<PathBuf>,
+    },
+    /// Write the release record of a version, to be signed
+    #[command(
+        after_help = "Example:\n  huidu review record pingan/travel 2.4.0 --output travel-2.4.0.json"
+    )]
+    Record {
+        /// `tenant/app`
+        app: AppId,
+        /// The version
+        version: Number,
+        /// Where to write it
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Replace a release record by the same one, signed by those who sign from now on
+    #[command(
+        after_help = "Example:\n  huidu review resign pingan/travel 2.4.0 travel-2.4.0.signed.json"
+    )]
+    Resign {
+        /// `tenant/app`
+        app: AppId,
+        /// The version
+        version: Number,
+        /// The signed record
+        file: PathBuf,
     },
     /// Refuse a version, and say why
     #[command(
@@ -106,7 +137,30 @@ impl Review {
                 app,
                 version,
                 bundle,
-            } => approve(context, &app, &version, bundle),
+                signed,
+            } => approve(context, &app, &version, bundle, signed.as_deref()),
+            Self::Record {
+                app,
+                version,
+                output,
+            } => {
+                let path = format!("{}/record", version_path(&app, &version));
+                let record = context.control()?.get(&path)?;
+                files::write_new(&output, &record.bytes)?;
+                context.answer(&json!({ "file": output }), |_| {
+                    format!(
+                        "`{}` is what reviewers sign, byte for byte",
+                        output.display()
+                    )
+                });
+                Ok(0)
+            }
+            Self::Resign { app, version, file } => {
+                let path = format!("{}/record", version_path(&app, &version));
+                let content = Content::Signed(files::read_paper(&file)?);
+                let done = format!("the record of version {version} of `{app}` is signed anew");
+                context.change("PUT", &path, content, &Basis::App(&app), &done)
+            }
             Self::Reject {
                 app,
                 version,
@@ -135,7 +189,14 @@ impl Review {
     }
 }
 
-fn approve(context: &Context, app: &AppId, version: &Number, bundle: Option<Digest>) -> Done {
+fn approve(
+    context: &Context,
+    app: &AppId,
+    version: &Number,
+    bundle: Option<Digest>,
+    signed: Option<&Path>,
+) -> Done {
+    let signed = signed.map(files::read_text).transpose()?;
     let path = version_path(app, version);
     let bundle = match bundle {
         Some(bundle) => json!(bundle),
@@ -146,7 +207,11 @@ fn approve(context: &Context, app: &AppId, version: &Number, bundle: Option<Dige
             shown["bundle"].clone()
         }
     };
-    let content = Content::Json(json!({ "bundle": bundle }));
+    let mut approval = json!({ "bundle": bundle });
+    if let Some(signed) = signed {
+        approval["signed"] = json!(signed);
+    }
+    let content = Content::Json(approval);
     let done = format!("version {version} of `{app}` has your approval");
     context.change(
         "POST",

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     context::Context,
+    keys,
     output::{self, Done, Failure},
     parts,
 };
@@ -311,15 +312,21 @@ async fn announce(node: &Node, settings: &Settings) -> Result<(), Failure> {
         }
     };
     let first = (token.id().to_owned(), token.sha256());
-    let founded = match node.found(&settings.audience, settings.review, first).await {
+    let keyring = match settings.review {
+        Review::Skipped => Some(keys::development(settings, node.now())?),
+        Review::Required => None,
+    };
+    let founded = node.found(&settings.audience, settings.review, first, keyring);
+    let founded = match founded.await {
         Ok(founded) => founded,
         // The last-known-good copy serves until the store answers.
         Err(WriteError::ReadOnly) => false,
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
     if !founded {
-        // Another node was first; its token is the one that counts.
+        // Another node was first; its token and its keys are those that count.
         let _gone = fs::remove_file(&path);
+        let _gone = fs::remove_dir_all(settings.data_dir.join("keys"));
         return Ok(());
     }
     output::say(&format!(

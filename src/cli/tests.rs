@@ -67,6 +67,17 @@ fn what_people_type_is_understood() {
         "huidu token add reviewer --member lin",
         "huidu trial devices a/b 1.0.0 --host retail-test --device t-1 --device t-2",
         "huidu trial invite a/b 1.0.0 --host retail-test --until 2026-12-01T18:00:00+08:00",
+        "huidu keys new release-lin.key",
+        "huidu keys init ceremony --audience bank/prod --root 2/3 --release 2:a.pub,b.pub",
+        "huidu keys add keyring-1.json release a.pub b.pub --threshold 3 --output keyring-2.json",
+        "huidu keys rotate keyring-1.json online o.pub --output keyring-2.json",
+        "huidu keys show",
+        "huidu keys put keyring-1.json",
+        "huidu sign --key a.key --key b.key record.json",
+        "huidu sign --join b.json a.json",
+        "huidu policy draft a/b --floor 7 --permit camera --delist --output p.json",
+        "huidu review approve a/b 1.0.0 --signed r.json",
+        "huidu device --host h --app a/b --unit u --root keyring-1.json",
     ] {
         if let Err(error) = Cli::try_parse_from(line.split_whitespace()) {
             panic!("{line}: {error}");
@@ -91,6 +102,14 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         "huidu device --host h --unit u",
         "huidu device --host h --app a/b --unit u --once --watch",
         "huidu status --token x --token-file y",
+        "huidu keys init ceremony",
+        "huidu keys init ceremony --audience b/p --root 3/2",
+        "huidu keys init ceremony --audience b/p --root 0:a.pub",
+        "huidu keys add keyring-1.json reviewer a.pub --output k",
+        "huidu keys rotate keyring-1.json release --old zz --output k",
+        "huidu sign record.json",
+        "huidu policy draft a/b --delist --relist --output p.json",
+        "huidu device --host h --app a/b --unit u --root k --key x",
     ] {
         assert!(
             Cli::try_parse_from(line.split_whitespace()).is_err(),

@@ -50,6 +50,8 @@ pub enum Content<'a> {
     Json(Value),
     /// A TOML document.
     Toml(String),
+    /// A signed paper: its bytes are sent as they are.
+    Signed(Vec<u8>),
     /// A file, streamed.
     File {
         /// The file.
@@ -81,6 +83,8 @@ pub struct Reply {
     pub revision: Option<String>,
     /// The document; null where there is none.
     pub document: Value,
+    /// Its bytes, as they came.
+    pub bytes: Vec<u8>,
 }
 
 /// A refusal, RFC 9457.
@@ -360,6 +364,11 @@ impl Control {
                 self.agent
                     .run(request.body(document.as_str()).map_err(Stop::of)?)
             }
+            Content::Signed(envelope) => {
+                let request = request.header("content-type", "application/json");
+                self.agent
+                    .run(request.body(envelope.as_slice()).map_err(Stop::of)?)
+            }
             Content::File { path, media } => {
                 let unreadable = |error| {
                     Stop::File(ControlError::File {
@@ -397,6 +406,7 @@ impl Control {
                 serde_json::from_slice(&body)
                     .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()))
             },
+            bytes: body,
         })
     }
 

@@ -11,9 +11,9 @@ use std::{path::PathBuf, time::Duration};
 
 use huidu_core::{
     bucket,
-    manifest::{Manifest, OnStale},
-    name::{AppId, HostId},
-    time::Timestamp,
+    manifest::Manifest,
+    name::{AppId, HostId, Permission},
+    verify::{self, Now},
     version::Number,
 };
 use serde::Serialize;
@@ -23,11 +23,11 @@ use super::{
     http,
     install::{InstallError, Place},
     profile::Profile,
+    root::Root,
     state::{AppState, DeviceState, StateError},
-    verify::{SKEW_MS, Trust},
 };
 
-pub use cycle::{fetch_development_key, parse_key};
+pub(super) use cycle::read;
 pub use start::Starter;
 
 /// What a device is.
@@ -43,8 +43,8 @@ pub struct DeviceConfig {
     pub apps: Vec<AppId>,
     /// What it says about itself.
     pub profile: Profile,
-    /// Whom it believes.
-    pub trust: Trust,
+    /// Whom it believes from its birth.
+    pub root: Root,
 }
 
 /// A device.
@@ -53,6 +53,7 @@ pub struct Device {
     config: DeviceConfig,
     agent: Agent,
     state: DeviceState,
+    trusted: verify::State,
 }
 
 /// One thing that happened in a cycle.
@@ -122,6 +123,12 @@ pub enum DeviceError {
         /// In its words.
         detail: String,
     },
+    /// Nobody to believe.
+    #[error("what the server says of itself is no root to begin with: {why}")]
+    Root {
+        /// Why.
+        why: String,
+    },
     /// The device's own files.
     #[error(transparent)]
     State(#[from] StateError),
@@ -139,6 +146,8 @@ pub enum Start {
         version: Number,
         /// Its files.
         path: PathBuf,
+        /// What it may use.
+        permissions: Vec<Permission>,
         /// Milliseconds since its answer was last known to be true.
         age_ms: u64,
     },
@@ -154,11 +163,16 @@ pub enum Start {
 impl Device {
     /// Wakes a device up from what it keeps. What a crash left half done is undone here.
     pub fn open(config: DeviceConfig) -> Result<Self, DeviceError> {
-        let state = DeviceState::read(&config.dir)?;
+        let mut state = DeviceState::read(&config.dir)?;
+        let known = state.trusted.take();
+        let trusted = known
+            .filter(|known| config.root.led_to(known))
+            .unwrap_or_else(|| config.root.begin());
         let mut device = Self {
             agent: http::agent(),
             config,
             state,
+            trusted,
         };
         device.mend()?;
         Ok(device)
@@ -169,35 +183,47 @@ impl Device {
         &self.state
     }
 
+    /// What it believes.
+    pub const fn trusted(&self) -> &verify::State {
+        &self.trusted
+    }
+
     /// The version of `app` that runs.
     pub fn running(&self, app: &AppId) -> Option<&Number> {
         self.state.apps.get(app.as_str())?.version()
     }
 
     /// Whether `app` may be started at `now`.
-    pub fn may_start(&self, app: &AppId, now: Timestamp) -> Start {
+    pub fn may_start(&self, app: &AppId, now: Now) -> Start {
         let Some(kept) = self.state.apps.get(app.as_str()) else {
             return Start::Nothing;
         };
         let (Some(digest), Some(version)) = (kept.running, kept.version()) else {
             return Start::Nothing;
         };
-        let now = self.not_before_floor(now);
-        let age_ms = now.ms_since(Timestamp::from_unix_ms(kept.asof_ms));
-        let must_be_fresh = told(kept).is_some_and(|manifest| manifest.on_stale == OnStale::Block);
-        if must_be_fresh && age_ms > kept.lease_ms + SKEW_MS {
-            return Start::Stale { age_ms };
-        }
-        Start::Run {
-            version: version.clone(),
-            path: self.place(app).release(&digest),
-            age_ms,
+        let heard = self.trusted.app(app).and_then(|app| app.heard.as_ref());
+        let wall = self.trusted.not_before_floor(now.wall);
+        let age_ms = heard.map_or(u64::MAX, |heard| wall.ms_since(heard.asof));
+        match self.trusted.start(app, now) {
+            verify::Start::Run {
+                bundle,
+                permissions,
+                ..
+            } if bundle == digest => Start::Run {
+                version: version.clone(),
+                path: self.place(app).release(&digest),
+                permissions,
+                age_ms,
+            },
+            verify::Start::Stale => Start::Stale { age_ms },
+            _ => Start::Nothing,
         }
     }
 
     /// When to wake up again: as told, at this device's own point of the spread.
     pub fn next_poll(&self) -> Duration {
-        let told: Vec<Manifest> = self.state.apps.values().filter_map(told).collect();
+        let apps = self.config.apps.iter();
+        let told: Vec<Manifest> = apps.filter_map(|app| self.told(app)).collect();
         let point = u64::from(bucket::position_hash("poll", &self.config.profile.unit));
         told.iter()
             .map(|manifest| manifest.poll_after_ms + ((manifest.poll_spread_ms * point) >> 32))
@@ -209,23 +235,20 @@ impl Device {
         Place::of(&self.config.dir, app)
     }
 
-    /// The clock, never before what a trusted stamp spoke of: a clock set back revives nothing.
-    fn not_before_floor(&self, now: Timestamp) -> Timestamp {
-        now.max(Timestamp::from_unix_ms(self.state.time_floor_ms))
+    fn keep(&mut self) -> Result<(), DeviceError> {
+        self.state.trusted = Some(self.trusted.clone());
+        Ok(self.state.write(&self.config.dir)?)
     }
 
-    fn keep(&self) -> Result<(), DeviceError> {
-        Ok(self.state.write(&self.config.dir)?)
+    /// The newest answer about an app.
+    fn told(&self, app: &AppId) -> Option<Manifest> {
+        let heard = self.trusted.app(app)?.heard.as_ref()?;
+        serde_json::from_str(&heard.body).ok()
     }
 
     fn app_state(&mut self, app: &AppId) -> &mut AppState {
         self.state.apps.entry(app.to_string()).or_default()
     }
-}
-
-/// The newest answer about an app.
-fn told(kept: &AppState) -> Option<Manifest> {
-    serde_json::from_str(&kept.body).ok()
 }
 
 impl Happened {

@@ -12,8 +12,9 @@ mod http;
 pub(crate) use http::{escaped, query};
 pub mod install;
 pub mod profile;
+pub mod root;
 pub mod state;
-pub mod verify;
+pub mod uptime;
 
 #[cfg(test)]
 pub(crate) mod double;

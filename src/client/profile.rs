@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use huidu_core::{binding::Bearer, name::HostId};
 use serde::Serialize;
 
 use super::http::escaped;
@@ -44,6 +45,16 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// What of it an answer can be bound to.
+    pub fn bearer<'a>(&'a self, host: &'a HostId) -> Bearer<'a> {
+        Bearer {
+            unit: &self.unit,
+            platform: &self.platform,
+            host: host.as_str(),
+            host_version: &self.host_version,
+        }
+    }
+
     /// The query string of one app's poll, with what the device has of it.
     pub fn query(&self, version: Option<&str>, failed: &[String]) -> String {
         let (tags, failed) = (self.tags.join(","), failed.join(","));

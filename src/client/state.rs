@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use huidu_core::{digest::Digest, manifest::State, version::Number};
+use huidu_core::{digest::Digest, verify::State, version::Number};
 use serde::{Deserialize, Serialize};
 
 /// Events kept while nobody can be told.
@@ -25,8 +25,9 @@ const TRIES: u32 = 2;
 pub struct DeviceState {
     /// The form of this file.
     pub v: u32,
-    /// No instant before this can be now: the latest that a trusted stamp spoke of, Unix ms.
-    pub time_floor_ms: u64,
+    /// Whom it believes and what it believed: what no attacker can make it forget.
+    #[serde(default)]
+    pub trusted: Option<State>,
     /// What must not run, as last heard.
     #[serde(default)]
     pub kills: KillState,
@@ -41,8 +42,6 @@ pub struct DeviceState {
 /// The kill list as last heard.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct KillState {
-    /// The revision it was true at.
-    pub rev: u64,
     /// Its entity tag.
     pub etag: Option<String>,
     /// Its bytes.
@@ -52,18 +51,8 @@ pub struct KillState {
 /// What a device knows of one app.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AppState {
-    /// The newest revision heard of.
-    pub rev: u64,
-    /// What the newest answer said to do.
-    pub state: Option<State>,
     /// The newest answer's entity tag.
     pub etag: Option<String>,
-    /// The newest answer's bytes.
-    pub body: String,
-    /// When it was true, Unix ms.
-    pub asof_ms: u64,
-    /// How long after that it may be trusted.
-    pub lease_ms: u64,
     /// Releases on this device, by the digest of their archive.
     #[serde(default)]
     pub releases: BTreeMap<Digest, Number>,
@@ -77,12 +66,6 @@ pub struct AppState {
     /// Versions that failed here: never installed again.
     #[serde(default)]
     pub failed: Vec<String>,
-    /// Releases that were killed, with the revision that said so; nothing not newer brings one back.
-    #[serde(default)]
-    pub killed: BTreeMap<Digest, u64>,
-    /// Set while the whole app is killed: the revision that said so.
-    #[serde(default)]
-    pub all_killed: Option<u64>,
 }
 
 /// Something that happened here. Never who.
@@ -165,14 +148,6 @@ impl AppState {
         self.running.and_then(|digest| self.releases.get(&digest))
     }
 
-    /// True when `digest` may not be run on the word of revision `rev`.
-    pub fn is_killed(&self, digest: &Digest, rev: u64) -> bool {
-        let single = self.killed.get(digest).copied();
-        single
-            .max(self.all_killed)
-            .is_some_and(|since| rev <= since)
-    }
-
     /// Remembers that `version` failed here.
     pub fn fail(&mut self, version: &Number) {
         let version = version.to_string();
@@ -208,7 +183,9 @@ impl AppState {
 
 /// Replaces a file whole: written aside, synced, renamed over, the directory synced.
 pub(crate) fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    // The parent of a bare name is the empty path, which is no directory.
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = dir.unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;
     let aside = path.with_extension("new");
     let mut file = File::create(&aside)?;

@@ -20,6 +20,7 @@ use huidu_core::{
     revision::Revision,
     seal::{self, Stamp},
     time::Timestamp,
+    verify::Now,
     version::{BundleFormat, Number},
 };
 use serde_json::json;
@@ -29,12 +30,21 @@ use super::{
     device::{Device, DeviceConfig, DeviceError, Happened, Start, Starter, What},
     double::{Double, Request, Response},
     profile::Profile,
-    verify::Trust,
+    root::Root,
 };
 
 const AUDIENCE: &str = "bank/test";
 const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
 const LEASE_MS: u32 = 60_000;
+
+/// The time `wall` on a device whose other clock runs with it.
+fn at(wall: Timestamp) -> Now {
+    Now {
+        wall,
+        mono_ms: wall.unix_ms(),
+        boot: 1,
+    }
+}
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -75,6 +85,7 @@ impl Site {
                 v: FORM,
                 aud: AUDIENCE.into(),
                 rev: Revision::new(1),
+                keyring: None,
                 kills: Vec::new(),
                 permissions: Vec::new(),
             },
@@ -267,10 +278,7 @@ impl World {
                 unit: "device-1".into(),
                 ..Profile::default()
             },
-            trust: Trust {
-                key: key(7).verifying_key(),
-                audience: AUDIENCE.into(),
-            },
+            root: Root::of_key(&key(7).verifying_key(), AUDIENCE),
         }
     }
 
@@ -285,7 +293,7 @@ impl World {
 
     fn wake_at(&mut self, now: Timestamp) -> Vec<String> {
         let mut device = self.device();
-        told(&device.cycle(now, &mut self.phone).unwrap())
+        told(&device.cycle(at(now), &mut self.phone).unwrap())
     }
 
     /// The code that runs, by the link on the disk.
@@ -416,8 +424,16 @@ fn a_304_refreshes_the_lease_and_only_a_304_with_a_true_stamp() {
     world.site(|site| site.asof = later);
     assert_eq!(world.wake_at(later), ["unchanged 1.0.0"]);
     assert_eq!(
-        world.device().state().apps["pingan/travel"].asof_ms,
-        later.unix_ms()
+        world
+            .device()
+            .trusted()
+            .app(&travel())
+            .unwrap()
+            .heard
+            .as_ref()
+            .unwrap()
+            .asof,
+        later
     );
     world.site(|site| site.key = key(8));
     assert_eq!(world.wake_at(later), ["doubted sig", "doubted sig"]);
@@ -431,7 +447,7 @@ fn a_killed_release_stops_and_does_not_come_back_on_an_older_word() {
     world.site(|site| site.say(&travel(), 8, State::Killed, None));
     assert_eq!(world.wake(), ["stopped 1.0.0"]);
     assert_eq!(world.code(), None);
-    assert_eq!(world.device().may_start(&travel(), NOW), Start::Nothing);
+    assert_eq!(world.device().may_start(&travel(), at(NOW)), Start::Nothing);
     world.site(|site| site.run(5, "1.0.0"));
     assert_eq!(world.wake(), ["doubted stale-node"]);
     world.site(|site| site.run(8, "1.0.0"));
@@ -541,7 +557,7 @@ fn a_release_whose_start_ends_the_process_twice_counts_as_failed() {
     world.site(|site| site.run(6, "2.0.0"));
     for _ in 0..2 {
         let mut device = world.device();
-        let cycle = std::panic::AssertUnwindSafe(|| device.cycle(NOW, &mut Dies).map(drop));
+        let cycle = std::panic::AssertUnwindSafe(|| device.cycle(at(NOW), &mut Dies).map(drop));
         assert!(std::panic::catch_unwind(cycle).is_err());
         // Restarted, it runs what ran before.
         drop(world.device());
@@ -606,20 +622,21 @@ fn all_apps_are_asked_for_at_once_and_only_what_differs_comes_back() {
     });
     let config = world.config(&["pingan/travel", "pingan/loan", "pingan/gone"]);
     let mut device = Device::open(config).unwrap();
-    let happened = told(&device.cycle(NOW, &mut world.phone).unwrap());
+    let happened = told(&device.cycle(at(NOW), &mut world.phone).unwrap());
     assert_eq!(
         happened,
         ["downloaded 1.0.0", "activated 1.0.0", "nothing", "unknown"]
     );
     world.site(|site| site.run(7, "1.1.0"));
-    let happened = told(&device.cycle(NOW, &mut world.phone).unwrap());
+    let happened = told(&device.cycle(at(NOW), &mut world.phone).unwrap());
     assert_eq!(happened, ["downloaded 1.1.0", "activated 1.1.0", "unknown"]);
     // Past half the lease, answers are asked for again for their stamps.
     let later = Timestamp::from_unix_ms(NOW.unix_ms() + 31_000);
     world.site(|site| site.asof = later);
-    let happened = told(&device.cycle(later, &mut world.phone).unwrap());
+    let happened = told(&device.cycle(at(later), &mut world.phone).unwrap());
     assert_eq!(happened, ["unchanged 1.1.0", "nothing", "unknown"]);
-    assert_eq!(device.state().apps["pingan/loan"].asof_ms, later.unix_ms());
+    let loan = device.trusted().app(&"pingan/loan".parse().unwrap());
+    assert_eq!(loan.unwrap().heard.as_ref().unwrap().asof, later);
 }
 
 #[test]
@@ -631,12 +648,12 @@ fn what_must_be_fresh_does_not_start_on_an_old_answer() {
     });
     world.wake();
     assert!(matches!(
-        world.device().may_start(&travel(), NOW),
+        world.device().may_start(&travel(), at(NOW)),
         Start::Run { .. }
     ));
     let much_later = Timestamp::from_unix_ms(NOW.unix_ms() + 3_600_000);
     assert!(matches!(
-        world.device().may_start(&travel(), much_later),
+        world.device().may_start(&travel(), at(much_later)),
         Start::Stale { .. }
     ));
 }
@@ -651,14 +668,14 @@ fn nobody_there_leaves_everything_as_it_was() {
         ..Response::default()
     };
     world.server.now(hang_up);
-    let error = world.device().cycle(NOW, &mut world.phone).unwrap_err();
+    let error = world.device().cycle(at(NOW), &mut world.phone).unwrap_err();
     assert!(matches!(error, DeviceError::Unreachable { .. }));
     assert!(!error.to_string().contains("device-1"), "{error}");
     assert_eq!(world.code().unwrap(), "run('1.0.0')");
     world
         .server
         .now(|_| Response::new(503, r#"{"detail":"busy"}"#).with("retry-after", "3"));
-    let error = world.device().cycle(NOW, &mut world.phone).unwrap_err();
+    let error = world.device().cycle(at(NOW), &mut world.phone).unwrap_err();
     assert!(
         matches!(
             error,

@@ -31,6 +31,7 @@ mod hosts;
 mod kills;
 mod members;
 mod openapi;
+mod papers;
 mod permissions;
 mod plan;
 mod precondition;
@@ -189,6 +190,9 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(review::approve))
         .routes(routes!(review::reject))
         .routes(routes!(review::policy, review::put_policy))
+        .routes(routes!(papers::keyring, papers::put_keyring))
+        .routes(routes!(papers::policy, papers::put_policy))
+        .routes(routes!(papers::record, papers::put_record))
         .routes(routes!(trials::show, trials::put))
         .routes(routes!(trials::invite))
         .routes(routes!(trials::take_back))

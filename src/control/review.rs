@@ -34,6 +34,11 @@ pub(crate) struct Approval {
     /// SHA-256 of the bundle that was reviewed, as the difference shows it.
     #[schema(value_type = String)]
     bundle: Digest,
+    /// The release record, signed offline: the text of its envelope. Needed where customers are served by
+    /// keys; the last approval is the one that reaches the threshold.
+    #[serde(default)]
+    #[schema(required = false)]
+    signed: Option<String>,
 }
 
 /// How versions come to be approved.
@@ -230,13 +235,14 @@ pub(super) async fn approve(
     named: NamedApp,
     At(version): At<VersionParams>,
     intent: Intent,
-    Json(Approval { bundle }): Json<Approval>,
+    Json(Approval { bundle, signed }): Json<Approval>,
 ) -> Result<Response, ApiError> {
     let expected = intent.must_match()?;
     let command = Command::Approve {
         version: version.number(&named.app)?,
         app: named.app,
         bundle,
+        signed,
     };
     changed(&control, intent, expected, command).await
 }

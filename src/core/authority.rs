@@ -173,6 +173,7 @@ const fn reviews(command: &Command) -> bool {
         command,
         Command::BeginReview { .. }
             | Command::Approve { .. }
+            | Command::SignRelease { .. }
             | Command::Reject { .. }
             | Command::Grant { .. }
             | Command::WithdrawGrant { .. }
@@ -185,6 +186,8 @@ const fn secures(command: &Command) -> bool {
         Command::PutPermissions { .. }
             | Command::SetGrade { .. }
             | Command::SetReviewPolicy { .. }
+            | Command::PutKeyring { .. }
+            | Command::PutPolicy { .. }
             | Command::WithdrawGrant { .. }
             | Command::RestorePermission { .. }
             | Command::RevokeToken { .. }

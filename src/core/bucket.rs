@@ -155,6 +155,13 @@ impl Fine {
     }
 }
 
+/// The fine positions of a slot of a layer: from the first up to, and without, the second.
+pub const fn slot_range(slot: u16) -> (u64, u64) {
+    let from = (slot as u64 * FINE_PER_PERCENT).div_ceil(100);
+    let to = ((slot as u64 + 1) * FINE_PER_PERCENT).div_ceil(100);
+    (from, to)
+}
+
 /// The number of fine positions within `share`: `ceil(percent * 42_949_673)`.
 pub const fn threshold(share: Share) -> u64 {
     (share.millionths() as u64 * FINE_PER_PERCENT).div_ceil(1_000_000)

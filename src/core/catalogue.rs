@@ -218,7 +218,13 @@ impl Catalogue {
                     .or_insert_with(|| App::new(app.clone(), title.clone()));
             }
             _ if event.app().is_some() => self.apply_to_app(at, event, touched),
-            _ => self.trust.apply(event),
+            _ => {
+                self.trust.apply(event);
+                if let Event::KeyringPut { .. } = event {
+                    // Every answer names the newest keyring.
+                    touched.apps.extend(self.apps.keys().cloned());
+                }
+            }
         }
     }
 
@@ -228,6 +234,7 @@ impl Catalogue {
         };
         match event {
             Event::VersionSubmitted { version, .. } => {
+                app.trust.seq = app.trust.seq.max(version.dossier.seq);
                 app.versions.insert(version.number.clone(), version.clone());
             }
             Event::VersionListed { version, .. } => app.set_life(version, Life::Listed),

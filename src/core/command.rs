@@ -25,6 +25,8 @@ pub enum Command {
         review: Review,
         /// The first credential: id and SHA-256 of its secret; its role is admin.
         token: (String, Digest),
+        /// The first keyring in its envelope, where there is one from the beginning.
+        keyring: Option<String>,
     },
     /// Give out a credential.
     AddToken {
@@ -242,6 +244,29 @@ pub enum Command {
         version: Number,
         /// The bundle that the reviewer saw.
         bundle: Digest,
+        /// The release record, signed offline; needed where customers are served by keys.
+        signed: Option<String>,
+    },
+    /// Put a version's release record in place of the same one signed by others.
+    SignRelease {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// The record in its envelope.
+        signed: String,
+    },
+    /// Put the next keyring in force.
+    PutKeyring {
+        /// Its envelope.
+        envelope: String,
+    },
+    /// Put an app's policy in force.
+    PutPolicy {
+        /// The app.
+        app: AppId,
+        /// Its envelope.
+        envelope: String,
     },
     /// Refuse a version.
     Reject {
@@ -318,6 +343,9 @@ impl Command {
             Self::RestorePermission { .. } => "restore a permission",
             Self::BeginReview { .. } => "review a version",
             Self::Approve { .. } => "approve a version",
+            Self::SignRelease { .. } => "replace a release record",
+            Self::PutKeyring { .. } => "put a keyring in force",
+            Self::PutPolicy { .. } => "put an app policy in force",
             Self::Reject { .. } => "reject a version",
             Self::PutTrial { .. } => "put a version on trial",
             Self::AddPreview { .. } => "give out a preview",
@@ -343,6 +371,8 @@ impl Command {
             | Self::RestorePermission { app, .. }
             | Self::BeginReview { app, .. }
             | Self::Approve { app, .. }
+            | Self::SignRelease { app, .. }
+            | Self::PutPolicy { app, .. }
             | Self::Reject { app, .. }
             | Self::PutTrial { app, .. }
             | Self::AddPreview { app, .. }

@@ -4,12 +4,14 @@
 //! that names it has nothing to give: absence, not an `if` that somebody could forget. Compiling is a
 //! function of the app and its context alone, so two nodes at one revision hold the same bytes.
 
+mod bound;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
 use crate::{
-    binding::Binding,
+    binding::Whom,
     bucket::{self, Salt},
     catalogue::App,
     digest::Digest,
@@ -34,6 +36,8 @@ pub struct Context {
     pub poll_after_ms: u64,
     /// And spread themselves over this.
     pub poll_spread_ms: u64,
+    /// The newest keyring; none: nothing is signed offline, and answers are bound to nothing.
+    pub keyring: Option<u64>,
 }
 
 /// One prepared answer.
@@ -225,6 +229,7 @@ struct Gift<'a> {
     arm: Option<&'a ArmName>,
     params: BTreeMap<crate::name::ParamName, Param>,
     force: bool,
+    whom: Option<Whom>,
 }
 
 /// What is being prepared.
@@ -272,7 +277,7 @@ impl<'a> Bench<'a> {
             poll_after_ms: self.context.poll_after_ms,
             poll_spread_ms: self.context.poll_spread_ms,
             on_stale: OnStale::Run,
-            binding: Binding::default(),
+            binding: bound::binding(self.app, self.context, state, version, gift.whom),
         };
         let body = manifest.to_bytes();
         let digest = Digest::of(&body);
@@ -372,15 +377,18 @@ impl<'a> Bench<'a> {
                 end: bucket::threshold(rule.share),
             },
         };
+        let whom = bound::Rule::new(self.context, rollout, rule, &draw);
         let mut tickets = 0_u32;
         let mut arms = Vec::new();
         for (name, weight, Arm { version, params }) in rule.arms() {
+            let before = tickets;
             tickets = tickets.saturating_add(weight);
             let gift = Gift {
                 rule: Some(&rule.name),
                 arm: name,
                 params: params.clone(),
                 force: rule.force,
+                whom: whom.as_ref().map(|whom| whom.arm(before + 1, tickets)),
             };
             arms.push(CompiledArm {
                 up_to: tickets,

@@ -5,6 +5,7 @@
 //! changes anything itself and never asks who asks: `authorise` did.
 
 mod refusal;
+mod signed;
 mod trust;
 
 pub use refusal::Refusal;
@@ -49,19 +50,30 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
             audience,
             review,
             token: (id, sha256),
-        } => Ok(vec![
-            Event::Founded {
+            keyring,
+        } => {
+            let founded = Event::Founded {
                 audience: named("audience", audience)?,
                 review: *review,
-            },
-            Event::TokenAdded {
+            };
+            let token = Event::TokenAdded {
                 id: id.clone(),
                 sha256: *sha256,
                 role: Role::Admin,
                 note: "first start".into(),
                 member: None,
-            },
-        ]),
+            };
+            let keyring = keyring.as_ref().map(|envelope| {
+                signed::first(audience, envelope.as_bytes())?;
+                Ok::<_, Refusal>(Event::KeyringPut {
+                    envelope: envelope.clone(),
+                })
+            });
+            Ok([founded, token]
+                .into_iter()
+                .chain(keyring.transpose()?)
+                .collect())
+        }
         Command::AddToken {
             id,
             sha256,
@@ -172,7 +184,7 @@ pub fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) ->
             }
         }
         _ if command.app().is_some() => decide_for_app(catalogue, authorised, now),
-        _ => trust::decide(catalogue, authorised),
+        _ => trust::decide(catalogue, authorised, now),
     }
 }
 
@@ -199,7 +211,7 @@ fn decide_for_app(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp
             dossier,
             ..
         } => {
-            let dossier = trust::dossier(catalogue, authorised.actor(), dossier)?;
+            let dossier = trust::dossier(catalogue, authorised.actor(), app, dossier)?;
             submit(app, number, bundle, permissions, notes, dossier, now)
         }
         Command::List { version, .. } => list(catalogue, app, version),
@@ -334,6 +346,7 @@ fn list(catalogue: &Catalogue, app: &App, number: &Number) -> Decision {
                 version: number.clone(),
             });
         }
+        signed::may_run(catalogue, app, version)?;
         return Ok(vec![Event::VersionListed {
             app: app.id.clone(),
             version: number.clone(),
@@ -434,6 +447,7 @@ fn unkill(app: &App, number: Option<&Number>, reason: &str) -> Decision {
             what: format!("{} is not killed", target(app, number)),
         });
     }
+    signed::may_come_back(app, number)?;
     Ok(vec![Event::Unkilled {
         app: app.id.clone(),
         version: number.cloned(),

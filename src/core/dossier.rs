@@ -25,6 +25,27 @@ pub struct Dossier {
     /// Who approved it so far.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<Vote>,
+    /// Its number among the app's releases: what a policy's floor counts in. 0: from before there were any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub seq: u64,
+    /// Its release record as it was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<SignedRelease>,
+}
+
+/// A release record as it was signed: what devices are handed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedRelease {
+    /// The digest of its bytes.
+    pub address: Digest,
+    /// Its envelope.
+    pub envelope: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Dossier {
@@ -54,4 +75,7 @@ pub struct Vote {
     pub by: String,
     /// When.
     pub at: Timestamp,
+    /// The release record with this person's signatures, in its envelope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<String>,
 }

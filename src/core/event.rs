@@ -243,6 +243,9 @@ pub enum Event {
         version: Number,
         /// Who.
         by: String,
+        /// The release record with this person's signatures.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<String>,
     },
     /// A version was approved by as many as it takes.
     VersionApproved {
@@ -250,6 +253,30 @@ pub enum Event {
         app: AppId,
         /// The version.
         version: Number,
+        /// The release record, signed by as many as it takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<String>,
+    },
+    /// A version's release record was signed again, by those whose signatures count now.
+    ReleaseSigned {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// The same record in its new envelope.
+        release: String,
+    },
+    /// The next keyring is in force.
+    KeyringPut {
+        /// Its envelope.
+        envelope: String,
+    },
+    /// An app's policy is in force. What it lets run no more is stopped with it.
+    PolicyPut {
+        /// The app.
+        app: AppId,
+        /// Its envelope.
+        envelope: String,
     },
     /// A version was refused.
     VersionRejected {
@@ -319,6 +346,8 @@ impl Event {
             | Self::ReviewBegun { app, .. }
             | Self::ReviewApproved { app, .. }
             | Self::VersionApproved { app, .. }
+            | Self::ReleaseSigned { app, .. }
+            | Self::PolicyPut { app, .. }
             | Self::VersionRejected { app, .. }
             | Self::TrialPut { app, .. }
             | Self::PreviewAdded { app, .. }
@@ -332,7 +361,10 @@ impl Event {
 impl Event {
     /// True for what takes something away from devices at once: news of it must not wait.
     pub const fn is_stop(&self) -> bool {
-        matches!(self, Self::Killed { .. } | Self::PermissionRevoked { .. })
+        matches!(
+            self,
+            Self::Killed { .. } | Self::PermissionRevoked { .. } | Self::PolicyPut { .. }
+        )
     }
 }
 

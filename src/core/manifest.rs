@@ -176,6 +176,9 @@ pub struct KillList {
     pub aud: String,
     /// The catalogue's revision it is true at.
     pub rev: Revision,
+    /// The newest keyring: whoever knows an older one walks there before believing the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyring: Option<u64>,
     /// What must not run, by app and version.
     pub kills: Vec<Kill>,
     /// What must not be used, by app.
@@ -257,6 +260,7 @@ impl KillList {
             v: FORM,
             aud: catalogue.audience.clone(),
             rev: catalogue.revision,
+            keyring: catalogue.trust.chain.version(),
             kills,
             permissions,
         }

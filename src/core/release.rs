@@ -12,7 +12,7 @@ use crate::{
     limits,
     name::{AppId, Permission, Platform},
     paper::{self, Paper, PaperError, field},
-    version::Number,
+    version::{Number, Version},
     version_range::DottedRange,
 };
 
@@ -83,6 +83,33 @@ pub struct Reviewed {
     pub id: String,
     /// Who approved, as digests: a record goes to every phone, names do not.
     pub approvers: Vec<Digest>,
+}
+
+impl Release {
+    /// The record of a version as reviewers sign it: a function of what was submitted alone, so that
+    /// everybody signs the same bytes, whenever.
+    pub fn draft(aud: &str, app: &AppId, version: &Version) -> Self {
+        let dossier = &version.dossier;
+        Self {
+            v: paper::FORM,
+            aud: aud.to_owned(),
+            app: app.clone(),
+            seq: dossier.seq,
+            version: version.number.clone(),
+            bundle: SignedBundle {
+                sha256: version.bundle.sha256,
+                len: version.bundle.bytes,
+            },
+            files_sha256: dossier.files,
+            host_version: None,
+            platforms: Vec::new(),
+            permissions: version.permissions.clone(),
+            filing: dossier.filing.clone().map(|icp| Filing { icp }),
+            not_before: None,
+            not_after: None,
+            review: None,
+        }
+    }
 }
 
 impl Paper for Release {

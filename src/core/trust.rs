@@ -13,7 +13,9 @@ use crate::{
     digest::Digest,
     event::Actor,
     grade::{Grade, PermissionCatalogue},
+    keyring::Keyring,
     name::{HostId, MemberId, Permission, TenantId},
+    policy::Policy,
     time::Timestamp,
     version::Number,
 };
@@ -36,6 +38,36 @@ pub struct Trust {
     /// Hosts that no customer has: the only ones a version under review is delivered on.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub sandboxes: BTreeSet<HostId>,
+    /// Whose signatures count.
+    #[serde(default, skip_serializing_if = "Chain::is_empty")]
+    pub chain: Chain,
+}
+
+/// The chain of keyrings, from the first. Empty: nothing is signed offline, as between developers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Chain {
+    /// The envelope of keyring N at place N − 1: devices walk them one by one, for ever.
+    pub envelopes: Vec<String>,
+    /// The newest, read.
+    pub newest: Option<Box<Keyring>>,
+}
+
+impl Chain {
+    /// True while there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.envelopes.is_empty()
+    }
+
+    /// The number of the newest.
+    pub fn version(&self) -> Option<u64> {
+        self.newest.as_ref().map(|keyring| keyring.version)
+    }
+
+    /// The envelope of keyring `version`.
+    pub fn envelope(&self, version: u64) -> Option<&str> {
+        let at = usize::try_from(version.checked_sub(1)?).ok()?;
+        self.envelopes.get(at).map(String::as_str)
+    }
 }
 
 impl Trust {
@@ -122,6 +154,26 @@ pub struct AppTrust {
     /// Versions under review that test devices may run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub trials: BTreeMap<Number, Trial>,
+    /// The highest number given to a release.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub seq: u64,
+    /// What holds for all versions, as it was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedPolicy>,
+}
+
+/// An app's policy as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedPolicy {
+    /// What it says.
+    pub policy: Policy,
+    /// Its envelope: what devices are handed.
+    pub envelope: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl AppTrust {

@@ -11,6 +11,7 @@ mod health;
 mod key;
 mod kills;
 mod origin;
+mod papers;
 mod poll;
 mod reply;
 mod report;
@@ -132,6 +133,9 @@ enum Route<'a> {
     Bundle { hex: &'a str },
     Events,
     DevelopmentKey,
+    Keyring { version: &'a str },
+    Release { app: &'a str, hex: &'a str },
+    Policy { app: &'a str },
     Healthz,
     Readyz,
 }
@@ -147,6 +151,16 @@ impl<'a> Route<'a> {
         }
         if let Some(hex) = path.strip_prefix("/v1/bundles/sha256/") {
             return (!hex.contains('/')).then_some(Self::Bundle { hex });
+        }
+        if let Some(version) = path.strip_prefix("/v1/k/") {
+            return Some(Self::Keyring { version });
+        }
+        if let Some(rest) = path.strip_prefix("/v1/releases/") {
+            let (app, hex) = rest.rsplit_once('/')?;
+            return Some(Self::Release { app, hex });
+        }
+        if let Some(app) = path.strip_prefix("/v1/policies/") {
+            return Some(Self::Policy { app });
         }
         match path {
             "/v1/poll" => Some(Self::Poll),
@@ -236,6 +250,9 @@ impl<O: Origin> DevicePlane<O> {
                 Some(reply) => reply,
                 None => return no_such_path().into(),
             },
+            Route::Keyring { version } => papers::keyring(origin, version),
+            Route::Release { app, hex } => papers::release(origin, app, hex),
+            Route::Policy { app } => papers::policy(origin, app),
             Route::Healthz => health::alive(),
             Route::Readyz => health::ready(&origin.readiness()),
         };

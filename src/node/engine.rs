@@ -14,6 +14,8 @@ use huidu_core::{
     compile::{Context, compile},
     decide::{Refusal, decide},
     event::{Actor, Event},
+    key::PublicKey,
+    keyring::{Keyring, Role},
     name::AppId,
     op::{OpId, Settled},
     predicate::Membership,
@@ -452,8 +454,12 @@ impl Engine {
             audience: catalogue.audience.clone(),
             poll_after_ms: self.parts.settings.poll_after_ms,
             poll_spread_ms: self.parts.settings.poll_spread_ms,
+            keyring: catalogue.trust.chain.version(),
         };
         self.shared.stamper.address(&catalogue.audience);
+        if let Some(keyring) = &catalogue.trust.chain.newest {
+            self.heed(keyring);
+        }
         let compiled = apps.iter().filter_map(|id| {
             let app = catalogue.apps.get(id)?;
             let work = || compile(app, &context, &|name: &_| {
@@ -478,6 +484,21 @@ impl Engine {
             &self.shared.stamper,
             &self.parts.metrics,
         )
+    }
+
+    /// Keeps to what the root allows, and says when devices will not believe this node.
+    fn heed(&self, keyring: &Keyring) {
+        let stamper = &self.shared.stamper;
+        stamper.limit_lease(keyring.online.max_lease_ms);
+        let key = PublicKey::from(&stamper.public_key());
+        let is_known = keyring.signers(Role::Online).contains(&key);
+        let metrics = &self.parts.metrics;
+        let version = i64::try_from(keyring.version).unwrap_or(i64::MAX);
+        if !is_known && metrics.keyring_version.get() != version {
+            tracing::error!(keyring = keyring.version, key = %key.id(), "the keyring does not list this node's online key: devices will not believe it; give the node a key of role `online`");
+        }
+        metrics.keyring_version.set(version);
+        metrics.online_key_trusted.set(i64::from(is_known));
     }
 
     fn swap(&self, live: Live, revision: Revision) {

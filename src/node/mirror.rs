@@ -22,7 +22,7 @@ pub(super) struct Mirror {
 
 enum Task {
     Put(Key, Bytes),
-    Flush(mpsc::Sender<()>),
+    End(mpsc::Sender<()>),
 }
 
 impl Mirror {
@@ -41,17 +41,19 @@ impl Mirror {
 
     /// Keeps a copy of an object, soon.
     pub(super) fn put(&self, key: Key, bytes: Bytes) {
-        if self.queue.try_send(Task::Put(key, bytes)).is_err() {
+        // Disconnected: it has ended, and so does the node.
+        if let Err(mpsc::TrySendError::Full(_)) = self.queue.try_send(Task::Put(key, bytes)) {
             tracing::warn!(
                 "the mirror cannot keep up; a cold start without the store will know less"
             );
         }
     }
 
-    /// Waits until everything handed in so far is on disk.
-    pub(super) fn flush(&self) {
+    /// Waits until everything handed in so far is on disk. Nothing is written after that: the process may
+    /// end at any moment, and a copy half written would be left behind.
+    pub(super) fn end(&self) {
         let (done, wait) = mpsc::channel();
-        if self.queue.send(Task::Flush(done)).is_ok() {
+        if self.queue.send(Task::End(done)).is_ok() {
             let _stopped = wait.recv();
         }
     }
@@ -68,8 +70,9 @@ fn run(root: &Path, tasks: &mpsc::Receiver<Task>) {
                 }
                 failing = result.is_err();
             }
-            Task::Flush(done) => {
+            Task::End(done) => {
                 let _gone = done.send(());
+                return;
             }
         }
     }

@@ -323,6 +323,7 @@ impl Node {
         audience: &str,
         review: Review,
         token: (String, Digest),
+        keyring: Option<String>,
     ) -> Result<bool, WriteError> {
         let id = token.0.clone();
         if !self.catalogue().audience.is_empty() {
@@ -337,6 +338,7 @@ impl Node {
                 audience: audience.to_owned(),
                 review,
                 token,
+                keyring,
             },
             op: self.new_op(),
             expected: None,
@@ -500,6 +502,11 @@ impl Node {
         is_development.then(|| self.shared.stamper.public_key())
     }
 
+    /// The public half of the online key.
+    pub fn online_key(&self) -> ed25519_dalek::VerifyingKey {
+        self.shared.stamper.public_key()
+    }
+
     /// A preview link, signed by the online key.
     pub fn sign_preview(&self, link: &huidu_core::preview::PreviewLink) -> String {
         self.shared.stamper.sign_preview(link)
@@ -508,7 +515,7 @@ impl Node {
     /// Writes what must survive a stop.
     pub fn flush(&self) {
         if let Some(mirror) = &self.parts.mirror {
-            mirror.flush();
+            mirror.end();
         }
     }
 }

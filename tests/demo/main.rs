@@ -28,14 +28,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huidu::{
-    client::{
-        control::{Ask, Content, Control, Reply},
-        device::{Device as Phone, DeviceConfig, Starter, fetch_development_key},
-        profile::Profile,
-        verify::Trust,
-    },
-    clock::{Clock as _, System},
+use huidu::client::{
+    control::{Ask, Content, Control, Reply},
+    device::{Device as Phone, DeviceConfig, Starter},
+    profile::Profile,
+    root::Root,
+    uptime,
 };
 use huidu_core::{name::AppId, version::Number};
 use serde_json::{Value, json};
@@ -161,10 +159,7 @@ impl<'a> Story<'a> {
             .unwrap();
         let server = cluster.nodes[0].device_url();
         let phone = Phone::open(DeviceConfig {
-            trust: Trust {
-                key: fetch_development_key(&server).unwrap(),
-                audience: "bank/dev".into(),
-            },
+            root: Root::of_server(&server, "bank/dev").unwrap(),
             server,
             dir: cluster.path().join("phone"),
             host: HOST.parse().unwrap(),
@@ -291,7 +286,7 @@ impl<'a> Story<'a> {
         self.planned_put(1, &mall(Some("20%")));
         self.cohorts("5%", 0.05);
         self.arms("20%", 0.20);
-        let happened = self.phone.cycle(System.now(), &mut Real).unwrap();
+        let happened = self.phone.cycle(uptime::now(), &mut Real).unwrap();
         let told: Vec<_> = happened
             .iter()
             .map(|one| format!("{:?}", one.what))
@@ -455,7 +450,7 @@ impl<'a> Story<'a> {
             "the signed list of kills names it",
             listed.text().contains("1.16.0"),
         );
-        self.phone.cycle(System.now(), &mut Real).unwrap();
+        self.phone.cycle(uptime::now(), &mut Real).unwrap();
         let version = self.running();
         self.table.holds(
             "the phone of a member of staff runs 1.15.3",

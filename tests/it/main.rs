@@ -17,4 +17,5 @@ mod redis;
 mod refuses;
 mod s3;
 mod signin;
+mod vectors;
 mod world;

@@ -88,7 +88,9 @@ async fn a_founding_that_lands_late_leaves_its_token_valid() {
         (&after, "first", true),
         (&after, "other", false),
     ] {
-        let found = node.found("bank/dev", Review::Skipped, token(id)).await;
+        let found = node
+            .found("bank/dev", Review::Skipped, token(id), None)
+            .await;
         assert_eq!(found.unwrap(), counts, "{id}");
     }
 }
@@ -109,7 +111,7 @@ async fn those_who_wait_for_a_hanging_store_do_not_wait_for_one_another() {
     let node = start(Arc::new(store), "node", Duration::from_secs(1)).await;
     let first = token("first");
     assert!(
-        node.found("bank/dev", Review::Skipped, first)
+        node.found("bank/dev", Review::Skipped, first, None)
             .await
             .unwrap()
     );

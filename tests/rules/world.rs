@@ -30,6 +30,7 @@ pub(crate) fn context() -> Context {
         audience: "bank/test".into(),
         poll_after_ms: 300_000,
         poll_spread_ms: 60_000,
+        keyring: None,
     }
 }
 

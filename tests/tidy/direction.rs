@@ -308,9 +308,9 @@ const CORE_ROOMS: &[Room] = &[
     ("words", &[], &[]),
     ("heard", &["words"], &[]),
     ("written", &["words"], &[]),
-    ("happens", &["words", "written"], &[]),
+    ("happens", &["words", "written", "signed"], &[]),
     ("kept", &["words", "happens"], &[]),
-    ("judged", &["words", "written", "happens"], &[]),
+    ("judged", &["words", "written", "happens", "signed"], &[]),
     ("signed", &["words"], &[]),
     ("bound", &["words", "written"], &[]),
     (

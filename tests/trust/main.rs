@@ -7,5 +7,6 @@ mod people;
 mod permissions;
 mod records;
 mod review;
+mod signed;
 mod trials;
 mod world;

@@ -70,6 +70,7 @@ fn every_role_may_ask_for_exactly_this() {
                 audience: "a/b".into(),
                 review: Review::Required,
                 token: ("t".into(), Digest::of(b"")),
+                keyring: None,
             },
             "A",
         ),

@@ -5,7 +5,7 @@ use huidu_core::{
     command::Command,
     decide::decide,
     digest::Digest,
-    dossier::{Dossier, Vote},
+    dossier::{Dossier, SignedRelease, Vote},
     event::Actor,
     version::{Life, Review},
 };
@@ -88,6 +88,7 @@ fn four_eyes_are_two_people_and_a_threshold_counts_people() {
             app: app(),
             version: number("1.1.0"),
             bundle: Digest::of(b"something else"),
+            signed: None,
         },
         &format!(
             "the bundle of version 1.1.0 of `pingan/travel` is {}, not the one that was approved; review what is there",
@@ -205,7 +206,13 @@ fn unfiled_versions_are_not_listed_where_filing_is_required() {
         approvals: vec![Vote {
             by: "member/rob".into(),
             at: NOON,
+            signed: None,
         }],
+        seq: 99,
+        release: Some(SignedRelease {
+            address: Digest::of(b"forged"),
+            envelope: String::new(),
+        }),
         ..Dossier::default()
     };
     world.ok(
@@ -224,6 +231,7 @@ fn unfiled_versions_are_not_listed_where_filing_is_required() {
         Dossier {
             filing: Some("沪ICP备12345678号".into()),
             submitted_by: Some("member/ping".into()),
+            seq: 2,
             ..Dossier::default()
         }
     );

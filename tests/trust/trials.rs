@@ -47,7 +47,7 @@ fn a_version_under_review_reaches_named_devices_in_sandboxes_and_nobody_else() {
     world.ok("rui", reject("2.0.0"));
     assert_eq!(world.told("retail-test", "t-2", None, NOON), "nothing");
     assert!(
-        world.catalogue.apps[&app()].trust.is_default(),
+        world.catalogue.apps[&app()].trust.trials.is_empty(),
         "nothing of it is left"
     );
     world.no(

@@ -68,6 +68,7 @@ impl World {
                 audience: "bank/test".into(),
                 review,
                 token: ("root".into(), Digest::of(b"root")),
+                keyring: None,
             },
         );
         for name in [
@@ -156,6 +157,7 @@ impl World {
             audience: "bank/test".into(),
             poll_after_ms: 1,
             poll_spread_ms: 1,
+            keyring: None,
         };
         let compiled = compile(&self.catalogue.apps[&app()], &context, &no_segments);
         let installed = Installed {
@@ -225,6 +227,7 @@ pub(crate) fn approve(version: &str) -> Command {
         app: app(),
         version: number(version),
         bundle: bundle(version).sha256,
+        signed: None,
     }
 }
 

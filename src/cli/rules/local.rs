@@ -62,6 +62,7 @@ impl Local {
             audience: "local/eval".into(),
             poll_after_ms: 0,
             poll_spread_ms: 0,
+            keyring: None,
         };
         let stated = Stated::default();
         let find = |name: &SegmentName| -> Option<Arc<dyn Membership>> {

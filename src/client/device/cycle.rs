@@ -1,32 +1,29 @@
 //! One waking up: kills, then answers, then what they ask for, then the report.
 
-use ed25519_dalek::VerifyingKey;
 use huidu_core::{
     limits,
-    manifest::{KillList, Manifest, State},
+    manifest::KillList,
     name::AppId,
-    seal::Stamp,
-    time::Timestamp,
+    verify::{self, KillsAnswer, Need, Now, Papers, Verdict},
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use super::{Device, DeviceError, Happened, Starter, What};
-use crate::client::{
-    http::{self, header},
-    verify::Doubt,
-};
+use crate::client::http::header;
 
 /// Bytes of a batch reply that are read.
 const BATCH_BYTES: u64 = (limits::POLL_APPS * limits::MANIFEST_BYTES) as u64;
+/// Papers that are fetched for one answer at most: every keyring there may be, a record and a policy.
+const PAPERS: u64 = limits::KEYRING_STEPS + 2;
 
 /// One answer as it came.
-struct Heard {
-    status: u16,
+pub(in crate::client) struct Heard {
+    pub(in crate::client) status: u16,
     stamp: Option<String>,
     etag: Option<String>,
     retry_after: Option<u64>,
-    body: Vec<u8>,
+    pub(in crate::client) body: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -49,14 +46,15 @@ struct BatchApp<'a> {
 struct Answer<'a> {
     etag: Option<&'a str>,
     stamp: Option<&'a str>,
-    body: &'a [u8],
+    /// None: the one heard before.
+    body: Option<&'a [u8]>,
 }
 
 impl Device {
     /// Wakes up once at `now`.
     pub fn cycle(
         &mut self,
-        now: Timestamp,
+        now: Now,
         starter: &mut dyn Starter,
     ) -> Result<Vec<Happened>, DeviceError> {
         let mut happened = self.hear_kills(now)?;
@@ -74,7 +72,7 @@ impl Device {
     }
 
     /// Kills come first. Not hearing them is no reason not to ask further.
-    fn hear_kills(&mut self, now: Timestamp) -> Result<Vec<Happened>, DeviceError> {
+    fn hear_kills(&mut self, now: Now) -> Result<Vec<Happened>, DeviceError> {
         let url = format!("{}/v1/kills", self.config.server);
         let Ok(heard) = self.get(&url, self.state.kills.etag.as_deref()) else {
             return Ok(Vec::new());
@@ -84,52 +82,46 @@ impl Device {
             304 => self.state.kills.body.clone().into_bytes(),
             _ => return Ok(Vec::new()),
         };
-        let now = self.not_before_floor(now);
-        let opened = self.config.trust.kills(heard.stamp.as_deref(), &body, now);
-        let (stamp, list) = match opened {
-            Ok(opened) => opened,
-            Err(doubt) => return Ok(vec![doubted(None, doubt)]),
+        let answer = KillsAnswer {
+            stamp: heard.stamp.as_deref().unwrap_or_default(),
+            body: &body,
         };
-        let (given, known) = (list.rev.get(), self.state.kills.rev);
-        if given < known {
-            return Ok(vec![doubted(None, Doubt::Older { given, known })]);
+        let mut verdict = self.learn(|known| known.hear_kills(&answer, now));
+        for _ in 0..limits::KEYRING_STEPS {
+            let Verdict::Needs(need) = &verdict else {
+                break;
+            };
+            if let Err(detail) = self.fetch_paper(need, &mut Fetched::default()) {
+                return Ok(vec![doubted(None, &detail)]);
+            }
+            verdict = self.learn(|known| known.hear_kills(&answer, now));
         }
-        self.state.time_floor_ms = self.state.time_floor_ms.max(stamp.asof.unix_ms());
-        self.state.kills.rev = given;
+        if let Verdict::Doubted(doubt) = verdict {
+            return Ok(vec![doubted(None, &reason(doubt))]);
+        }
         if heard.status == 200 {
             self.state.kills.etag = heard.etag;
             self.state.kills.body = String::from_utf8(body).unwrap_or_default();
         }
-        self.obey(&list)
+        self.obey()
     }
 
-    fn obey(&mut self, list: &KillList) -> Result<Vec<Happened>, DeviceError> {
-        let rev = list.rev.get();
-        let mut to_stop = Vec::new();
-        for kill in &list.kills {
-            if !self.config.apps.contains(&kill.app)
-                && !self.state.apps.contains_key(kill.app.as_str())
-            {
+    /// Stops what is believed to be stopped.
+    fn obey(&mut self) -> Result<Vec<Happened>, DeviceError> {
+        let list: Option<KillList> = serde_json::from_str(&self.state.kills.body).ok();
+        let kills = list.map(|list| list.kills).unwrap_or_default();
+        let running = self.state.apps.iter();
+        let running = running.filter(|(_, kept)| kept.running.is_some());
+        let running: Vec<AppId> = running.filter_map(|(app, _)| app.parse().ok()).collect();
+        let mut happened = Vec::new();
+        for app in running {
+            let known = self.trusted.app(&app);
+            if known.is_some_and(|known| known.running.is_some()) {
                 continue;
             }
-            let kept = self.app_state(&kill.app);
-            match kill.sha256 {
-                Some(sha256) => {
-                    kept.killed.insert(sha256, rev);
-                }
-                None if kill.version.is_none() => kept.all_killed = Some(rev),
-                None => {}
-            }
-            let is_killed = kept
-                .running
-                .is_some_and(|running| kept.is_killed(&running, rev));
-            if is_killed {
-                to_stop.push((kill.app.clone(), kill.reason.clone()));
-            }
-        }
-        let mut happened = Vec::new();
-        for (app, reason) in to_stop {
-            happened.extend(self.stop(&app, &reason)?);
+            let kill = kills.iter().find(|kill| kill.app == app);
+            let reason = kill.map_or("killed", |kill| kill.reason.as_str());
+            happened.extend(self.stop(&app, reason)?);
         }
         Ok(happened)
     }
@@ -147,7 +139,7 @@ impl Device {
     fn ask_one(
         &mut self,
         app: &AppId,
-        now: Timestamp,
+        now: Now,
         starter: &mut dyn Starter,
         happened: &mut Vec<Happened>,
     ) -> Result<(), DeviceError> {
@@ -161,21 +153,17 @@ impl Device {
             self.config.profile.query(version.as_deref(), &failed)
         );
         let heard = self.get(&url, etag.as_deref())?;
-        let cached;
         let answer = match heard.status {
             200 => Answer {
                 etag: heard.etag.as_deref(),
                 stamp: heard.stamp.as_deref(),
-                body: &heard.body,
+                body: Some(&heard.body),
             },
-            304 => {
-                cached = self.app_state(app).body.clone();
-                Answer {
-                    etag: etag.as_deref(),
-                    stamp: heard.stamp.as_deref(),
-                    body: cached.as_bytes(),
-                }
-            }
+            304 => Answer {
+                etag: etag.as_deref(),
+                stamp: heard.stamp.as_deref(),
+                body: None,
+            },
             404 => {
                 happened.push(Happened::to(app, What::Unknown, None, problem(&heard.body)));
                 return Ok(());
@@ -188,7 +176,7 @@ impl Device {
 
     fn ask_all(
         &mut self,
-        now: Timestamp,
+        now: Now,
         starter: &mut dyn Starter,
         happened: &mut Vec<Happened>,
     ) -> Result<(), DeviceError> {
@@ -214,7 +202,7 @@ impl Device {
             status => return Err(refused(&url, status, &heard)),
         }
         let Ok(reply) = serde_json::from_slice::<BatchReply<'_>>(&heard.body) else {
-            happened.push(doubted(None, Doubt::Form));
+            happened.push(doubted(None, &reason(verify::Doubt::Form)));
             return Ok(());
         };
         for one in reply.apps {
@@ -225,7 +213,7 @@ impl Device {
                 let answer = Answer {
                     etag: one.etag.as_deref(),
                     stamp: one.stamp.as_deref(),
-                    body: manifest.get().as_bytes(),
+                    body: Some(manifest.get().as_bytes()),
                 };
                 happened.extend(self.hear(app, &answer, now, starter)?);
             }
@@ -235,10 +223,14 @@ impl Device {
 
     /// What a batch says of one app. Past half its lease an answer is asked for anew even if it did not
     /// change, because only an answer carries a new stamp.
-    fn batch_line(&mut self, app: &AppId, now: Timestamp) -> serde_json::Value {
-        let now_ms = self.not_before_floor(now).unix_ms();
+    fn batch_line(&mut self, app: &AppId, now: Now) -> serde_json::Value {
+        let heard = self.trusted.app(app).and_then(|app| app.heard.as_ref());
+        let is_fresh = heard.is_some_and(|heard| {
+            let lease = heard.lease;
+            let age_ms = now.mono_ms.saturating_sub(lease.from_mono_ms);
+            lease.boot == now.boot && age_ms < lease.length_ms / 2
+        });
         let kept = self.app_state(app);
-        let is_fresh = now_ms < kept.asof_ms + kept.lease_ms / 2;
         let mut line = json!({ "app": app });
         if let Some(version) = kept.version() {
             line["version"] = json!(version.to_string());
@@ -257,69 +249,102 @@ impl Device {
         &mut self,
         app: &AppId,
         answer: &Answer<'_>,
-        now: Timestamp,
+        now: Now,
         starter: &mut dyn Starter,
     ) -> Result<Vec<Happened>, DeviceError> {
-        let now = self.not_before_floor(now);
-        let opened = self
-            .config
-            .trust
-            .manifest(app, answer.stamp, answer.body, now);
-        let (stamp, manifest) = match opened.and_then(|opened| self.weighed(app, opened)) {
-            Ok(opened) => opened,
-            Err(doubt) => return Ok(vec![doubted(Some(app), doubt)]),
+        let verdict = match self.judged(app, answer, now) {
+            Ok(verdict) => verdict,
+            Err(detail) => {
+                self.keep()?;
+                return Ok(vec![doubted(Some(app), &detail)]);
+            }
         };
-        self.state.time_floor_ms = self.state.time_floor_ms.max(stamp.asof.unix_ms());
-        let kept = self.app_state(app);
-        kept.rev = manifest.rev.get();
-        kept.state = Some(manifest.state);
-        kept.etag = answer.etag.map(ToOwned::to_owned);
-        kept.body = String::from_utf8_lossy(answer.body).into_owned();
-        kept.asof_ms = stamp.asof.unix_ms();
-        kept.lease_ms = u64::from(stamp.lease_ms);
-        match manifest.state {
-            State::Killed => {
-                if let Some(running) = kept.running {
-                    kept.killed.insert(running, manifest.rev.get());
-                }
-                let stopped = self.stop(app, manifest.reason.word())?;
-                let nothing = || Happened::to(app, What::Nothing, None, manifest.reason.word());
-                Ok(vec![stopped.unwrap_or_else(nothing)])
+        if let Verdict::Doubted(doubt) = verdict {
+            if answer.body.is_none() {
+                // What it was said to have it has not: next time it asks for the whole.
+                self.app_state(app).etag = None;
             }
-            State::None => {
+            self.keep()?;
+            return Ok(vec![doubted(Some(app), &reason(doubt))]);
+        }
+        self.app_state(app).etag = answer.etag.map(ToOwned::to_owned);
+        let told = self.told(app);
+        let why = told.as_ref().map_or("killed", |told| told.reason.word());
+        let nothing = || Happened::to(app, What::Nothing, None, why);
+        match verdict {
+            Verdict::Run(run) => {
                 self.keep()?;
-                Ok(vec![Happened::to(
-                    app,
-                    What::Nothing,
-                    None,
-                    manifest.reason.word(),
-                )])
+                self.bring(app, &run.manifest, now, starter)
             }
-            State::Run => {
+            Verdict::Stop => Ok(vec![self.stop(app, why)?.unwrap_or_else(nothing)]),
+            _ => {
                 self.keep()?;
-                self.bring(app, &manifest, starter)
+                Ok(vec![nothing()])
             }
         }
     }
 
-    /// Whether a believable answer may count against what is already known.
-    fn weighed(
-        &mut self,
-        app: &AppId,
-        opened: (Stamp, Manifest),
-    ) -> Result<(Stamp, Manifest), Doubt> {
-        let kept = self.app_state(app);
-        let (given, known) = (opened.1.rev.get(), kept.rev);
-        if given < known {
-            return Err(Doubt::Older { given, known });
+    /// Holds an answer against everything that is known, fetching what it rests on. An error is a doubt
+    /// as it is reported.
+    fn judged(&mut self, app: &AppId, answer: &Answer<'_>, now: Now) -> Result<Verdict, String> {
+        let mut fetched = Fetched::default();
+        let asked = verify::Answer {
+            app,
+            stamp: answer.stamp.unwrap_or_default(),
+            body: answer.body,
+            challenge: None,
+        };
+        for _ in 0..=PAPERS {
+            let (profile, host) = (self.config.profile.clone(), self.config.host.clone());
+            let papers = Papers {
+                release: fetched.release.as_deref(),
+                policy: fetched.policy.as_deref(),
+            };
+            let verdict =
+                self.learn(|known| known.hear(&profile.bearer(&host), &asked, &papers, now));
+            let Verdict::Needs(need) = &verdict else {
+                return Ok(verdict);
+            };
+            self.fetch_paper(need, &mut fetched)?;
         }
-        if let (State::Run, Some(bundle)) = (opened.1.state, &opened.1.bundle)
-            && kept.is_killed(&bundle.sha256, given)
-        {
-            let since = kept.killed.get(&bundle.sha256).copied().or(kept.all_killed);
-            return Err(Doubt::Killed(since.unwrap_or(given)));
+        Err("paper: the server asks for papers without end".into())
+    }
+
+    /// Fetches what a verdict needs; a keyring is believed or not at once.
+    fn fetch_paper(&mut self, need: &Need, fetched: &mut Fetched) -> Result<(), String> {
+        let path = match need {
+            Need::Keyring(version) => format!("/v1/k/{version}"),
+            Need::Release(app, address) => format!("/v1/releases/{app}/{address}"),
+            Need::Policy(app, _) => format!("/v1/policies/{app}"),
+        };
+        let url = format!("{}{path}", self.config.server);
+        let reply = self.agent.get(&url).call();
+        let heard = read(&url, reply, limits::ENVELOPE_BYTES as u64);
+        let heard = heard.map_err(|error| format!("paper: {error}"))?;
+        if heard.status != 200 {
+            let (status, why) = (heard.status, problem(&heard.body));
+            return Err(format!(
+                "paper: `{url}` was answered with status {status}: {why}"
+            ));
         }
-        Ok(opened)
+        match need {
+            Need::Keyring(_) => {
+                let (known, followed) = self.trusted.clone().follow(&heard.body);
+                self.trusted = known;
+                followed
+                    .map(drop)
+                    .map_err(|error| format!("paper: {error}"))?;
+            }
+            Need::Release(..) => fetched.release = Some(heard.body),
+            Need::Policy(..) => fetched.policy = Some(heard.body),
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, judge: impl FnOnce(verify::State) -> (verify::State, Verdict)) -> Verdict {
+        let (known, verdict) = judge(self.trusted.clone());
+        self.trusted = known;
+        verdict
     }
 
     /// Tells what happened. What cannot be told now is told another time.
@@ -348,33 +373,7 @@ impl Device {
     }
 }
 
-/// Fetches the key of a development server. Whoever answers is believed, so this is for development alone.
-pub fn fetch_development_key(server: &str) -> Result<VerifyingKey, DeviceError> {
-    #[derive(Deserialize)]
-    struct Key {
-        r#pub: String,
-    }
-    let url = format!("{server}/v1/keys/dev");
-    let heard = read(&url, http::agent().get(&url).call(), 4_096)?;
-    let unreadable = || DeviceError::Status {
-        url: url.clone(),
-        status: heard.status,
-        retry_after: None,
-        detail: "no development key; give the trusted key with --key".into(),
-    };
-    let key: Key = serde_json::from_slice(&heard.body).map_err(|_| unreadable())?;
-    parse_key(&key.r#pub).ok_or_else(unreadable)
-}
-
-/// A public key of 64 hexadecimal digits.
-pub fn parse_key(text: &str) -> Option<VerifyingKey> {
-    let bytes = data_encoding::HEXLOWER_PERMISSIVE
-        .decode(text.trim().as_bytes())
-        .ok()?;
-    VerifyingKey::from_bytes(bytes.as_slice().try_into().ok()?).ok()
-}
-
-fn read(
+pub(in crate::client) fn read(
     url: &str,
     reply: Result<::http::Response<ureq::Body>, ureq::Error>,
     most: u64,
@@ -416,11 +415,22 @@ fn problem(body: &[u8]) -> String {
     told.unwrap_or("it gives no reason").to_owned()
 }
 
-fn doubted(app: Option<&AppId>, doubt: Doubt) -> Happened {
+/// Envelopes that an answer rests on.
+#[derive(Default)]
+struct Fetched {
+    release: Option<Vec<u8>>,
+    policy: Option<Vec<u8>>,
+}
+
+fn reason(doubt: verify::Doubt) -> String {
+    format!("{}: {doubt}", doubt.code())
+}
+
+fn doubted(app: Option<&AppId>, detail: &str) -> Happened {
     Happened {
         app: app.map(ToString::to_string),
         what: What::Doubted,
         version: None,
-        detail: format!("{}: {doubt}", doubt.code()),
+        detail: detail.to_owned(),
     }
 }

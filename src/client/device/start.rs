@@ -1,6 +1,12 @@
 //! Bringing a release to life, and everything that may go wrong with it.
 
-use huidu_core::{digest::Digest, manifest::Manifest, name::AppId, version::Number};
+use huidu_core::{
+    digest::Digest,
+    manifest::Manifest,
+    name::AppId,
+    verify::{Now, Start},
+    version::Number,
+};
 
 use super::{Device, DeviceError, Happened, What};
 use crate::client::{
@@ -58,6 +64,7 @@ impl Device {
         &mut self,
         app: &AppId,
         manifest: &Manifest,
+        now: Now,
         starter: &mut dyn Starter,
     ) -> Result<Vec<Happened>, DeviceError> {
         let (Some(bundle), Some(version)) = (&manifest.bundle, &manifest.version) else {
@@ -70,6 +77,9 @@ impl Device {
         };
         let kept = self.app_state(app);
         if kept.running == Some(bundle.sha256) {
+            // The same archive, by a newer word and perhaps with other permissions.
+            self.trusted = self.trusted.clone().activated(app);
+            self.keep()?;
             return Ok(vec![Happened::to(app, What::Unchanged, Some(version), "")]);
         }
         if kept.has_failed(version) {
@@ -111,6 +121,7 @@ impl Device {
             manifest,
             &bundle.sha256,
             version,
+            now,
             starter,
             &mut happened,
         )?;
@@ -150,12 +161,17 @@ impl Device {
         })
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything about one start meets here, once"
+    )]
     fn start(
         &mut self,
         app: &AppId,
         manifest: &Manifest,
         digest: &Digest,
         version: &Number,
+        now: Now,
         starter: &mut dyn Starter,
         happened: &mut Vec<Happened>,
     ) -> Result<(), DeviceError> {
@@ -172,16 +188,21 @@ impl Device {
                 (kept.running, kept.previous, kept.starting) = (Some(*digest), before, None);
                 let keep: Vec<Digest> = before.into_iter().chain([*digest]).collect();
                 kept.releases.retain(|release, _| keep.contains(release));
+                self.trusted = self.trusted.clone().activated(app);
                 self.note(app, version, "activate", Some(manifest));
                 self.keep()?;
                 place.sweep(&keep);
                 happened.push(Happened::to(app, What::Activated, Some(version), ""));
             }
             Err(why) => {
+                let stopped = matches!(
+                    self.trusted.start(app, now),
+                    Start::Nothing | Start::Forbidden
+                );
                 let kept = self.app_state(app);
                 kept.fail(version);
                 kept.starting = None;
-                let back = before.filter(|digest| !kept.is_killed(digest, kept.rev));
+                let back = before.filter(|_| !stopped);
                 kept.running = back;
                 let back_to = kept.version().cloned();
                 self.note(app, version, "crash", Some(manifest));

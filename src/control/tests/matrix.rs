@@ -205,6 +205,8 @@ async fn every_role_may_call_exactly_this() {
     ++--+--0 POST /api/v1/apps/{tenant}/{app}/permissions/{permission}/restore
     +++-+--0 POST /api/v1/apps/{tenant}/{app}/permissions/{permission}/revoke
     ++++++-0 POST /api/v1/apps/{tenant}/{app}/plan
+    +++++++0 GET /api/v1/apps/{tenant}/{app}/policy
+    +---+--0 PUT /api/v1/apps/{tenant}/{app}/policy
     +++++++0 GET /api/v1/apps/{tenant}/{app}/rollout
     ++-----0 PUT /api/v1/apps/{tenant}/{app}/rollout
     +++----0 PUT /api/v1/apps/{tenant}/{app}/rollout/rules/{rule}/paused
@@ -218,6 +220,8 @@ async fn every_role_may_call_exactly_this() {
     ++----+0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/list
     ++-+---0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/previews
     ++-++--0 DELETE /api/v1/apps/{tenant}/{app}/versions/{version}/previews/{id}
+    +++++++0 GET /api/v1/apps/{tenant}/{app}/versions/{version}/record
+    +--+---0 PUT /api/v1/apps/{tenant}/{app}/versions/{version}/record
     +--+---0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/reject
     +++++++0 GET /api/v1/apps/{tenant}/{app}/versions/{version}/review
     +--+---0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/review
@@ -226,6 +230,8 @@ async fn every_role_may_call_exactly_this() {
     ++++++-  GET /api/v1/history
     +++++++  GET /api/v1/hosts
     ++-----  POST /api/v1/hosts
+    +++++++  GET /api/v1/keyring
+    +---+--  POST /api/v1/keyring
     +---++-  GET /api/v1/members
     +---+--  DELETE /api/v1/members/{member}
     +------  PUT /api/v1/members/{member}

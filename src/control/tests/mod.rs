@@ -147,7 +147,13 @@ impl Plane {
             audrey: token(Kind::Auditor, "audrey"),
         };
         let first = (plane.root.id().to_owned(), plane.root.sha256());
-        assert!(plane.node.found("bank/test", review, first).await.unwrap());
+        assert!(
+            plane
+                .node
+                .found("bank/test", review, first, None)
+                .await
+                .unwrap()
+        );
         for (token, role) in [
             (&plane.maya, Role::ReleaseManager),
             (&plane.sven, Role::Sre),

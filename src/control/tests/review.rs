@@ -162,6 +162,7 @@ async fn a_reviewer_sees_what_a_version_is_and_how_it_differs() {
         "format": "zip",
         "sha256": "8b9bf43d5fe1f8da04dcb0a3586e41702de4774d8fd7adb98139fd8351e969d9"
       },
+      "seq": 2,
       "submitted_by": "token/467zrAap2hfpTL9yCbQIeM"
     }
     "#);

@@ -2,12 +2,27 @@
 
 use super::{App, AppKill};
 use crate::{
-    dossier::Vote,
+    dossier::{SignedRelease, Vote},
+    envelope::Envelope,
     event::Event,
+    keyring::Keyring,
+    paper::{Paper as _, PaperError},
+    policy::{Policy, Standing},
     time::Timestamp,
-    trust::{Member, Trust},
+    trust::{Chain, Member, SignedPolicy, Trust},
     version::{Life, Number},
 };
+
+impl Chain {
+    /// Adds the envelope of the keyring that follows. Whether it does was decided before.
+    fn push(&mut self, envelope: &str) {
+        let read = Envelope::parse(envelope.as_bytes()).map_err(PaperError::from);
+        if let Ok(keyring) = read.and_then(|read| Keyring::read(read.payload())) {
+            self.envelopes.push(envelope.to_owned());
+            self.newest = Some(Box::new(keyring));
+        }
+    }
+}
 
 impl Trust {
     /// Makes an event that is about no app true; others change nothing.
@@ -34,6 +49,7 @@ impl Trust {
                 self.grades.insert(tenant.clone(), *grade);
             }
             Event::ReviewPolicySet { policy } => self.policy = *policy,
+            Event::KeyringPut { envelope } => self.chain.push(envelope),
             _ => {}
         }
     }
@@ -62,13 +78,27 @@ impl App {
                 return true;
             }
             Event::ReviewBegun { version, .. } => self.set_life(version, Life::InReview),
-            Event::ReviewApproved { version, by, .. } => {
+            Event::ReviewApproved {
+                version,
+                by,
+                signed,
+                ..
+            } => {
                 if let Some(version) = self.versions.get_mut(version) {
-                    let by = by.clone();
-                    version.dossier.approvals.push(Vote { by, at });
+                    let (by, signed) = (by.clone(), signed.clone());
+                    version.dossier.approvals.push(Vote { by, at, signed });
                 }
             }
-            Event::VersionApproved { version, .. } => self.set_life(version, Life::Approved),
+            Event::VersionApproved {
+                version, release, ..
+            } => {
+                self.set_release(version, release.as_deref());
+                self.set_life(version, Life::Approved);
+            }
+            Event::ReleaseSigned {
+                version, release, ..
+            } => self.set_release(version, Some(release)),
+            Event::PolicyPut { envelope, .. } => return self.set_policy(at, envelope),
             Event::VersionRejected {
                 version, reason, ..
             } => {
@@ -79,6 +109,51 @@ impl App {
             _ => self.apply_trial(event),
         }
         false
+    }
+
+    /// Keeps a signed record; what each reviewer handed in has become part of it.
+    fn set_release(&mut self, version: &Number, envelope: Option<&str>) {
+        let (Some(version), Some(envelope)) = (self.versions.get_mut(version), envelope) else {
+            return;
+        };
+        if let Ok(read) = Envelope::parse(envelope.as_bytes()) {
+            for vote in &mut version.dossier.approvals {
+                vote.signed = None;
+            }
+            version.dossier.release = Some(SignedRelease {
+                address: read.address(),
+                envelope: envelope.to_owned(),
+            });
+        }
+    }
+
+    /// Keeps a policy and stops what it lets run no more. What is under review is left to its reviewers.
+    fn set_policy(&mut self, at: Timestamp, envelope: &str) -> bool {
+        let read = Envelope::parse(envelope.as_bytes()).map_err(PaperError::from);
+        let Ok(policy) = read.and_then(|read| Policy::read(read.payload())) else {
+            return false;
+        };
+        let reason = format!("app policy {}", policy.version);
+        for version in self.versions.values_mut() {
+            let may_run = version.life.has_passed() && !version.life.is_killed();
+            if may_run && !policy.lets(&version.bundle.sha256, version.dossier.seq) {
+                let before = (!version.life.is_listed()).then(|| Box::new(version.life.clone()));
+                version.life = Life::Delisted {
+                    reason: reason.clone(),
+                    killed: true,
+                    at,
+                    before,
+                };
+            }
+        }
+        if policy.state == Standing::Delisted && self.killed.is_none() {
+            self.killed = Some(AppKill { reason, at });
+        }
+        self.trust.signed = Some(SignedPolicy {
+            policy,
+            envelope: envelope.to_owned(),
+        });
+        true
     }
 
     fn apply_trial(&mut self, event: &Event) {

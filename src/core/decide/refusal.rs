@@ -7,6 +7,7 @@ use crate::{
     grade::PermissionCatalogueError,
     limits,
     name::{AppId, HostId, MemberId, RuleName, SegmentName},
+    paper::PaperError,
     share::Share,
     version::Number,
 };
@@ -204,6 +205,56 @@ pub enum Refusal {
     /// A preview that is over before it begins, or never.
     #[error("a preview is open until a time in the future, at most {} days ahead; choose another", limits::PREVIEW_MS / 86_400_000)]
     PreviewTime,
+    /// A signed paper that is not believed.
+    #[error("{0}")]
+    Paper(#[from] PaperError),
+    /// A paper that is expired already.
+    #[error("the {what} is expired; sign one that lasts longer")]
+    Expired {
+        /// What it is.
+        what: &'static str,
+    },
+    /// There is no keyring that a paper could be held against.
+    #[error("no keyring is in force; put the first one with `huidu keys put`")]
+    NoKeyring,
+    /// The signed record is not that of the version.
+    #[error(
+        "the signed record is not that of version {version} of `{app}`; sign what `huidu review record` writes"
+    )]
+    OtherRecord {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+    },
+    /// Nothing was signed where it must be.
+    #[error(
+        "version {version} of `{app}` needs its release record signed offline; `huidu review record` writes it, `huidu sign` signs it"
+    )]
+    Unsigned {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+    },
+    /// Customers are served by keys, and the app has no policy.
+    #[error("`{app}` has no signed policy; sign one and put it with `huidu policy put`")]
+    NoPolicy {
+        /// The app.
+        app: AppId,
+    },
+    /// The app's policy forbids it.
+    #[error("policy {policy} of `{app}` does not let {what} run; {why}")]
+    PolicyForbids {
+        /// The app.
+        app: AppId,
+        /// Its policy's number.
+        policy: u64,
+        /// What.
+        what: String,
+        /// What stands against it.
+        why: &'static str,
+    },
     /// A catalogue of permissions with a mistake.
     #[error(transparent)]
     Permissions(#[from] PermissionCatalogueError),

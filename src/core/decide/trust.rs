@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Decision, Refusal, SEE_VERSIONS, if_there, text, version as version_of, why, wrong_life,
+    Decision, Refusal, SEE_VERSIONS, if_there, signed, text, version as version_of, why, wrong_life,
 };
 use crate::{
     authority::{Authorised, Role},
@@ -57,7 +57,7 @@ fn member_of<'a>(catalogue: &'a Catalogue, actor: &Actor) -> Option<&'a MemberId
 }
 
 /// Decides what is about no app.
-pub(super) fn decide(catalogue: &Catalogue, authorised: &Authorised) -> Decision {
+pub(super) fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> Decision {
     match authorised.command() {
         Command::PutMember {
             member,
@@ -90,6 +90,7 @@ pub(super) fn decide(catalogue: &Catalogue, authorised: &Authorised) -> Decision
             }])
         }
         Command::SetReviewPolicy { policy } => set_policy(catalogue, *policy),
+        Command::PutKeyring { envelope } => signed::put_keyring(catalogue, envelope, now),
         _ => Ok(Vec::new()),
     }
 }
@@ -121,8 +122,15 @@ pub(super) fn decide_for_app(
         } => restore(app, permission, reason),
         Command::BeginReview { version, .. } => begin(catalogue, app, version, actor),
         Command::Approve {
-            version, bundle, ..
-        } => approve(catalogue, app, version, bundle, actor),
+            version,
+            bundle,
+            signed,
+            ..
+        } => approve(catalogue, app, version, bundle, signed.as_deref(), actor),
+        Command::SignRelease {
+            version, signed, ..
+        } => signed::sign_release(catalogue, app, version, signed),
+        Command::PutPolicy { envelope, .. } => signed::put_policy(catalogue, app, envelope, now),
         Command::Reject {
             version, reason, ..
         } => reject(catalogue, app, version, reason, actor),
@@ -383,6 +391,7 @@ fn approve(
     app: &App,
     number: &Number,
     shown: &Digest,
+    signed: Option<&str>,
     actor: &Actor,
 ) -> Decision {
     let version = under_review(app, number, "approved")?;
@@ -417,16 +426,20 @@ fn approve(
             missing,
         });
     }
+    let standing = signed::standing(catalogue, app, version, signed)?;
+    let needed = usize::from(catalogue.trust.policy.approvals);
+    let is_last = version.dossier.approvals.len() + 1 >= needed && standing.is_enough;
     let mut events = vec![Event::ReviewApproved {
         app: app.id.clone(),
         version: number.clone(),
         by,
+        signed: signed.filter(|_| !is_last).map(str::to_owned),
     }];
-    let needed = usize::from(catalogue.trust.policy.approvals);
-    if version.dossier.approvals.len() + 1 >= needed {
+    if is_last {
         events.push(Event::VersionApproved {
             app: app.id.clone(),
             version: number.clone(),
+            release: standing.joined,
         });
     }
     Ok(events)
@@ -609,6 +622,7 @@ fn remove_preview(app: &App, number: &Number, id: &Digest) -> Decision {
 pub(super) fn dossier(
     catalogue: &Catalogue,
     actor: &Actor,
+    app: &App,
     asked: &Dossier,
 ) -> Result<Box<Dossier>, Refusal> {
     let filing = asked.filing.as_deref().map(str::trim);
@@ -625,6 +639,8 @@ pub(super) fn dossier(
             .map(str::to_owned),
         submitted_by: Some(person(catalogue, actor)),
         approvals: Vec::new(),
+        seq: app.trust.seq + 1,
+        release: None,
         ..asked.clone()
     }))
 }

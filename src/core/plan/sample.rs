@@ -74,6 +74,7 @@ pub(super) fn moves(change: &Change<'_>) -> Option<SampleMoves> {
             audience: String::new(),
             poll_after_ms: 0,
             poll_spread_ms: 0,
+            keyring: None,
         };
         compile(&app, &context, &members)
     };

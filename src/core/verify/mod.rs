@@ -82,8 +82,8 @@ pub struct Run {
 pub enum Need {
     /// This keyring; hand it to [`State::follow`].
     Keyring(u64),
-    /// The envelope of this release record.
-    Release(Digest),
+    /// The envelope of this release record of the app.
+    Release(AppId, Digest),
     /// The envelope of this policy of the app, or of a newer one.
     Policy(AppId, u64),
 }

@@ -137,7 +137,7 @@ impl State {
         {
             return Ok(Some(known.clone()));
         }
-        let need = || Short::Need(Need::Release(address));
+        let need = || Short::Need(Need::Release(manifest.app.clone(), address));
         let bytes = papers.release.ok_or_else(need)?;
         let release =
             paper::open_with::<Release>(judge, &self.keyring, bytes).map_err(|_| Doubt::Paper)?;

@@ -120,6 +120,11 @@ impl State {
         &self.keyring
     }
 
+    /// What it lets itself in for.
+    pub const fn guard(&self) -> Guard {
+        self.guard
+    }
+
     /// No instant before this can be now.
     pub const fn floor(&self) -> Timestamp {
         self.floor

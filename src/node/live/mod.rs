@@ -11,6 +11,7 @@ mod stamper;
 
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use huidu_core::{
     catalogue::{App, Catalogue},
     compile::CompiledApp,
@@ -44,6 +45,8 @@ pub struct Live {
     /// How many versions of all apps have this bundle; absent: no device may have it.
     bundles: Shards<Digest, u32>,
     kills: Option<Arc<LiveAnswer>>,
+    /// The envelope of keyring N at place N − 1.
+    keyrings: Arc<[Bytes]>,
     answers: usize,
 }
 
@@ -55,6 +58,7 @@ impl Live {
             apps: Shards::default(),
             bundles: Shards::default(),
             kills: None,
+            keyrings: Arc::default(),
             answers: 0,
         }
     }
@@ -125,7 +129,13 @@ impl Live {
         }
     }
 
-    /// The same, with the list of what `catalogue` says must not run.
+    /// The envelope of keyring `version`.
+    pub fn keyring(&self, version: u64) -> Option<&Bytes> {
+        self.keyrings
+            .get(usize::try_from(version.checked_sub(1)?).ok()?)
+    }
+
+    /// The same, with the list of what `catalogue` says must not run and its keyrings.
     #[must_use]
     pub fn with_kills(
         mut self,
@@ -143,6 +153,11 @@ impl Live {
             vary: None,
         };
         self.kills = Some(Arc::new(LiveAnswer::new(subject, stamper, metrics, None)));
+        let chain = &catalogue.trust.chain.envelopes;
+        if chain.len() != self.keyrings.len() {
+            let envelopes = chain.iter().map(|one| Bytes::from(one.clone()));
+            self.keyrings = envelopes.collect();
+        }
         metrics
             .live_apps
             .set(i64::try_from(self.app_count()).unwrap_or(i64::MAX));
@@ -164,6 +179,9 @@ pub struct LiveApp {
     /// Version numbers, rules and arms that reports may name, each sorted.
     versions: Box<[Box<str>]>,
     arms: Box<[(Box<str>, Box<str>)]>,
+    /// Envelopes of the release records of what may be offered, sorted by address.
+    releases: Box<[(Digest, Bytes)]>,
+    policy: Option<Bytes>,
 }
 
 impl LiveApp {
@@ -189,6 +207,8 @@ impl LiveApp {
             bundles: Box::default(),
             versions: Box::default(),
             arms: Box::default(),
+            releases: Box::default(),
+            policy: None,
         }
     }
 
@@ -202,6 +222,18 @@ impl LiveApp {
             .filter(|version| offered(&version.life))
             .map(|version| version.bundle.sha256)
             .collect();
+        let signed = app
+            .versions
+            .values()
+            .filter(|version| offered(&version.life));
+        let mut releases: Vec<(Digest, Bytes)> = signed
+            .filter_map(|version| version.dossier.release.as_ref())
+            .map(|release| (release.address, Bytes::from(release.envelope.clone())))
+            .collect();
+        releases.sort_unstable_by_key(|(address, _)| *address);
+        self.releases = releases.into();
+        let policy = app.trust.signed.as_ref();
+        self.policy = policy.map(|signed| Bytes::from(signed.envelope.clone()));
         let mut versions: Vec<Box<str>> = app
             .versions
             .keys()
@@ -231,6 +263,17 @@ impl LiveApp {
         now: Timestamp,
     ) -> &LiveAnswer {
         &self.answers[self.compiled.resolve(host, device, installed, now).index]
+    }
+
+    /// The envelope of the release record called `address`.
+    pub fn release(&self, address: &Digest) -> Option<&Bytes> {
+        let at = self.releases.binary_search_by_key(address, |(key, _)| *key);
+        at.ok().map(|at| &self.releases[at].1)
+    }
+
+    /// The envelope of the app's policy.
+    pub const fn policy(&self) -> Option<&Bytes> {
+        self.policy.as_ref()
     }
 
     /// True when the app has, or had, a version with this number.

@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -25,7 +25,7 @@ use super::Live;
 /// The online key, whom it speaks for, and how fresh the node is.
 pub struct Stamper {
     key: SigningKey,
-    lease_ms: u32,
+    lease_ms: AtomicU32,
     audience: ArcSwap<String>,
     asof: AtomicU64,
 }
@@ -35,7 +35,7 @@ impl Stamper {
     pub fn new(key: SigningKey, lease_ms: u32) -> Self {
         Self {
             key,
-            lease_ms,
+            lease_ms: AtomicU32::new(lease_ms),
             audience: ArcSwap::default(),
             asof: AtomicU64::new(0),
         }
@@ -46,6 +46,11 @@ impl Stamper {
         if **self.audience.load() != audience {
             self.audience.store(Arc::new(audience.to_owned()));
         }
+    }
+
+    /// A lease is never longer than the root allows, from now on.
+    pub fn limit_lease(&self, most_ms: u32) {
+        self.lease_ms.fetch_min(most_ms, Ordering::Relaxed);
     }
 
     /// The node has proved that what it served at `asof` was everything.
@@ -65,19 +70,19 @@ impl Stamper {
 
     /// How long an answer may be trusted, in milliseconds.
     pub fn lease_ms(&self) -> u32 {
-        self.lease_ms
+        self.lease_ms.load(Ordering::Relaxed)
     }
 
     /// How often stamps are renewed: twice in every lease.
     pub fn refresh_every(&self) -> Duration {
-        Duration::from_millis(u64::from(self.lease_ms / 2).max(100))
+        Duration::from_millis(u64::from(self.lease_ms() / 2).max(100))
     }
 
     /// True when a stamp made at `asof` should not be given out any more, because a much fresher one can
     /// be made. While nothing fresher can be made, an old one is as good.
     pub(super) fn is_old(&self, asof: u64) -> bool {
         let newest = self.asof.load(Ordering::Relaxed);
-        newest.saturating_sub(asof) > u64::from(self.lease_ms / 4 * 3)
+        newest.saturating_sub(asof) > u64::from(self.lease_ms() / 4 * 3)
     }
 
     pub(super) fn scope(&self, of: &str) -> Digest {

@@ -51,6 +51,7 @@ pub(crate) fn live_app(app: &App, stamper: &Arc<Stamper>, metrics: &Metrics) -> 
         audience: "bank/prod".into(),
         poll_after_ms: 600_000,
         poll_spread_ms: 60_000,
+        keyring: None,
     };
     let compiled = compile(app, &context, &no_segments);
     Arc::new(LiveApp::new(compiled, stamper, metrics).knowing(app))

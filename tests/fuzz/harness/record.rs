@@ -41,6 +41,7 @@ fn apply(record: &Record) {
             audience: catalogue.audience.clone(),
             poll_after_ms: 1_000,
             poll_spread_ms: 1_000,
+            keyring: None,
         };
         for app in catalogue.apps.values() {
             let compiled = compile(app, &context, &no_segments);

@@ -7,6 +7,7 @@
 mod faults;
 mod network;
 mod refused;
+mod signed;
 mod stories;
 
 use std::{

@@ -6,13 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huidu::{
-    client::{
-        device::{Device, DeviceConfig, What, fetch_development_key},
-        profile::Profile,
-        verify::Trust,
-    },
-    clock::{Clock as _, System},
+use huidu::client::{
+    device::{Device, DeviceConfig, What},
+    profile::Profile,
+    root::Root,
+    uptime,
 };
 use serde_json::{Value, json};
 
@@ -306,10 +304,7 @@ fn a_phone_goes_on_where_its_download_broke_off() {
     let line = Proxy::start(world.cluster.nodes[0].device);
     let server = format!("http://{}", line.address());
     let config = DeviceConfig {
-        trust: Trust {
-            key: fetch_development_key(&server).unwrap(),
-            audience: "bank/dev".into(),
-        },
+        root: Root::of_server(&server, "bank/dev").unwrap(),
         server,
         dir: world.cluster.path().join("phone"),
         host: HOST.parse().unwrap(),
@@ -322,7 +317,7 @@ fn a_phone_goes_on_where_its_download_broke_off() {
     let mut phone = Device::open(config).unwrap();
     line.set(Weather::CutAfter(100_000));
     let happened: Vec<What> = phone
-        .cycle(System.now(), &mut Runs)
+        .cycle(uptime::now(), &mut Runs)
         .unwrap()
         .iter()
         .map(|one| one.what)

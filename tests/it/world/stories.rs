@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use huidu::{
     bus::counts::RedisCounts,
     client::{
-        device::{Device, DeviceConfig, Starter, What, fetch_development_key},
+        device::{Device, DeviceConfig, Starter, What},
         profile::Profile,
-        verify::Trust,
+        root::Root,
+        uptime,
     },
     clock::{Clock as _, System},
 };
@@ -149,7 +150,7 @@ fn ramp(world: &World) {
         let kills = node.wire().get("/v1/kills", &[]).unwrap();
         let bundle = Digest::of(&world.bundle(&app, "1.1.0"));
         let since = kills.json()["kills"][0]["since"].clone();
-        let expected = json!({"v": 1, "aud": "bank/dev", "rev": revision, "kills": [{
+        let expected = json!({"v": 1, "aud": "bank/dev", "rev": revision, "keyring": 1, "kills": [{
             "app": app, "version": "1.1.0", "sha256": bundle, "reason": "it loses orders", "since": since,
         }]});
         assert_eq!(kills.json(), expected);
@@ -334,10 +335,7 @@ fn download(world: &World) {
     // And as a device does it, that believes nothing it has not checked.
     let server = nodes[0].device_url();
     let config = DeviceConfig {
-        trust: Trust {
-            key: fetch_development_key(&server).unwrap(),
-            audience: "bank/dev".into(),
-        },
+        root: Root::of_server(&server, "bank/dev").unwrap(),
         server,
         dir: world.cluster.path().join(app.replace('/', "-")),
         host: HOST.parse().unwrap(),
@@ -349,7 +347,7 @@ fn download(world: &World) {
     };
     let mut phone = Device::open(config).unwrap();
     let happened: Vec<What> = phone
-        .cycle(System.now(), &mut Runs)
+        .cycle(uptime::now(), &mut Runs)
         .unwrap()
         .iter()
         .map(|one| one.what)
@@ -358,7 +356,7 @@ fn download(world: &World) {
     let kill = world.by(&world.sven, "POST", &format!("/apps/{app}/kill"));
     world.done(&kill.json(&json!({"reason": "fraud"})).send());
     let happened: Vec<What> = phone
-        .cycle(System.now(), &mut Runs)
+        .cycle(uptime::now(), &mut Runs)
         .unwrap()
         .iter()
         .map(|one| one.what)

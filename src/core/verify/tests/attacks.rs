@@ -191,6 +191,15 @@ const OF_KEYRINGS: [Check; 7] = [
     Check::Development,
 ];
 
+/// Every attack, carried out.
+pub(super) fn cases() -> impl Iterator<Item = (&'static str, Case)> {
+    STAMPS.iter().chain(OFFERS).map(|attack| {
+        let mut case = Case::honest();
+        (attack.thief)(&mut case);
+        (attack.name, case)
+    })
+}
+
 #[test]
 fn every_thief_is_doubted_for_what_it_did() {
     let mut wrong = Vec::new();
@@ -358,6 +367,7 @@ fn kills(rev: u64, asof_ms: u64, kills: Vec<Kill>) -> (String, Vec<u8>) {
         v: FORM,
         aud: AUD.into(),
         rev: Revision::new(rev),
+        keyring: None,
         kills,
         permissions: Vec::new(),
     };
@@ -431,6 +441,7 @@ fn a_forged_list_of_kills_is_doubted() {
         v: FORM,
         aud: AUD.into(),
         rev: Revision::new(9),
+        keyring: None,
         kills: vec![killed(archive("travel 2.1.0"))],
         permissions: Vec::new(),
     };

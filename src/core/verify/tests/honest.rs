@@ -38,7 +38,7 @@ fn an_honest_answer_runs_after_its_papers_were_fetched() {
     papers.policy = Some(&policy);
     let (state, verdict) = hear(state, &papers);
     assert!(
-        matches!(verdict, Verdict::Needs(Need::Release(_))),
+        matches!(verdict, Verdict::Needs(Need::Release(..))),
         "{verdict:?}"
     );
     let release = case.release_bytes();

@@ -372,7 +372,7 @@ impl Case {
         for _ in 0..3 {
             let heard = state.hear_with(judge, &self.bearer(), &answer, &papers, self.now);
             match heard {
-                (after, Verdict::Needs(Need::Release(_))) if papers.release.is_none() => {
+                (after, Verdict::Needs(Need::Release(..))) if papers.release.is_none() => {
                     papers.release = Some(release);
                     state = after;
                 }

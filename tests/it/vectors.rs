@@ -1,0 +1,50 @@
+//! The golden vectors, held against a verifier in another language and by another cryptography.
+
+use std::{fs, process::Command};
+
+use serde_json::Value;
+
+const VERIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/verify.py");
+const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/verify.json");
+
+/// What the verifier says of a file of vectors, and whether it agrees.
+fn verified(vectors: &str) -> (bool, Value) {
+    let output = Command::new("python3").args([VERIFIER, vectors]).output();
+    let output = output.expect("python3 is missing; install it with `apt-get install python3`");
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !why.contains("ModuleNotFoundError"),
+        "the PyPI package is missing; install it with `pip install cryptography`: {why}"
+    );
+    let said = serde_json::from_slice(&output.stdout);
+    (
+        output.status.success(),
+        said.unwrap_or_else(|_| panic!("{why}")),
+    )
+}
+
+#[test]
+fn a_verifier_in_another_language_comes_to_the_same_verdicts() {
+    let (agrees, said) = verified(VECTORS);
+    println!("{said}");
+    assert!(agrees, "{said}");
+    assert!(
+        said["cases"].as_u64() > Some(50) && said["changed_bits"].as_u64() > Some(10_000),
+        "{said}"
+    );
+}
+
+#[test]
+fn it_would_notice_a_verdict_that_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut vectors: Value = serde_json::from_slice(&fs::read(VECTORS).unwrap()).unwrap();
+    let thief = vectors.as_array_mut().unwrap().iter_mut();
+    let thief = thief
+        .rev()
+        .find(|case| case["verdict"]["doubted"] == "permissions");
+    thief.unwrap()["verdict"] = serde_json::json!({ "run": ["camera", "contacts"] });
+    let file = dir.path().join("planted.json");
+    fs::write(&file, vectors.to_string()).unwrap();
+    let (agrees, said) = verified(file.to_str().unwrap());
+    assert!(!agrees && said["disagreements"] == 1, "{said}");
+}
