@@ -2,7 +2,12 @@
 //! and which bus there are.
 
 use std::{
-    fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, pin::Pin, sync::Arc,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 

@@ -160,6 +160,7 @@ pub(super) const fn is_grave(command: &Command) -> bool {
             | Command::RestorePermission { .. }
             | Command::Approve { .. }
             | Command::SetReviewPolicy { .. }
+            | Command::PutKeyring { .. }
             | Command::PutMember { .. }
             | Command::AddToken { .. }
     )
