@@ -14,4 +14,5 @@ pub mod logging;
 pub mod metrics;
 pub mod node;
 pub mod settings;
+pub mod signin;
 pub mod store;

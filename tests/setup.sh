@@ -48,6 +48,18 @@ cargo_tool() { # command, crate
   cargo install --locked --quiet "$2"
 }
 
+# The OpenID provider that people sign in by in the tests, as its lockfile says; installed anew when that changed.
+provider() {
+  local here=tests/it/signin/provider
+  command -v node >/dev/null || debian nodejs
+  [ "$(node --version | sed 's/^v\([0-9]*\).*/\1/')" -ge 20 ] ||
+    { say "node $(node --version) is too old for the OpenID provider of the tests: install Node 20 or later"; exit 1; }
+  cmp -s "$here/package-lock.json" "$here/node_modules/.lock-of-setup" && return
+  say "installing the OpenID provider of the tests"
+  npm ci --prefix "$here" --silent --no-audit --no-fund
+  cp "$here/package-lock.json" "$here/node_modules/.lock-of-setup"
+}
+
 # libFuzzer with AddressSanitizer wants a nightly compiler. cargo-fuzz itself is not needed: tests/fuzz/run.sh hands the
 # compiler what it would, and installing it takes longer than fuzzing. Without a nightly compiler the run says so.
 nightly() {
@@ -70,6 +82,7 @@ case $purpose in
     command -v npm >/dev/null || debian npm
     redis_server; seaweed; python_cryptography
     cargo_tool cargo-nextest cargo-nextest
+    provider
     nightly ;;
   fuzz) nightly ;;
   *) say "unknown purpose \`$purpose\`; say run, demo, test or fuzz"; exit 2 ;;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Globals,
+    login::kept,
     output::{Done, Failure, remark, say},
 };
 use crate::{
@@ -62,10 +63,16 @@ impl Context {
                 })?;
                 Some(text.trim().to_owned())
             }
-            (None, None) => None,
+            (None, None) => kept::find(self.stranger()?.server())?,
         };
         let server = self.server("HUIDU_SERVER", "http://127.0.0.1:8081");
         Ok(Control::new(&server, token.map(Secret::new))?)
+    }
+
+    /// The server, without any credential.
+    pub(super) fn stranger(&self) -> Result<Control, Failure> {
+        let server = self.server("HUIDU_SERVER", "http://127.0.0.1:8081");
+        Ok(Control::new(&server, None)?)
     }
 
     /// Reads something and says it.

@@ -14,6 +14,7 @@ mod history;
 mod host;
 mod keys;
 mod kill;
+mod login;
 mod member;
 mod op;
 mod output;
@@ -127,6 +128,12 @@ enum Verb {
     Store(store::Store),
     /// What the server says of itself
     Status(status::Status),
+    /// Sign in as a person, by a browser on this machine
+    Login(login::Login),
+    /// End the session of this command line
+    Logout(login::Logout),
+    /// Who this command line is
+    Whoami(login::Whoami),
     /// Partner merchants
     #[command(subcommand)]
     Tenant(tenant::Tenant),
@@ -203,6 +210,9 @@ fn code(cli: Cli) -> u8 {
         Verb::Serve(verb) => verb.run(&context),
         Verb::Store(verb) => verb.run(&context),
         Verb::Status(verb) => verb.run(&context),
+        Verb::Login(verb) => verb.run(&context),
+        Verb::Logout(verb) => verb.run(&context),
+        Verb::Whoami(verb) => verb.run(&context),
         Verb::Tenant(verb) => verb.run(&context),
         Verb::Host(verb) => verb.run(&context),
         Verb::App(verb) => verb.run(&context),

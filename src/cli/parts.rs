@@ -2,7 +2,12 @@
 //! and which bus there are.
 
 use std::{
-    fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, pin::Pin, sync::Arc,
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,6 +31,7 @@ use crate::{
         counters::{CounterSink, Remembered, SinkError},
     },
     settings::{BusSettings, S3Settings, Settings, StoreSettings},
+    signin::{SignIn, SignInSettings, seal::Sealer},
     store::{
         Store,
         fs::FsStore,
@@ -104,6 +110,51 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
             bundle_memory: settings.bundles.memory,
         },
     })
+}
+
+/// How people sign in, if they do.
+pub(super) fn signin(settings: &Settings) -> anyhow::Result<Option<SignIn>> {
+    let Some(asked) = &settings.signin else {
+        return Ok(None);
+    };
+    let authorities = match &asked.ca_file {
+        Some(file) => {
+            let about = || format!("setting `signin.ca_file`: {}", file.display());
+            Some(fs::read(file).with_context(about)?)
+        }
+        None => None,
+    };
+    let sealer = session_keys(&asked.session_key_file)?;
+    let asked = SignInSettings {
+        issuer: asked.issuer.clone(),
+        client_id: asked.client_id.clone(),
+        client_secret: (asked.client_secret.as_ref()).map(|secret| secret.expose().to_owned()),
+        scopes: asked.scopes.clone(),
+        authorities,
+        home: asked.home.clone(),
+        idle: asked.session_idle,
+        longest: asked.session_max,
+        command_line: asked.command_line,
+        required: asked.required,
+    };
+    Ok(Some(SignIn::new(asked, sealer)?))
+}
+
+/// The keys that sessions are sealed with, in a file that only we may read; made when there is none. Not the
+/// online key: who steals that one must not become a person.
+fn session_keys(path: &Path) -> anyhow::Result<Sealer> {
+    let about = || format!("the session keys `{}`", path.display());
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let made = Sealer::new_key().with_context(about)?;
+            write_secret(path, &made)?;
+            tracing::info!(path = %path.display(), "made a key for sessions; every node must have the same");
+            made
+        }
+        Err(error) => return Err(error).with_context(about),
+    };
+    Sealer::from_text(&text).with_context(about)
 }
 
 fn bus(settings: &Settings) -> anyhow::Result<Arc<dyn Bus>> {

@@ -198,7 +198,8 @@ async fn serve(settings: &Settings) -> Done {
     spool.bundle_bytes = settings.bundles.packed_max;
     spool.archive.packed_bytes = settings.bundles.packed_max;
     spool.archive.unpacked_bytes = settings.bundles.unpacked_max;
-    let router = control::router(Arc::clone(&node), spool).context("`data_dir` cannot be used")?;
+    let router = control::router(Arc::clone(&node), parts::signin(settings)?, spool)
+        .context("`data_dir` cannot be used")?;
     let devices = device_plane(&node, settings, &told)?;
     tracing::info!(
         device = %settings.device.listen,

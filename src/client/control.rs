@@ -219,6 +219,11 @@ impl Control {
         })
     }
 
+    /// The control plane's address, as requests begin with it.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
     /// Reads `path`, which begins with `/api/v1`.
     pub fn get(&self, path: &str) -> Result<Reply, ControlError> {
         let reply = self.send("GET", path, &Content::None, None, None, &|_| {});

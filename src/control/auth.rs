@@ -1,4 +1,4 @@
-//! Who asks: a bearer token becomes an [`Actor`], or nobody.
+//! Who asks: a bearer token or a session becomes an [`Actor`], or nobody.
 //!
 //! What an actor may *change* is decided in the core (`authorise`); what it may *see* is decided here,
 //! because seeing is not a command. A partner sees its own tenant and nothing else, and what it may not
@@ -22,12 +22,19 @@ use super::{
     Control,
     body::At,
     error::ApiError,
+    session,
     token::{Kind, Token, TokenFault},
 };
+use crate::signin::{SessionOver, SignedIn};
 
-/// Somebody who showed a token that this node knows.
+/// Somebody who showed a token that this node knows, or signed in.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller(pub(crate) Actor);
+pub(crate) struct Caller {
+    /// Who.
+    pub(crate) actor: Actor,
+    /// The session, for whoever signed in.
+    pub(crate) signed_in: Option<SignedIn>,
+}
 
 /// Why nobody is let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +48,17 @@ pub(crate) enum Denied {
     /// A token that was never given out, or was revoked.
     #[error("this token is not known; it was revoked, or belongs to another installation")]
     Unknown,
+    /// A person's token, where people sign in.
+    #[error(
+        "people sign in here, and their tokens open nothing; run `huidu login`, or open `/api/v1/signin`"
+    )]
+    OfAPerson,
+    /// A session that counts for nothing.
+    #[error(transparent)]
+    Session(SessionOver),
+    /// A session of somebody who is no member any more, or is known otherwise to the provider.
+    #[error("whom this session stands for is not a member any more; ask an administrator")]
+    NoMember,
 }
 
 impl Caller {
@@ -68,7 +86,7 @@ impl Caller {
 
     /// True when what belongs to `tenant` may be seen.
     pub(crate) fn sees_tenant(&self, tenant: &str) -> bool {
-        self.0
+        self.actor
             .role
             .tenant()
             .is_none_or(|own| own.as_str() == tenant)
@@ -76,24 +94,30 @@ impl Caller {
 
     /// Lets everybody of the bank through, no partner.
     pub(crate) fn of_the_bank(&self, verb: &'static str) -> Result<(), ApiError> {
-        self.unless(matches!(self.0.role, Role::Partner(_)), verb)
+        self.unless(matches!(self.actor.role, Role::Partner(_)), verb)
     }
 
     /// Lets through who may know which credentials there are.
     pub(crate) fn sees_tokens(&self) -> Result<(), ApiError> {
-        let sees = matches!(self.0.role, Role::Admin | Role::Security | Role::Auditor);
+        let sees = matches!(
+            self.actor.role,
+            Role::Admin | Role::Security | Role::Auditor
+        );
         self.unless(!sees, "see tokens")
     }
 
     /// Lets through who may know which people there are.
     pub(crate) fn sees_people(&self) -> Result<(), ApiError> {
-        let sees = matches!(self.0.role, Role::Admin | Role::Security | Role::Auditor);
+        let sees = matches!(
+            self.actor.role,
+            Role::Admin | Role::Security | Role::Auditor
+        );
         self.unless(!sees, "see members")
     }
 
     fn unless(&self, refused: bool, verb: &'static str) -> Result<(), ApiError> {
         if refused {
-            let role = self.0.role.word();
+            let role = self.actor.role.word();
             return Err(Forbidden::Role { role, verb }.into());
         }
         Ok(())
@@ -104,11 +128,21 @@ impl FromRequestParts<Control> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, ApiError> {
+        if let Some(caller) = session::caller(control, &parts.method, &parts.headers)? {
+            return Ok(caller);
+        }
         let token = bearer(&parts.headers)?;
         let catalogue = control.node.catalogue();
-        actor_of(&catalogue, &token)
-            .map(Self)
-            .ok_or(ApiError::Denied(Denied::Unknown))
+        let actor = actor_of(&catalogue, &token).ok_or(Denied::Unknown)?;
+        let people_sign_in = (control.signin.as_ref()).is_some_and(|signin| signin.is_required());
+        let owner = (catalogue.tokens.get(&actor.id)).and_then(|token| token.member.as_ref());
+        if people_sign_in && owner.is_some() {
+            return Err(Denied::OfAPerson.into());
+        }
+        Ok(Self {
+            actor,
+            signed_in: None,
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use huidu_core::{
     op::OpId,
     rulefile::{self, Places, Problems},
     segment::SegmentTextError,
+    trust::Identity,
 };
 
 use super::{
@@ -22,7 +23,11 @@ use super::{
     wire::{self, Mistake},
 };
 use crate::{
-    archive::ArchiveError, http::problem::Problem, ledger::LedgerError, node::WriteError,
+    archive::ArchiveError,
+    http::problem::Problem,
+    ledger::LedgerError,
+    node::WriteError,
+    signin::{ProviderFault, SignInFault},
     store::StoreError,
 };
 
@@ -75,6 +80,23 @@ pub(crate) enum ApiError {
     /// Somebody who may not.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
+    /// People cannot sign in here.
+    #[error("nobody signs in here: setting `signin.issuer` is not set; use a token")]
+    NoSignIn,
+    /// A sign-in that came to nothing.
+    #[error(transparent)]
+    SignIn(#[from] SignInFault),
+    /// Somebody whom the provider knows and huidu does not.
+    #[error("you are nobody here yet; ask an administrator for `huidu member put NAME ROLE --issuer {} --subject {}`", typed(&.0.issuer), typed(&.0.subject))]
+    UnknownPerson(Box<Identity>),
+    /// A cookie that another page made the browser send.
+    #[error("a change by cookie comes from a page of this very server; send `Origin`, or a token")]
+    CrossSite,
+    /// A proof that is too old for what is asked.
+    #[error(
+        "this takes a sign-in of the last five minutes; open `/api/v1/signin?fresh`, or run `huidu login --fresh`, and ask again"
+    )]
+    SignInAgain,
     // What is asked for.
     /// Not there.
     #[error("there is no {kind} `{name}`; {help}")]
@@ -180,6 +202,11 @@ impl ApiError {
             ),
             Self::Denied(denied) => (StatusCode::UNAUTHORIZED, denied_code(*denied), "Not let in"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
+            Self::NoSignIn => (StatusCode::NOT_FOUND, "no-signin", "No sign-in"),
+            Self::SignIn(fault) => signin_facts(fault),
+            Self::UnknownPerson(_) => (StatusCode::FORBIDDEN, "unknown-person", "Not a member"),
+            Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "Not from here"),
+            Self::SignInAgain => (StatusCode::FORBIDDEN, "sign-in-again", "Sign in again"),
             Self::Unknown { kind, .. } => (StatusCode::NOT_FOUND, unknown_code(kind), "Not there"),
             Self::Refused(refusal) => refusal_facts(refusal),
             Self::Rollout(_) => (
@@ -217,6 +244,7 @@ impl ApiError {
             Self::Field { field, .. } => Some(field.clone()),
             Self::Header { header, .. } => Some((*header).to_owned()),
             Self::PreconditionRequired => Some("If-Match".to_owned()),
+            Self::SignIn(SignInFault::Wish(field)) => Some((*field).to_owned()),
             Self::Refused(refusal) => match &**refusal {
                 Refusal::Empty { field, .. } => Some((*field).to_owned()),
                 Refusal::BuildMetadata { .. } => Some("version".to_owned()),
@@ -255,11 +283,50 @@ impl ApiError {
     }
 }
 
+/// A text as a shell takes it for one word: what the provider says is pasted by an administrator.
+fn typed(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@".contains(&byte);
+    if text.bytes().all(is_plain) && !text.starts_with('-') {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 const fn denied_code(denied: Denied) -> &'static str {
     match denied {
         Denied::Missing => "no-token",
         Denied::Fault(_) => "bad-token",
         Denied::Unknown => "unknown-token",
+        Denied::OfAPerson => "sign-in",
+        Denied::Session(_) => "session-over",
+        Denied::NoMember => "no-member",
+    }
+}
+
+const fn signin_facts(fault: &SignInFault) -> (StatusCode, &'static str, &'static str) {
+    const AGAIN: (StatusCode, &str, &str) =
+        (StatusCode::BAD_REQUEST, "sign-in-state", "Begin again");
+    match fault {
+        SignInFault::State | SignInFault::Late | SignInFault::Again => AGAIN,
+        SignInFault::Provider(ProviderFault::Code) => AGAIN,
+        SignInFault::Grant => (StatusCode::FORBIDDEN, "grant", "Not yours"),
+        SignInFault::Denied { .. } => (StatusCode::FORBIDDEN, "sign-in-denied", "Not vouched for"),
+        SignInFault::Statement(_) => (StatusCode::FORBIDDEN, "statement", "Not believed"),
+        SignInFault::Wish(_) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad-field",
+            "A field does not fit",
+        ),
+        SignInFault::Provider(ProviderFault::Busy) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "busy", "Not now")
+        }
+        SignInFault::Provider(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "identity-provider",
+            "Not now",
+        ),
+        SignInFault::NoRandomness => (StatusCode::SERVICE_UNAVAILABLE, "no-randomness", "Not now"),
     }
 }
 

@@ -5,7 +5,8 @@
 //! before this node serves it, and never tell a partner that something foreign exists.
 //!
 //! ```text
-//! auth.rs          token → actor, and what an actor may see
+//! auth.rs          token or session → actor, and what an actor may see
+//! session.rs       cookies, whose page asks, what needs a fresh proof
 //! token.rs         how a token is written
 //! precondition.rs  If-Match, Idempotency-Key, why
 //! body.rs          bodies under a limit and a deadline
@@ -38,6 +39,8 @@ mod precondition;
 mod review;
 mod rollouts;
 mod segments;
+mod session;
+mod signin;
 mod spool;
 mod status;
 mod tenants;
@@ -62,7 +65,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use huidu_core::{command::Command, limits, revision::Revision};
+use huidu_core::{authority::authorise, command::Command, limits, revision::Revision};
 use tokio::sync::Semaphore;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -71,6 +74,7 @@ use self::{error::ApiError, precondition::Intent};
 use crate::{
     archive::ArchiveLimits,
     node::{Change, Node, Written},
+    signin::SignIn,
 };
 
 /// What the control plane works with: values.
@@ -110,16 +114,22 @@ impl ControlSettings {
 pub(crate) struct Control {
     node: Arc<Node>,
     settings: Arc<ControlSettings>,
+    signin: Option<Arc<SignIn>>,
     uploads: Arc<Semaphore>,
 }
 
-/// Every route, served for `node`.
-pub fn router(node: Arc<Node>, settings: ControlSettings) -> io::Result<Router> {
+/// Every route, served for `node`; people sign in by `signin`, where there is one.
+pub fn router(
+    node: Arc<Node>,
+    signin: Option<SignIn>,
+    settings: ControlSettings,
+) -> io::Result<Router> {
     spool::sweep(&settings.spool)?;
     let uploads = Arc::new(Semaphore::new(settings.uploads));
     let control = Control {
         node,
         settings: Arc::new(settings),
+        signin: signin.map(Arc::new),
         uploads,
     };
     let (routes, gathered) = table().split_for_parts();
@@ -132,6 +142,10 @@ pub fn router(node: Arc<Node>, settings: ControlSettings) -> io::Result<Router> 
         )
         .fallback(|| async { ApiError::NoRoute })
         .method_not_allowed_fallback(|| async { ApiError::NoMethod })
+        .layer(middleware::from_fn_with_state(
+            control.clone(),
+            session::renew,
+        ))
         .layer(middleware::from_fn(always))
         .with_state(control))
 }
@@ -148,7 +162,12 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(status::metrics))
+        .routes(routes!(signin::begin))
+        .routes(routes!(signin::callback))
+        .routes(routes!(signin::token))
+        .routes(routes!(signin::signout))
         // Everything at a glance.
+        .routes(routes!(signin::whoami))
         .routes(routes!(status::status))
         .routes(routes!(history::list))
         .routes(routes!(history::op))
@@ -222,11 +241,20 @@ impl Control {
     ) -> Result<Written, ApiError> {
         let Intent {
             actor,
+            signed_in,
             op,
             why,
             enact_at,
             ..
         } = intent;
+        if let Some(signed_in) = signed_in
+            && session::is_grave(&command)
+            && !signed_in.session.is_fresh(self.node.now())
+        {
+            // Who may not at all is told that, and not sent to sign in first.
+            authorise(command, &actor, self.node.catalogue().review)?;
+            return Err(ApiError::SignInAgain);
+        }
         let patience = self.settings.patience;
         let change = Change {
             actor,

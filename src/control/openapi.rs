@@ -12,7 +12,7 @@ use utoipa::{
     openapi::{
         Components, Content, Header, Object, RefOr, Response, ResponseBuilder, Schema,
         schema::{ObjectBuilder, OneOfBuilder, Ref, Type},
-        security::{Http, HttpAuthScheme, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
 
@@ -26,9 +26,10 @@ use super::wire::{OpAnswer, ProblemSchema, Waits};
         description = "Which version of each mini-program a device gets, changed and explained.\n\nEvery change of something that exists names the revision it was made for (`If-Match`), and every change may carry an `Idempotency-Key`, which makes a retry harmless. A change answers once the node that took it serves it; when the store gave no answer in time it answers 202 with an op id that will tell. Refusals are RFC 9457 problems; their `code` never changes its meaning.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemSchema)),
+    components(schemas(ProblemSchema, Waits)),
     tags(
         (name = "status", description = "How this node is."),
+        (name = "signin", description = "People, by the bank's identity provider."),
         (name = "tenants", description = "Partner merchants."),
         (name = "hosts", description = "Bank apps that run mini-programs."),
         (name = "apps", description = "Mini-programs."),
@@ -37,6 +38,8 @@ use super::wire::{OpAnswer, ProblemSchema, Waits};
         (name = "trials", description = "Versions under review, in sandboxes."),
         (name = "permissions", description = "What mini-programs may do."),
         (name = "members", description = "People."),
+        (name = "changes", description = "Changes that people agree on first, or that wait for their time."),
+        (name = "keys", description = "What people sign offline: keyrings, release records, app policies."),
         (name = "kills", description = "What must stop now."),
         (name = "rollouts", description = "Which version each device gets."),
         (name = "segments", description = "Uploaded lists of units. Units go in and never come out."),
@@ -56,8 +59,23 @@ pub(super) fn finished(mut document: utoipa::openapi::OpenApi) -> Value {
         .components
         .get_or_insert_with(Components::new)
         .add_security_scheme("token", SecurityScheme::Http(bearer));
+    document
+        .components
+        .get_or_insert_with(Components::new)
+        .add_security_scheme("session", session_scheme());
     // A document of ours always serialises; an empty one would fail the drift test at once.
     let mut document = serde_json::to_value(&document).unwrap_or_default();
+    // Whatever takes a token takes a session.
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    let methods = paths.into_iter().flat_map(Map::values_mut);
+    let operations = methods
+        .filter_map(Value::as_object_mut)
+        .flat_map(Map::values_mut);
+    for security in operations.filter_map(|operation| operation.get_mut("security")) {
+        if let Some(ways) = security.as_array_mut() {
+            ways.push(json!({ "session": [] }));
+        }
+    }
     if let Some(schemas) = document
         .pointer_mut("/components/schemas")
         .and_then(Value::as_object_mut)
@@ -65,6 +83,13 @@ pub(super) fn finished(mut document: utoipa::openapi::OpenApi) -> Value {
         schemas.extend(rollout_schemas());
     }
     document
+}
+
+fn session_scheme() -> SecurityScheme {
+    let description =
+        "The session of somebody who signed in. A change by cookie names its page in `Origin`.";
+    let cookie = ApiKeyValue::with_description("__Host-huidu", description);
+    SecurityScheme::ApiKey(ApiKey::Cookie(cookie))
 }
 
 /// The rollout's schema and what it refers to, as components.
@@ -170,13 +195,13 @@ impl IntoResponses for ReadRefusals {
             "The request cannot be read: `bad-header`, `bad-json`, `broken-body`.",
         );
         let denied =
-            problem("Nobody is let in: `no-token`, `bad-token` (a typo), `unknown-token`.")
+            problem("Nobody is let in: `no-token`, `bad-token` (a typo), `unknown-token`, `session-over`, `no-member`, `sign-in` (a person's token where people sign in).")
                 .header("WWW-Authenticate", text_header("`Bearer realm=\"huidu\"`"));
         all.insert("401".to_owned(), denied.build().into());
         add(
             &mut all,
             "403",
-            "The role does not include it: `forbidden`.",
+            "The role does not include it: `forbidden`. By a session: `cross-site`; `sign-in-again` where it takes a sign-in of the last five minutes.",
         );
         add(
             &mut all,
@@ -194,6 +219,38 @@ impl IntoResponses for ReadRefusals {
                     "Retry-After",
                     text_header("Seconds after which to try again."),
                 );
+        all.insert("503".to_owned(), busy.build().into());
+        all
+    }
+}
+
+/// What a sign-in may be refused with.
+pub(crate) struct SignInRefusals;
+
+impl IntoResponses for SignInRefusals {
+    fn responses() -> Responses {
+        let mut all = BodyRefusals::responses();
+        all.remove("401");
+        for (status, description) in [
+            (
+                "400",
+                "Not what this browser began, late, or again: `sign-in-state`. Or it cannot be read: `bad-json`, `broken-body`.",
+            ),
+            (
+                "403",
+                "Nobody here: `unknown-person`. The provider refused: `sign-in-denied`. Its statement does not hold: `statement`. `cross-site`, `grant`.",
+            ),
+            ("404", "No provider is set: `no-signin`."),
+        ] {
+            add(&mut all, status, description);
+        }
+        let busy = problem(
+            "The provider does not answer as one: `identity-provider`; `busy`, `no-randomness`.",
+        )
+        .header(
+            "Retry-After",
+            text_header("Seconds after which to try again."),
+        );
         all.insert("503".to_owned(), busy.build().into());
         all
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{Control, auth::Caller, error::ApiError};
-use crate::node::derived_op;
+use crate::{node::derived_op, signin::SignedIn};
 
 /// Bytes of an `Idempotency-Key`.
 const KEY_BYTES: usize = 128;
@@ -42,6 +42,8 @@ impl IfMatch {
 pub(crate) struct Intent {
     /// Who asks.
     pub(crate) actor: Actor,
+    /// The session, for whoever signed in.
+    pub(crate) signed_in: Option<SignedIn>,
     /// What the change is recognised by over every retry.
     pub(crate) op: OpId,
     /// The revision it was made for, where one was named.
@@ -130,7 +132,7 @@ impl FromRequestParts<Control> for Intent {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, ApiError> {
-        let Caller(actor) = Caller::from_request_parts(parts, control).await?;
+        let Caller { actor, signed_in } = Caller::from_request_parts(parts, control).await?;
         let if_match = if_match(&parts.headers)?;
         let op = match idempotency_key(&parts.headers)? {
             Some(key) => op_of(&actor.id, key),
@@ -159,6 +161,7 @@ impl FromRequestParts<Control> for Intent {
         }
         Ok(Self {
             actor,
+            signed_in,
             op,
             if_match,
             enact_at,

@@ -92,7 +92,7 @@ pub(super) async fn status(State(control): State<Control>, caller: Caller) -> Re
             .keys()
             .filter(|app| caller.sees_tenant(app.tenant()))
             .count(),
-        actor: caller.0,
+        actor: caller.actor,
     };
     wire::json(StatusCode::OK, &page)
 }

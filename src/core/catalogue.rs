@@ -134,10 +134,15 @@ impl Default for Catalogue {
 }
 
 impl Catalogue {
+    /// The role of whoever acts by this id: a credential, or a person who signed in.
+    pub fn role_of(&self, id: &str) -> Option<&Role> {
+        let of_token = self.tokens.get(id).map(|token| &token.role);
+        of_token.or_else(|| Some(&self.trust.signed_in(id)?.1.role))
+    }
+
     /// True when `actor` has this very role now.
     pub fn knows(&self, actor: &Actor) -> bool {
-        let token = self.tokens.get(&actor.id);
-        token.is_some_and(|token| token.role == actor.role)
+        self.role_of(&actor.id) == Some(&actor.role)
     }
 
     /// Makes `events` of revision `revision` true. Total: nothing can be refused here.

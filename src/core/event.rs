@@ -412,10 +412,15 @@ impl Event {
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// The credential's public name, or `huidu` for what a node does by itself.
+    /// The credential's public name, `member/<id>` for whoever signed in, or `huidu` for what a node does by itself.
     pub id: String,
     /// What it may do.
     pub role: Role,
+}
+
+impl Actor {
+    /// What the id of whoever signed in begins with.
+    pub const MEMBER: &str = "member/";
 }
 
 /// A revision's time and author, as history shows them.

@@ -11,6 +11,7 @@ use crate::{
     authority::Role,
     catalogue::AppKill,
     digest::Digest,
+    event::Actor,
     eyes::{EyesPolicy, Proposal},
     grade::{Grade, PermissionCatalogue},
     keyring::Keyring,
@@ -80,6 +81,18 @@ impl Trust {
     /// True while nothing of it is used.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The member that an actor's id names. Whoever signed in acts as `member/<id>`; no credential is called so.
+    pub fn signed_in(&self, actor: &str) -> Option<(&MemberId, &Member)> {
+        self.members
+            .get_key_value(actor.strip_prefix(Actor::MEMBER)?)
+    }
+
+    /// The member who is `identity` to the identity provider.
+    pub fn member_who_is(&self, identity: &Identity) -> Option<(&MemberId, &Member)> {
+        let mut members = self.members.iter();
+        members.find(|(_, known)| known.identity.as_ref() == Some(identity))
     }
 
     /// The grade of a tenant.

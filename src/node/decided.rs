@@ -42,15 +42,16 @@ pub(super) fn decided(
     }
 }
 
-/// The actor as it stands at this revision: a credential that was revoked meanwhile counts for nothing.
+/// The actor as it stands at this revision: a credential that was revoked, or a person who was let go,
+/// meanwhile counts for nothing.
 fn actor_now(catalogue: &Catalogue, actor: &Actor) -> Result<Actor, Forbidden> {
     if actor.id == super::SELF {
         return Ok(actor.clone());
     }
-    match catalogue.tokens.get(&actor.id) {
-        Some(token) => Ok(Actor {
+    match catalogue.role_of(&actor.id) {
+        Some(role) => Ok(Actor {
             id: actor.id.clone(),
-            role: token.role.clone(),
+            role: role.clone(),
         }),
         None => Err(Forbidden::Foreign {
             what: actor.id.clone(),

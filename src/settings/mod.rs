@@ -17,6 +17,7 @@ use huidu_core::{limits, version::Review};
 pub use keys::{KEYS, Key};
 pub use raw::{FlagValue, Origin, Problem, Sources, Value};
 
+use crate::signin::address::Address;
 use raw::Raw;
 
 /// Everything a process is started with.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub device: DeviceSettings,
     /// The control plane.
     pub control: ControlSettings,
+    /// How people sign in; none: they do not.
+    pub signin: Option<SignInSettings>,
     /// Where the truth is.
     pub store: StoreSettings,
     /// How nodes tell each other that there is news.
@@ -72,6 +75,33 @@ pub struct ControlSettings {
     pub listen: SocketAddr,
     /// Its address as others reach it, `https://…`.
     pub public_address: Option<String>,
+}
+
+/// How people sign in.
+#[derive(Debug, Clone)]
+pub struct SignInSettings {
+    /// The identity provider, exactly as it names itself.
+    pub issuer: Address,
+    /// Who we are to it.
+    pub client_id: String,
+    /// How we prove it; none: a public client.
+    pub client_secret: Option<Secret>,
+    /// What is asked for.
+    pub scopes: String,
+    /// The certificates that the provider's must lead to; none: those that browsers trust.
+    pub ca_file: Option<PathBuf>,
+    /// The keys that sessions are sealed with, the same on every node.
+    pub session_key_file: PathBuf,
+    /// After how long without a request a browser's session ends.
+    pub session_idle: Duration,
+    /// After how long it ends in any case.
+    pub session_max: Duration,
+    /// How long the session of a command line lasts.
+    pub command_line: Duration,
+    /// Whether tokens that belong to people open nothing.
+    pub required: bool,
+    /// The control plane as browsers reach it.
+    pub home: Address,
 }
 
 /// Where the truth is.
@@ -237,6 +267,7 @@ impl Reader {
                 listen: self.parsed("control.listen", address),
                 public_address: self.optional("control.public_address", url),
             },
+            signin: self.signin(&data_dir),
             store: self.store(&data_dir),
             bus: self.bus(),
             node: self.node(),
@@ -280,7 +311,7 @@ impl Reader {
         });
         let path = self.optional("store.path", |text| Ok(PathBuf::from(text)));
         let access_key = self.text("store.access_key").0;
-        let secret_key = self.secret_key();
+        let secret_key = self.secret("store.secret_key", "store.secret_key_file");
         let endpoints = self.list("store.endpoints", url);
         let (region, bucket) = (self.filled("store.region"), self.text("store.bucket").0);
         let prefix = self.text("store.prefix").0;
@@ -336,37 +367,81 @@ impl Reader {
         }
     }
 
-    fn secret_key(&mut self) -> Option<Secret> {
-        let (typed, _) = self.text("store.secret_key");
-        let (file, _) = self.text("store.secret_key_file");
+    /// A secret that is typed, or alone in a file.
+    fn secret(&mut self, key: &str, file_key: &str) -> Option<Secret> {
+        let (typed, _) = self.text(key);
+        let (file, _) = self.text(file_key);
         match (typed.is_empty(), file.is_empty()) {
             (true, true) => None,
             (false, true) => Some(Secret::new(typed)),
             (false, false) => {
-                self.wrong(
-                    "store.secret_key_file",
-                    "`store.secret_key` is set too; keep one of them",
-                );
+                self.wrong(file_key, &format!("`{key}` is set too; keep one of them"));
                 None
             }
             (true, false) => match fs::read_to_string(&file) {
                 Ok(text) if !text.trim().is_empty() => Some(Secret::new(text.trim().to_owned())),
                 Ok(_) => {
-                    self.wrong(
-                        "store.secret_key_file",
-                        "the file is empty; write the secret key into it",
-                    );
+                    let what = "the file is empty; write the secret into it";
+                    self.wrong(file_key, what);
                     None
                 }
                 Err(error) => {
-                    self.wrong(
-                        "store.secret_key_file",
-                        &format!("cannot be read ({error}); name a file that this user may read"),
-                    );
+                    let what =
+                        format!("cannot be read ({error}); name a file that this user may read");
+                    self.wrong(file_key, &what);
                     None
                 }
             },
         }
+    }
+
+    fn signin(&mut self, data_dir: &std::path::Path) -> Option<SignInSettings> {
+        let issuer = self.optional("signin.issuer", secure);
+        let client_id = self.text("signin.client_id").0;
+        let client_secret = self.secret("signin.client_secret", "signin.client_secret_file");
+        let path = |text: &str| Ok(PathBuf::from(text));
+        let ca_file = self.optional("signin.ca_file", path);
+        let session_key_file = self.optional("signin.session_key_file", path);
+        let session_idle = self.parsed("signin.session_idle", |t| duration(t, 60_000, 86_400_000));
+        let session_max = self.parsed("signin.session_max", |t| duration(t, 60_000, 86_400_000));
+        let command_line = self.parsed("signin.command_line", |t| duration(t, 60_000, 86_400_000));
+        let scopes = self.parsed("signin.scopes", scopes);
+        let required = self.parsed("signin.required", |text| {
+            one_of(text, &[("false", false), ("true", true)])
+        });
+        if self.text("signin.issuer").0.is_empty() {
+            if required || !client_id.is_empty() {
+                let what = "sign-in is set up and this is not; name the identity provider";
+                self.wrong("signin.issuer", what);
+            }
+            return None;
+        }
+        if client_id.is_empty() {
+            let what = "name what the identity provider calls this installation";
+            self.wrong("signin.client_id", what);
+        }
+        if self.text("control.public_address").0.is_empty() {
+            let what = "people sign in, and the provider must lead them back; write the address that their browsers use";
+            self.wrong("control.public_address", what);
+        }
+        let home = self.optional("control.public_address", |text| {
+            let home = secure(text.trim_end_matches('/'))?;
+            let told = "people sign in, and cookies are for a whole host; leave the path out";
+            home.has_no_path().then_some(home).ok_or(told.into())
+        });
+        Some(SignInSettings {
+            issuer: issuer?,
+            client_id,
+            client_secret,
+            scopes,
+            ca_file,
+            session_key_file: session_key_file.unwrap_or_else(|| data_dir.join("session.key")),
+            session_idle,
+            session_max,
+            command_line,
+            required,
+            home: home?,
+        })
     }
 
     fn bus(&mut self) -> BusSettings {
@@ -553,6 +628,20 @@ fn url(text: &str) -> Result<String, String> {
             Ok(text.trim_end_matches('/').to_owned())
         }
         _ => Err("write an address that begins with http:// or https://".into()),
+    }
+}
+
+fn secure(text: &str) -> Result<Address, String> {
+    Address::parse(text).map_err(|fault| fault.to_string())
+}
+
+fn scopes(text: &str) -> Result<String, String> {
+    if text.split(' ').any(|scope| scope == "openid")
+        && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+    {
+        Ok(text.to_owned())
+    } else {
+        Err("write `openid`, and others behind it with a space between".into())
     }
 }
 

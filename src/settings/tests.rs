@@ -155,3 +155,42 @@ fn leaves(above: &str, table: &toml::Table, into: &mut Vec<(String, String)>) {
         }
     }
 }
+
+#[test]
+fn sign_in_is_off_until_a_provider_is_named_and_then_whole() {
+    assert!(
+        Settings::read(&Sources::default())
+            .unwrap()
+            .signin
+            .is_none()
+    );
+    let told = |text: &str| Settings::read(&from_file(text)).unwrap_err().to_string();
+    insta::assert_snapshot!(told("[signin]\nissuer = \"http://id.bank\"\nscopes = \"email\"\nrequired = \"yes\"\nsession_idle = \"1s\"\n"), @r"
+    6 settings are wrong
+      huidu.toml:2: `signin.issuer` = `http://id.bank`: plain http is for loopback alone; write https://
+      huidu.toml:5: `signin.session_idle` = `1s`: is out of range; write 60s to 86400s
+      huidu.toml:3: `signin.scopes` = `email`: write `openid`, and others behind it with a space between
+      huidu.toml:4: `signin.required` = `yes`: write one of false, true
+      not set: `signin.client_id`: name what the identity provider calls this installation
+      not set: `control.public_address`: people sign in, and the provider must lead them back; write the address that their browsers use
+    ");
+    insta::assert_snapshot!(told("[signin]\nclient_id = \"huidu\"\n"), @r"
+    1 setting is wrong
+      not set: `signin.issuer`: sign-in is set up and this is not; name the identity provider
+    ");
+    insta::assert_snapshot!(told("[control]\npublic_address = \"https://huidu.bank/console\"\n[signin]\nissuer = \"https://id.bank\"\nclient_id = \"huidu\"\n"), @r"
+    1 setting is wrong
+      huidu.toml:2: `control.public_address` = `https://huidu.bank/console`: people sign in, and cookies are for a whole host; leave the path out
+    ");
+    let mut sources = from_file(
+        "[control]\npublic_address = \"https://huidu.bank/\"\n[signin]\nissuer = \"https://id.bank/realms/staff\"\nclient_id = \"huidu\"\n",
+    );
+    sources.env = vec![env("HUIDU_SIGNIN__CLIENT_SECRET", "hush")];
+    let settings = Settings::read(&sources).unwrap();
+    assert!(!format!("{settings:?}").contains("hush"));
+    let signin = settings.signin.unwrap();
+    assert_eq!(signin.home.origin(), "https://huidu.bank");
+    assert_eq!(signin.issuer.as_str(), "https://id.bank/realms/staff");
+    assert_eq!(signin.client_secret.unwrap().expose(), "hush");
+    assert!(!signin.required);
+}

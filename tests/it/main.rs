@@ -16,5 +16,6 @@ mod node;
 mod redis;
 mod refuses;
 mod s3;
+mod signin;
 mod vectors;
 mod world;

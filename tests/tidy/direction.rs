@@ -27,7 +27,8 @@ const ROOMS: &[Room] = &[
     ("http", &[], &[]),
     ("metrics", &[], &[]),
     ("logging", &["settings"], &[]),
-    ("settings", &["logging"], &[]),
+    ("settings", &["logging", "signin"], &[]),
+    ("signin", &[], &[]),
     // The edges, each of its own kind.
     ("store", &[], &[]),
     ("bus", &["backoff"], &[]),
@@ -43,7 +44,7 @@ const ROOMS: &[Room] = &[
     // Of the edges the private one knows the errors, to say them (see ONLY).
     (
         "control",
-        &["node", "http", "archive", "ledger", "store"],
+        &["node", "http", "archive", "ledger", "store", "signin"],
         &["bus", "clock", "metrics"],
     ),
     // What stands outside: a device and an operator.
@@ -53,7 +54,7 @@ const ROOMS: &[Room] = &[
         "cli",
         &[
             "settings", "client", "control", "device", "node", "store", "bus", "http", "clock",
-            "logging", "metrics", "backoff",
+            "logging", "metrics", "backoff", "signin",
         ],
         &[],
     ),
@@ -115,8 +116,8 @@ const ONLY: &[Only] = &[
     ),
     (
         &["ureq"],
-        &["client"],
-        "the blocking client belongs to devices and operators, never to a server",
+        &["client", "signin/fetch"],
+        "the blocking client belongs to devices and operators; a server asks its identity provider alone",
     ),
     (
         &["unicode_normalization", "unicase"],
@@ -172,13 +173,19 @@ const ONLY: &[Only] = &[
             "cli",
             "client/control",
             "store/probe",
+            "signin",
         ],
         "chance comes in at few places",
     ),
     (
         &["subtle"],
-        &["control"],
+        &["control", "signin"],
         "secrets are compared at the control plane's door",
+    ),
+    (
+        &["ring"],
+        &["signin"],
+        "providers' signatures and sealed sessions, nothing else",
     ),
     (
         &[
@@ -205,6 +212,7 @@ const ONLY: &[Only] = &[
         &["huidu_core::authority::authorise"],
         &[
             "node/decided",
+            "control/mod",
             "control/plan",
             "control/segments",
             "control/versions",

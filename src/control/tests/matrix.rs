@@ -24,9 +24,14 @@ fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>, String) {
         ("put", "rollout") => json(rollout),
         ("post", "plan") => json(json!({ "rollout": rollout })),
         ("post", "explain") => json(json!({ "host": "retail", "device": { "unit": "u" } })),
+        ("post", "approve") if path.contains("/changes/") => {
+            json(json!({ "hash": "0".repeat(64) }))
+        }
         ("post", "approve") => json(json!({ "bundle": "0".repeat(64) })),
         ("put", "trial") => json(json!({ "hosts": [], "devices": [] })),
         ("post", "previews") => json(json!({ "host": "retail", "until": soon })),
+        ("post", "withdraw") => json(json!({ "reason": "because" })),
+        ("put", "eyes") => json(json!({ "free_share": "1%" })),
         ("put", "review-policy") => json(json!({ "approvals": 1 })),
         ("put", "permissions") => {
             json(json!({ "permissions": { "camera": { "grade": "basic" } } }))
@@ -36,6 +41,7 @@ fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>, String) {
         ("post", "tenants") => json(json!({ "tenant": "pingan" })),
         ("post", "hosts") => json(json!({ "host": "retail" })),
         ("post", "apps") => json(json!({ "app": app })),
+        ("post", "token") => json(json!({ "grant": "", "verifier": "" })),
         ("put", "{segment}") => (Some("text/plain"), "unit\n".into()),
         _ => (None, String::new()),
     }
@@ -178,6 +184,18 @@ async fn every_role_may_call_exactly_this() {
       "title": "No such method",
       "type": "urn:huidu:problem:no-method"
     }
+
+    405 Method Not Allowed
+    allow: POST
+    content-type: application/problem+json
+
+    {
+      "code": "no-method",
+      "detail": "this path does not take that method; `/api/v1/openapi.json` lists those it takes",
+      "status": 405,
+      "title": "No such method",
+      "type": "urn:huidu:problem:no-method"
+    }
     "#);
     insta::assert_snapshot!(table, @r#"
     admin manager sre reviewer security auditor partner: own, partner: foreign
@@ -214,6 +232,11 @@ async fn every_role_may_call_exactly_this() {
     +--+---0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/review
     +++++++0 GET /api/v1/apps/{tenant}/{app}/versions/{version}/trial
     ++-+---0 PUT /api/v1/apps/{tenant}/{app}/versions/{version}/trial
+    ++++++-  GET /api/v1/changes
+    +++++--  POST /api/v1/changes/{id}/approve
+    +++++--  POST /api/v1/changes/{id}/withdraw
+    +++++++  GET /api/v1/eyes
+    +---+--  PUT /api/v1/eyes
     ++++++-  GET /api/v1/history
     +++++++  GET /api/v1/hosts
     ++-----  POST /api/v1/hosts
@@ -231,6 +254,10 @@ async fn every_role_may_call_exactly_this() {
     ++-----  DELETE /api/v1/segments/{segment}
     ++++++-  GET /api/v1/segments/{segment}
     ++-----  PUT /api/v1/segments/{segment}
+    ?        GET /api/v1/signin
+    ?        GET /api/v1/signin/callback
+    ?        POST /api/v1/signin/token
+    ?        POST /api/v1/signout
     +++++++  GET /api/v1/status
     +++++++  GET /api/v1/tenants
     ++-----  POST /api/v1/tenants
@@ -238,6 +265,7 @@ async fn every_role_may_call_exactly_this() {
     +---++-  GET /api/v1/tokens
     +------  POST /api/v1/tokens
     +---+--  DELETE /api/v1/tokens/{id}
+    +++++++  GET /api/v1/whoami
     ?        GET /healthz
     ?        GET /metrics
     ?        GET /readyz

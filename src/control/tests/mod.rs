@@ -15,6 +15,7 @@ mod permissions;
 mod review;
 mod rollouts;
 mod segments;
+mod signin;
 mod status;
 mod tokens;
 mod trials;
@@ -43,6 +44,7 @@ use crate::{
     clock::{CountedIds, Manual},
     metrics::Metrics,
     node::{Change, Node, NodeParts, NodeSettings},
+    signin::SignIn,
     store::{Store, memory::MemoryStore},
 };
 
@@ -61,6 +63,7 @@ const SHOWN: [&str; 7] = [
 struct Plane {
     router: Router,
     node: Arc<Node>,
+    clock: Arc<Manual>,
     spool: tempfile::TempDir,
     /// Everything.
     root: Token,
@@ -98,13 +101,23 @@ impl Plane {
         review: Review,
         change: impl FnOnce(&mut ControlSettings),
     ) -> Self {
+        Self::built(store, review, None, change).await
+    }
+
+    async fn built(
+        store: Arc<dyn Store>,
+        review: Review,
+        signin: Option<SignIn>,
+        change: impl FnOnce(&mut ControlSettings),
+    ) -> Self {
         let noon = "2026-11-24T12:00:00Z".parse().unwrap();
+        let clock = Arc::new(Manual::at(noon));
         let node = Node::start(NodeParts {
             store,
             unproved: Vec::new(),
             mirror: None,
             bus: Arc::new(LocalBus::new()),
-            clock: Arc::new(Manual::at(noon)),
+            clock: Arc::<Manual>::clone(&clock),
             ids: Arc::new(CountedIds::series(7)),
             key: ed25519_dalek::SigningKey::from_bytes(&[7; 32]),
             metrics: Arc::new(Metrics::new()),
@@ -125,8 +138,9 @@ impl Plane {
         change(&mut settings);
         let token = |kind, name| Token::generate_for(kind, name).unwrap();
         let plane = Self {
-            router: router(Arc::clone(&node), settings).unwrap(),
+            router: router(Arc::clone(&node), signin, settings).unwrap(),
             node,
+            clock,
             spool,
             root: token(Kind::Admin, "root"),
             maya: token(Kind::Manager, "maya"),

@@ -50,7 +50,10 @@ pub fn person(catalogue: &Catalogue, actor: &Actor) -> String {
 }
 
 fn member_of<'a>(catalogue: &'a Catalogue, actor: &Actor) -> Option<&'a MemberId> {
-    catalogue.tokens.get(&actor.id)?.member.as_ref()
+    match catalogue.tokens.get(&actor.id) {
+        Some(token) => token.member.as_ref(),
+        None => (catalogue.trust.signed_in(&actor.id)).map(|(member, _)| member),
+    }
 }
 
 /// Decides what is about no app.
