@@ -8,17 +8,24 @@ use std::{
 };
 
 use ed25519_dalek::SigningKey;
-use huidu::client::{
-    device::{Device, DeviceConfig, Start, What},
-    profile::Profile,
-    root::Root,
-    uptime,
+use huidu::{
+    client::{
+        device::{Device, DeviceConfig, Start, What},
+        profile::Profile,
+        root::Root,
+        uptime,
+    },
+    node::derived_op,
+    store::Key,
 };
 use huidu_core::{
+    authority::Role,
     digest::Digest,
+    event::Event,
     keyring::Guard,
     manifest::Manifest,
     name::AppId,
+    record::Record,
     revision::Revision,
     seal::{self, Stamp},
     time::Timestamp,
@@ -27,7 +34,10 @@ use huidu_core::{
 use serde_json::{Value, json};
 
 use super::{HOST, Person, World, stories::Runs};
-use crate::support::server::{Backing, Cluster};
+use crate::support::{
+    server::{Backing, Cluster, until},
+    wire::Wire,
+};
 
 const AUDIENCE: &str = "bank/prod";
 const APP: &str = "pingan/travel";
@@ -236,6 +246,7 @@ fn from_the_ceremony_to_a_stolen_server() {
     let reviewers = ["rui", "rosa"].map(|name| member(&world, name, &json!("reviewer")));
     let [rui, rosa] = &reviewers;
     let sec = member(&world, "sec", &json!("security"));
+    let [maya, mo] = ["maya", "mo"].map(|name| member(&world, name, &json!("release-manager")));
     let node = &world.cluster.nodes[0];
 
     // Before the keyring is in force nothing can be signed for.
@@ -276,7 +287,7 @@ fn from_the_ceremony_to_a_stolen_server() {
 
     // A manager cannot list it before operations said what the app may ever do.
     let enlist = format!("/apps/{APP}/versions/1.0.0/list");
-    let early = world.by(&world.maya, "POST", &enlist).if_match("*").send();
+    let early = world.by(&maya, "POST", &enlist).if_match("*").send();
     assert_eq!(early.json()["code"], "no-policy", "{}", early.text());
     ceremony.done(
         &world,
@@ -289,8 +300,33 @@ fn from_the_ceremony_to_a_stolen_server() {
         &sec,
         &format!("policy put {APP} policy-1.signed.json"),
     );
-    world.done(&world.by(&world.maya, "POST", &enlist).if_match("*").send());
-    world.rollout(APP, "stable = \"1.0.0\"\n");
+    // It is listed at a time that maya names, by the server itself.
+    let soon = uptime::now().wall.plus_ms(1_500).to_string();
+    let later = format!("{enlist}?at={}", soon.replace('+', "%2B"));
+    let waits = world.by(&maya, "POST", &later).if_match("*").send();
+    assert_eq!(
+        (waits.status, &waits.json()["waits"]["lacks"]),
+        (202, &json!(0)),
+        "{}",
+        waits.text()
+    );
+    assert_eq!(life(), "approved");
+    until("the listing happens at its time", || life() == "listed");
+    assert!(uptime::now().wall >= soon.parse().unwrap());
+
+    // Sending it on takes a second manager, who approves what was shown.
+    let rollout = format!("app = \"{APP}\"\nhosts = [\"{HOST}\"]\nstable = \"1.0.0\"\n");
+    let put = world
+        .by(&maya, "PUT", &format!("/apps/{APP}/rollout"))
+        .if_match("*");
+    let waits = put.body("application/toml", rollout.into_bytes()).send();
+    assert_eq!(waits.status, 202, "{}", waits.text());
+    let waits = waits.json()["waits"].clone();
+    let approve = format!("/changes/{}/approve", waits["id"].as_str().unwrap());
+    let shown = json!({ "hash": waits["hash"] });
+    let alone = world.by(&maya, "POST", &approve).json(&shown).send();
+    assert_eq!(alone.json()["code"], "same-person", "{}", alone.text());
+    world.done(&world.by(&mo, "POST", &approve).json(&shown).send());
 
     // A customer's phone verifies the chain from the root it was born with.
     let born = ceremony.bytes("keyring-1.json");
@@ -379,7 +415,7 @@ fn from_the_ceremony_to_a_stolen_server() {
     };
     let told = newer.tells(&phone, |manifest| manifest.binding.policy = Some(2));
     assert_eq!(doubted(told), Doubt::Policy, "un-delisting");
-    let unkill = world.by(&world.maya, "POST", &format!("/apps/{APP}/unkill"));
+    let unkill = world.by(&maya, "POST", &format!("/apps/{APP}/unkill"));
     let unkill = unkill
         .if_match("*")
         .json(&json!({ "reason": "sorry" }))
@@ -429,4 +465,76 @@ fn a_development_server_makes_its_own_keys_and_customers_refuse_it() {
     ] {
         assert_eq!(node.wire().get(gone, &[]).unwrap().status, 404, "{gone}");
     }
+}
+
+/// Somebody who can write into the store, and nothing else, brings back what was killed: the record takes
+/// its place in the ledger, and counts nowhere.
+#[test]
+fn what_is_written_past_the_servers_does_not_count() {
+    let mut world = World::new(Backing::Embedded);
+    let app = world.app(&["1.0.0"]);
+    world.rollout(&app, "stable = \"1.0.0\"\n");
+    let second = json!({ "approvals": 1, "roles": ["release-manager"] });
+    let eyes = world.by(&world.ada, "PUT", "/eyes");
+    world.done(&eyes.json(&json!({ "kinds": { "unkill": second } })).send());
+    let kill = world.by(&world.sven, "POST", &format!("/apps/{app}/kill"));
+    world.done(
+        &kill
+            .json(&json!({ "version": "1.0.0", "reason": "fraud" }))
+            .send(),
+    );
+    let last = world.cluster.nodes[0].wire().get("/readyz", &[]).unwrap();
+    let last = last.json()["revision"].as_u64().unwrap();
+    world.cluster.nodes[0].terminate();
+
+    let store = world.cluster.store();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        let before = store.get(&Key::Log(last)).await.unwrap();
+        let honest = Record::decode(&before).unwrap();
+        let mut forged = honest.clone();
+        forged.rev = Revision::new(last + 1);
+        forged.prev = Digest::of(&before);
+        forged.op = derived_op(&["forged"]);
+        forged.put = derived_op(&["forged", "put"]).as_str().parse().unwrap();
+        forged.actor.role = Role::ReleaseManager;
+        forged.actor.id = world.maya.token.split('_').nth(2).unwrap().to_owned();
+        forged.events = vec![Event::Unkilled {
+            app: app.parse().unwrap(),
+            version: Some("1.0.0".parse().unwrap()),
+            reason: "sorry".into(),
+        }];
+        let bytes = forged.encode().unwrap();
+        store.put_new(&Key::Log(last + 1), bytes).await.unwrap();
+    });
+    drop(store);
+    world.cluster.nodes[0].start_again();
+    let node = &world.cluster.nodes[0];
+    let ready = node.wire().get("/readyz", &[]).unwrap();
+    assert_eq!(
+        ready.json()["revision"],
+        last + 1,
+        "the record took its place"
+    );
+    assert_eq!(
+        world.told(&app, "phone-0001", "&v=1.0.0")["state"],
+        "killed"
+    );
+    assert!(node.log().contains("does not count"), "{}", node.log());
+    let metrics = Wire::connect(node.control)
+        .unwrap()
+        .get("/metrics", &[])
+        .unwrap();
+    assert!(
+        metrics
+            .text()
+            .contains("huidu_ledger_invalid_records_total 1")
+    );
+    // The ledger goes on after it.
+    let more = world
+        .by(&world.maya, "POST", "/apps")
+        .json(&json!({ "app": "pingan/next" }));
+    world.done(&more.send());
 }
