@@ -1,6 +1,7 @@
 //! The shell of huidu: it hears events and says answers; what it decides, `huidu-core` decides.
 
 pub mod archive;
+pub mod audit;
 pub mod backoff;
 pub mod bus;
 pub mod cli;

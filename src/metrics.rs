@@ -171,6 +171,8 @@ metrics! {
     ledger_checkpoints: IntCounterVec = "huidu_ledger_checkpoints_total" ["outcome"];
     /// Records of the ledger that do not count: written by nobody who may, or without the agreement they take.
     ledger_invalid: IntCounter = "huidu_ledger_invalid_records_total";
+    /// Signed heads of the ledger that this node wrote, or could not.
+    heads: IntCounterVec = "huidu_ledger_heads_total" ["outcome"];
     /// The revision of the last checkpoint this node wrote or started from.
     ledger_checkpoint_revision: IntGauge = "huidu_ledger_checkpoint_revision";
     /// Seconds from the record of a kill, by its writer's clock, to this node serving it.

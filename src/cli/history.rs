@@ -55,7 +55,7 @@ fn shown(history: &Value) -> String {
 }
 
 /// An event in a few words: its kind, then whatever of its fields is short.
-fn event(event: &Value) -> String {
+pub(super) fn event(event: &Value) -> String {
     let mut words = vec![cell(&event["event"])];
     for field in [
         "app", "version", "rule", "share", "tenant", "host", "segment", "id", "reason",

@@ -4,6 +4,7 @@
 //! it decides nothing that the server or the core decides.
 
 mod app;
+mod audit;
 mod bucket;
 mod change;
 mod completions;
@@ -174,6 +175,11 @@ enum Verb {
     Explain(explain::Explain),
     /// What was changed, by whom and why
     History(history::History),
+    /// What a copy of the store proves
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// What was true at a moment
+    At(audit::At),
     /// What became of a change
     Op(op::Op),
     /// Credentials
@@ -228,6 +234,8 @@ fn code(cli: Cli) -> u8 {
         Verb::Bucket(verb) => verb.run(&context),
         Verb::Explain(verb) => verb.run(&context),
         Verb::History(verb) => verb.run(&context),
+        Verb::Audit(verb) => verb.run(&context),
+        Verb::At(verb) => verb.run(&context),
         Verb::Op(verb) => verb.run(&context),
         Verb::Token(verb) => verb.run(&context),
         Verb::Member(verb) => verb.run(&context),

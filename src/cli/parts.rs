@@ -98,7 +98,8 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
         bus: bus(settings)?,
         clock: Arc::new(clock::System),
         ids: Arc::new(clock::RandomIds::new().context("no randomness for ids")?),
-        key: online_key(&settings.data_dir.join("online.key"))?,
+        key: own_key(&settings.data_dir.join("online.key"), "online")?,
+        log_key: Some(own_key(&settings.data_dir.join("log.key"), "log")?),
         metrics: Arc::new(Metrics::new()),
         settings: NodeSettings {
             name: settings.node.name.clone(),
@@ -206,17 +207,17 @@ impl CounterSink for InRedis {
     }
 }
 
-/// The online key, in a file that only we may read; made when there is none. Nodes of one cluster are given
-/// the same file.
-fn online_key(path: &Path) -> anyhow::Result<SigningKey> {
+/// The key of a role of servers, in a file that only we may read; made when there is none. Nodes of one cluster
+/// are given the same file.
+fn own_key(path: &Path, role: &str) -> anyhow::Result<SigningKey> {
     if path.exists() {
         return files::read(path);
     }
-    let about = || format!("the online key `{}`", path.display());
+    let about = || format!("the {role} key `{}`", path.display());
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).with_context(about)?;
     write_secret(path, &format!("{}\n", HEXLOWER.encode(&seed)))?;
-    tracing::warn!(path = %path.display(), "made a DEVELOPMENT online key; devices of production must not trust it");
+    tracing::warn!(path = %path.display(), role, "made a DEVELOPMENT key; nobody in production must trust it");
     Ok(SigningKey::from_bytes(&seed))
 }
 

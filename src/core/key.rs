@@ -166,6 +166,11 @@ impl PublicKey {
         self.alg
     }
 
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Its bytes in hexadecimal.
     pub fn to_hex(&self) -> String {
         HEXLOWER.encode(&self.bytes)

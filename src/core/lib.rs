@@ -9,6 +9,7 @@ pub mod dossier;
 pub mod files;
 pub mod grade;
 pub mod limits;
+pub mod merkle;
 pub mod name;
 pub mod revision;
 pub mod segment;
@@ -34,6 +35,7 @@ pub mod decide;
 pub mod event;
 pub mod eyes;
 pub mod review;
+pub mod treehead;
 pub mod trust;
 // What is kept of it.
 pub mod checkpoint;

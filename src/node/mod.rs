@@ -5,6 +5,7 @@
 //! engine.rs    the one task that follows and writes the ledger
 //! fold.rs      what the ledger is folded into
 //! write.rs     what the control plane hands in and gets back
+//! heads.rs     signed heads of the ledger, for whoever audits it
 //! decided.rs   what a change is held against
 //! segments.rs  uploaded lists of units, in memory
 //! bundles.rs   the archives devices run, hot ones in memory
@@ -21,6 +22,7 @@ pub mod counters;
 mod decided;
 mod engine;
 mod fold;
+mod heads;
 pub mod live;
 mod metered;
 mod mirror;
@@ -120,6 +122,8 @@ pub struct NodeParts {
     pub ids: Arc<dyn Ids>,
     /// The online key that stamps are signed with.
     pub key: ed25519_dalek::SigningKey,
+    /// Signs heads of the ledger; none: this node signs none.
+    pub log_key: Option<ed25519_dalek::SigningKey>,
     /// Where counters are flushed to.
     pub metrics: Arc<Metrics>,
     /// Values.
@@ -250,6 +254,7 @@ impl Node {
             clock,
             ids,
             key,
+            log_key,
             metrics,
             settings,
         } = parts;
@@ -288,6 +293,10 @@ impl Node {
         tokio::spawn(engine.run(inbox));
         let served: std::sync::Weak<dyn live::Served> = Arc::<Shared>::downgrade(&shared);
         tokio::spawn(live::refresh_stamps(served));
+        if let Some(log_key) = log_key {
+            let seen = Arc::downgrade(&shared);
+            tokio::spawn(heads::keep(seen, Arc::clone(&parts), log_key));
+        }
         Ok(Arc::new(Self {
             shared,
             parts,

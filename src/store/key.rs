@@ -29,6 +29,8 @@ pub enum Key {
         /// The digest of its bytes.
         digest: Digest,
     },
+    /// The signed head of the ledger at a revision.
+    Head(u64),
 }
 
 /// A part of the store that can be listed.
@@ -40,6 +42,8 @@ pub enum Folder {
     Checkpoints,
     /// What probes left behind.
     Probe,
+    /// The signed heads.
+    Heads,
 }
 
 /// The name of a probe's object; the grammar of all names.
@@ -76,7 +80,7 @@ impl Key {
     pub fn digest(&self) -> Option<Digest> {
         match self {
             Self::Cas(digest) | Self::Checkpoint { digest, .. } => Some(*digest),
-            Self::Log(_) | Self::Probe(_) => None,
+            Self::Log(_) | Self::Probe(_) | Self::Head(_) => None,
         }
     }
 
@@ -87,6 +91,7 @@ impl Key {
             Self::Log(_) => Some(Folder::Log),
             Self::Probe(_) => Some(Folder::Probe),
             Self::Checkpoint { .. } => Some(Folder::Checkpoints),
+            Self::Head(_) => Some(Folder::Heads),
         }
     }
 }
@@ -97,6 +102,7 @@ impl fmt::Display for Key {
             Self::Cas(digest) => write!(f, "cas/sha256/{digest}"),
             Self::Log(rev) => write!(f, "log/{rev:020}"),
             Self::Probe(name) => write!(f, "probe/{}", name.0),
+            Self::Head(rev) => write!(f, "head/{rev:020}"),
             Self::Checkpoint { rev, digest } => write!(f, "snap/{rev:020}-{digest}"),
         }
     }
@@ -115,6 +121,7 @@ fn parse(path: &str) -> Option<Key> {
     match folder {
         "cas" => Some(Key::Cas(name.strip_prefix("sha256/")?.parse().ok()?)),
         "log" => Some(Key::Log(revision(name)?)),
+        "head" => Some(Key::Head(revision(name)?)),
         "probe" => Some(Key::Probe(name.parse().ok()?)),
         "snap" => {
             let (rev, digest) = name.split_once('-')?;
@@ -135,7 +142,7 @@ fn revision(digits: &str) -> Option<u64> {
 
 impl Folder {
     /// All folders.
-    pub const ALL: [Self; 3] = [Self::Log, Self::Checkpoints, Self::Probe];
+    pub const ALL: [Self; 4] = [Self::Log, Self::Checkpoints, Self::Probe, Self::Heads];
 
     /// The path with its closing slash, without a cluster's prefix.
     pub const fn path(self) -> &'static str {
@@ -143,6 +150,7 @@ impl Folder {
             Self::Log => "log/",
             Self::Checkpoints => "snap/",
             Self::Probe => "probe/",
+            Self::Heads => "head/",
         }
     }
 }
@@ -214,6 +222,7 @@ mod tests {
         prop_oneof![
             digest.clone().prop_map(Key::Cas),
             any::<u64>().prop_map(Key::Log),
+            any::<u64>().prop_map(Key::Head),
             "[a-z0-9][a-z0-9_-]{0,62}".prop_map(|name| Key::Probe(name.parse().unwrap())),
             (any::<u64>(), digest).prop_map(|(rev, digest)| Key::Checkpoint { rev, digest }),
         ]

@@ -105,6 +105,7 @@ impl Cluster {
             fs::create_dir_all(&at).unwrap();
             // Nodes of one installation stamp with one key.
             fs::write(at.join("online.key"), &key).unwrap();
+            fs::write(at.join("log.key"), &key).unwrap();
             let node = Node {
                 device: device_port,
                 control: control_port,

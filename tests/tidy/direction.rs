@@ -32,6 +32,8 @@ const ROOMS: &[Room] = &[
     // The edges, each of its own kind.
     ("store", &[], &[]),
     ("bus", &["backoff"], &[]),
+    // Whoever looks at a copy of the store, without any server.
+    ("audit", &["store"], &[]),
     ("ledger", &["store", "clock", "backoff"], &[]),
     // Where they meet.
     (
@@ -54,7 +56,7 @@ const ROOMS: &[Room] = &[
         "cli",
         &[
             "settings", "client", "control", "device", "node", "store", "bus", "http", "clock",
-            "logging", "metrics", "backoff", "signin",
+            "logging", "metrics", "backoff", "signin", "audit",
         ],
         &[],
     ),
@@ -290,7 +292,8 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
     (
         "signed",
         &[
-            "envelope", "json", "judge", "key", "keyring", "paper", "policy", "release",
+            "envelope", "json", "judge", "key", "keyring", "paper", "policy", "release", "merkle",
+            "treehead",
         ],
     ),
     ("bound", &["binding"]),

@@ -288,12 +288,14 @@ pub(super) fn development(settings: &Settings, now: Timestamp) -> anyhow::Result
     fs::create_dir_all(&dir).with_context(|| format!("`{}`", dir.display()))?;
     let online = files::read(&settings.data_dir.join("online.key"))?;
     let mut made = Vec::new();
-    let mut signers = vec![Signers {
-        role: Role::Online,
+    let log = files::read(&settings.data_dir.join("log.key"))?;
+    let own = |role, key: &SigningKey| Signers {
+        role,
         threshold: 1,
-        keys: vec![online.public_key()],
-    }];
-    for role in [Role::Root, Role::Release, Role::Policy, Role::Log] {
+        keys: vec![key.public_key()],
+    };
+    let mut signers = vec![own(Role::Online, &online), own(Role::Log, &log)];
+    for role in [Role::Root, Role::Release, Role::Policy] {
         let party = Party::New {
             threshold: 1,
             keys: 1,

@@ -120,6 +120,7 @@ impl Plane {
             clock: Arc::<Manual>::clone(&clock),
             ids: Arc::new(CountedIds::series(7)),
             key: ed25519_dalek::SigningKey::from_bytes(&[7; 32]),
+            log_key: None,
             metrics: Arc::new(Metrics::new()),
             settings: NodeSettings {
                 name: "n1".into(),

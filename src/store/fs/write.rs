@@ -20,7 +20,7 @@ use crate::store::check_digest;
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Everything there can be a file in.
-const FOLDERS: [&str; 4] = ["cas/sha256", "log", "probe", "snap"];
+const FOLDERS: [&str; 5] = ["cas/sha256", "head", "log", "probe", "snap"];
 
 /// What is to be written.
 pub(super) enum Body {

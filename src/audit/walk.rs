@@ -1,0 +1,346 @@
+//! The walk over all records, in order: chain, validity, checkpoints and heads.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use huidu_core::{
+    catalogue::Catalogue,
+    checkpoint::Checkpoint,
+    decide,
+    digest::Digest,
+    envelope::Envelope,
+    event::Event,
+    key::PublicKey,
+    keyring::Role,
+    merkle::{self, Frontier},
+    op::RecentOps,
+    record::{CheckpointRef, GENESIS, Record, V1},
+    revision::Revision,
+    time::Timestamp,
+    treehead::SignedHead,
+    validity,
+};
+
+use super::{Ask, Copy, Line, Report};
+use crate::store::{Folder, Key, Store, StoreError};
+
+/// Where the walk is.
+struct Walk<'a> {
+    ask: &'a Ask,
+    catalogue: Catalogue,
+    ops: RecentOps,
+    tree: Frontier,
+    head: Digest,
+    /// Keys of every keyring so far that may sign heads.
+    log_keys: BTreeSet<PublicKey>,
+    /// Checkpoints as the records lead to them.
+    led_to: BTreeMap<u64, Digest>,
+}
+
+/// Walks over all records; what was true at their end.
+pub(super) async fn walk(
+    store: &dyn Store,
+    copy: &Copy,
+    ask: &Ask,
+    report: &mut Report,
+) -> Catalogue {
+    let mut walk = Walk {
+        ask,
+        catalogue: Catalogue::default(),
+        ops: RecentOps::default(),
+        tree: Frontier::default(),
+        head: GENESIS,
+        log_keys: ask.log_keys.iter().cloned().collect(),
+        led_to: BTreeMap::new(),
+    };
+    let named = copy.records.iter().filter_map(|(_, bytes)| {
+        let record = Record::decode(bytes).ok()?;
+        Some(record.ck?.rev.get())
+    });
+    let mut wanted: BTreeSet<u64> = named.collect();
+    wanted.extend(copy.checkpoints.keys());
+    let mut roots = BTreeMap::new();
+    for (rev, bytes) in &copy.records {
+        if !walk.step(*rev, bytes, report) {
+            break;
+        }
+        roots.insert(*rev, walk.tree.root());
+        if wanted.contains(rev) {
+            walk.checkpoint(*rev, copy, report);
+        }
+    }
+    report.records = walk.tree.size();
+    report.root = walk.tree.root().to_hex();
+    report.audience.clone_from(&walk.catalogue.audience);
+    for (rev, bytes) in &copy.heads {
+        walk.signed(*rev, bytes, &roots, report);
+    }
+    walk.bodies(store, copy, report).await;
+    if let Some(kept) = &ask.kept {
+        walk.kept(kept, &roots, report);
+    }
+    if report.signed_to < report.records {
+        let (to, all) = (report.signed_to, report.records);
+        let remark = format!("no signed head speaks for the records after {to}; there are {all}");
+        report.remarks.push(remark);
+    }
+    if ask.root.is_none() && ask.log_keys.is_empty() {
+        let remark =
+            "the ledger's own first keyring is believed; give the root you know to do without";
+        report.remarks.push(remark.to_owned());
+    }
+    walk.catalogue
+}
+
+impl Walk<'_> {
+    /// Takes a record in. False: nothing that follows can be read as a continuation.
+    fn step(&mut self, rev: u64, bytes: &[u8], report: &mut Report) -> bool {
+        let expected = self.tree.size() + 1;
+        if rev != expected {
+            report.fault(
+                expected,
+                format!("record {expected} is missing; record {rev} comes next"),
+            );
+            return false;
+        }
+        let record = match Record::decode(bytes) {
+            Ok(record) => record,
+            Err(error) => {
+                report.fault(rev, format!("the record cannot be read: {error}"));
+                return false;
+            }
+        };
+        if record.rev.get() != rev {
+            let says = record.rev;
+            report.fault(rev, format!("the record says that it is revision {says}"));
+            return false;
+        }
+        if !self.ask.blind.chain && record.prev != self.head {
+            report.fault(
+                rev,
+                "the record does not follow the one before it: one of them was changed",
+            );
+            return false;
+        }
+        if let (Some(ck), false) = (record.ck, self.ask.blind.checkpoints)
+            && self
+                .led_to
+                .get(&ck.rev.get())
+                .is_some_and(|root| *root != ck.root)
+        {
+            let at = ck.rev;
+            report.fault(
+                rev,
+                format!(
+                    "it vouches for another checkpoint of revision {at} than the records lead to"
+                ),
+            );
+        }
+        let checked = validity::check(&self.catalogue, record.at, &record.actor, &record.events);
+        let counts = self.ask.blind.validity || checked.is_ok();
+        if let (Err(invalid), false) = (&checked, self.ask.blind.validity) {
+            report.fault(rev, format!("it does not count: {invalid}"));
+        }
+        let had_keyring = !self.catalogue.trust.chain.is_empty();
+        let events: &[Event] = if counts { &record.events } else { &[] };
+        self.catalogue.apply(record.rev, record.at, events);
+        if !had_keyring && !self.catalogue.trust.chain.is_empty() && self.ask.root.is_some() {
+            self.check_root(rev, report);
+        }
+        if let Some(keyring) = &self.catalogue.trust.chain.newest {
+            self.log_keys
+                .extend(keyring.signers(Role::Log).into_iter().cloned());
+        }
+        self.ops.note(&record);
+        self.tree.push(merkle::leaf(bytes));
+        self.head = Digest::of(bytes);
+        true
+    }
+
+    /// The first keyring must be the one that whoever asks has from elsewhere.
+    fn check_root(&self, rev: u64, report: &mut Report) {
+        let first = self.catalogue.trust.chain.envelope(1).map(str::as_bytes);
+        let payload = |bytes: &[u8]| {
+            Envelope::parse(bytes)
+                .map(|one| one.payload().to_vec())
+                .ok()
+        };
+        let known = self.ask.root.as_deref().and_then(payload);
+        if known.is_some() && first.and_then(payload) != known {
+            report.fault(rev, "the first keyring is not the root that was given");
+        }
+    }
+
+    /// What the records lead to, as a checkpoint; it is the one that is kept, or there is none.
+    fn checkpoint(&mut self, rev: u64, copy: &Copy, report: &mut Report) {
+        if self.ask.blind.checkpoints {
+            return;
+        }
+        let checkpoint = Checkpoint {
+            v: V1,
+            rev: Revision::new(rev),
+            head: self.head,
+            catalogue: Cow::Borrowed(&self.catalogue),
+            ops: Cow::Borrowed(&self.ops),
+        };
+        let Ok((name, _)) = checkpoint.encode() else {
+            return;
+        };
+        let CheckpointRef { root, .. } = name;
+        self.led_to.insert(rev, root);
+        for kept in copy.checkpoints.get(&rev).into_iter().flatten() {
+            if *kept == root {
+                report.checkpoints += 1;
+            } else {
+                report.fault(
+                    rev,
+                    format!("checkpoint {kept} is not what the records lead to"),
+                );
+            }
+        }
+    }
+
+    /// Whether checkpoints hold what their names promise.
+    async fn bodies(&self, store: &dyn Store, copy: &Copy, report: &mut Report) {
+        if self.ask.blind.checkpoints {
+            return;
+        }
+        for (rev, names) in &copy.checkpoints {
+            for digest in names {
+                let key = Key::Checkpoint {
+                    rev: *rev,
+                    digest: *digest,
+                };
+                if let Err(error) = store.get(&key).await {
+                    report.fault(*rev, format!("checkpoint {digest}: {error}"));
+                }
+            }
+            if *rev > report.records {
+                report.fault(
+                    *rev,
+                    "there is a checkpoint of a revision that there is no record of",
+                );
+            }
+        }
+    }
+
+    /// Whether a signed head speaks of these records.
+    fn signed(&self, rev: u64, bytes: &[u8], roots: &BTreeMap<u64, Digest>, report: &mut Report) {
+        if self.ask.blind.heads {
+            return;
+        }
+        let note = String::from_utf8_lossy(bytes);
+        let signed = match SignedHead::parse(&note) {
+            Ok(signed) => signed,
+            Err(error) => return report.fault(rev, error.to_string()),
+        };
+        let Some(head) = signed.by(&self.log_keys) else {
+            return report.fault(rev, "the head is signed by no key that may sign heads");
+        };
+        if head.origin != self.catalogue.audience || head.tree.size() != rev {
+            return report.fault(rev, "the head is of another ledger or of another revision");
+        }
+        match roots.get(&rev) {
+            Some(root) if *root == head.tree.root() => {
+                report.heads += 1;
+                report.signed_to = report.signed_to.max(rev);
+            }
+            Some(_) => report.fault(rev, "the records up to here are not those that were signed"),
+            None => report.fault(
+                rev,
+                "the ledger was cut off: a head was signed for records that are not there",
+            ),
+        }
+    }
+
+    /// Whether these records go on from what whoever asks kept.
+    fn kept(&self, kept: &SignedHead, roots: &BTreeMap<u64, Digest>, report: &mut Report) {
+        let Some(head) = kept.by(&self.log_keys) else {
+            return report.fault(
+                0,
+                "the head that was kept is signed by no key that may sign heads",
+            );
+        };
+        let size = head.tree.size();
+        match roots.get(&size) {
+            Some(root) if *root == head.tree.root() => {}
+            Some(_) => report.fault(
+                size,
+                "the records up to here are not those of the head that was kept",
+            ),
+            None => report.fault(size, "the ledger is shorter than the head that was kept"),
+        }
+    }
+}
+
+/// How far to walk.
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    /// To the last record written at or before this instant.
+    At(Timestamp),
+    /// To this revision.
+    Revision(Revision),
+}
+
+/// What was true at a moment: everything that counted up to then.
+pub async fn until(store: &dyn Store, until: Until) -> Result<Catalogue, StoreError> {
+    let mut catalogue = Catalogue::default();
+    for key in store.list(Folder::Log, None).await? {
+        let bytes = store.get(&key).await?;
+        let Ok(record) = Record::decode(&bytes) else {
+            break;
+        };
+        let is_beyond = match until {
+            Until::At(at) => record.at > at,
+            Until::Revision(revision) => record.rev > revision,
+        };
+        if is_beyond {
+            break;
+        }
+        line(&mut catalogue, record);
+    }
+    Ok(catalogue)
+}
+
+/// Takes a record in, and tells it.
+pub(super) fn line(catalogue: &mut Catalogue, record: Record) -> Line {
+    let checked = validity::check(catalogue, record.at, &record.actor, &record.events);
+    let person = decide::person(catalogue, &record.actor);
+    let enacted = record.events.iter().find_map(|event| match event {
+        Event::ProposalEnacted { id } => catalogue.trust.proposals.get(id),
+        _ => None,
+    });
+    let mut approved_by: Vec<String> = enacted
+        .map(|proposal| {
+            let others = proposal.approvals.iter().map(|one| one.by.clone());
+            [format!("{} (asked)", proposal.by)]
+                .into_iter()
+                .chain(others)
+                .collect()
+        })
+        .unwrap_or_default();
+    approved_by.extend(record.events.iter().filter_map(|event| match event {
+        Event::ProposalApproved { by, .. } | Event::ReviewApproved { by, .. } => Some(by.clone()),
+        _ => None,
+    }));
+    let events: &[Event] = if checked.is_ok() { &record.events } else { &[] };
+    catalogue.apply(record.rev, record.at, events);
+    Line {
+        revision: record.rev,
+        at: record.at,
+        actor: record.actor,
+        person,
+        approved_by,
+        why: record.why,
+        events: record.events,
+        void: checked.err().map(|invalid| invalid.to_string()),
+    }
+}
+
+/// When a record was written, by its writer's clock.
+pub async fn written_at(store: &dyn Store, revision: Revision) -> Result<Timestamp, StoreError> {
+    let bytes = store.get(&Key::Log(revision.get())).await?;
+    Ok(Record::decode(&bytes).map_or(Timestamp::EPOCH, |record| record.at))
+}
