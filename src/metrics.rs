@@ -171,6 +171,8 @@ metrics! {
     ledger_checkpoints: IntCounterVec = "huidu_ledger_checkpoints_total" ["outcome"];
     /// Records of the ledger that do not count: written by nobody who may, or without the agreement they take.
     ledger_invalid: IntCounter = "huidu_ledger_invalid_records_total";
+    /// Looks at the ledger because a device had heard of a later revision.
+    looks: IntCounter = "huidu_looks_for_devices_total";
     /// Signed heads of the ledger that this node wrote, or could not.
     heads: IntCounterVec = "huidu_ledger_heads_total" ["outcome"];
     /// The revision of the last checkpoint this node wrote or started from.

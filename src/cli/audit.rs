@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     audit::{self, Ask, Line, Until},
-    store::{Key, Store, fs::FsStore},
+    settings::StoreSettings,
+    store::{Key, Store},
 };
 
 /// What a copy of the store proves.
@@ -104,14 +105,16 @@ impl Source {
                     "`{name}` holds no copy of a store: there is no folder `log` in it"
                 )));
             }
-            let store = FsStore::open(dir).context("the copy cannot be opened")?;
-            return Ok(Arc::new(store));
+            return first(&StoreSettings::Fs { path: dir });
         }
-        let settings = self.settings.read()?;
-        let stores = parts::stores(&settings.store)?;
-        let first = stores.into_iter().next();
-        Ok(first.context("setting `store.endpoints` names none")?)
+        first(&self.settings.read()?.store)
     }
+}
+
+fn first(settings: &StoreSettings) -> Result<Arc<dyn Store>, Failure> {
+    let stores = parts::stores(settings)?;
+    let first = stores.into_iter().next();
+    Ok(first.context("setting `store.endpoints` names none")?)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

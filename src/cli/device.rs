@@ -64,6 +64,9 @@ pub(super) struct Device {
     /// development server is asked, and believed whatever it says
     #[arg(long, value_name = "FILE|HEX", conflicts_with = "root")]
     key: Option<String>,
+    /// Ask for answers to this device's own requests alone
+    #[arg(long)]
+    challenge: bool,
     /// Where it keeps everything
     #[arg(long, default_value = "huidu-device", value_name = "DIR")]
     dir: PathBuf,
@@ -93,6 +96,7 @@ impl Device {
             apps: self.apps,
             profile: self.device.profile(),
             root,
+            challenges: self.challenge,
         })?;
         let mut starter = Simulated {
             crash_on: self.crash_on,

@@ -45,6 +45,9 @@ pub struct DeviceConfig {
     pub profile: Profile,
     /// Whom it believes from its birth.
     pub root: Root,
+    /// Whether it asks for answers to its own requests alone, of which nobody can have kept one. Of single
+    /// polls; one of several apps is answered as for everybody.
+    pub challenges: bool,
 }
 
 /// A device.

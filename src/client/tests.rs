@@ -279,6 +279,7 @@ impl World {
                 ..Profile::default()
             },
             root: Root::of_key(&key(7).verifying_key(), AUDIENCE),
+            challenges: false,
         }
     }
 

@@ -87,6 +87,35 @@ pub fn challenge(nonce: &[u8; 32], request: &Digest) -> Digest {
     Digest::from_hasher(hasher)
 }
 
+/// The SHA-256 of a poll, as challenges are bound to it: `METHOD SP target LF`, then the `Huidu-Device` and the
+/// `If-None-Match` header as they were sent, each followed by LF, empty where it was not sent.
+pub fn request(method: &str, target: &str, device: &str, if_none_match: &str) -> Digest {
+    let hasher = Sha256::new()
+        .chain_update(method)
+        .chain_update(b" ")
+        .chain_update(target);
+    let parts = [device, if_none_match].into_iter();
+    let hasher = parts.fold(hasher.chain_update(b"\n"), |hasher, part| {
+        hasher.chain_update(part).chain_update(b"\n")
+    });
+    Digest::from_hasher(hasher)
+}
+
+/// A nonce as the `Huidu-Challenge` header carries it: base64url without padding.
+pub fn nonce_to_text(nonce: &[u8; 32]) -> String {
+    BASE64URL_NOPAD.encode(nonce)
+}
+
+/// Reads a `Huidu-Challenge` header.
+pub fn nonce_of_text(text: &str) -> Option<[u8; 32]> {
+    let mut nonce = [0; 32];
+    if BASE64URL_NOPAD.decode_len(text.len()) != Ok(nonce.len()) {
+        return None;
+    }
+    let decoded = BASE64URL_NOPAD.decode_mut(text.as_bytes(), &mut nonce);
+    decoded.ok().map(|_| nonce)
+}
+
 /// A key's name: the first 8 bytes of SHA-256("ed25519" 0 public key), as 16 hexadecimal digits. A hint.
 pub fn key_id(key: &VerifyingKey) -> String {
     PublicKey::from(key).id().into()

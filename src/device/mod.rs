@@ -66,6 +66,12 @@ pub trait Origin: Send + Sync + 'static {
     fn readiness(&self) -> Readiness;
     /// When devices shall ask again.
     fn rhythm(&self) -> Rhythm;
+    /// A device has heard of this revision from somebody. A node that has not looks at once, within reason.
+    fn seen(&self, _revision: u64) {}
+    /// True when a signature for one request may be made now: they cost a hundred times what a poll does.
+    fn may_sign(&self) -> bool {
+        true
+    }
     /// The key that stamps are made with, where anybody may learn it from the server itself: in
     /// development alone.
     fn development_key(&self) -> Option<VerifyingKey> {
@@ -222,6 +228,8 @@ impl<O: Origin> DevicePlane<O> {
                     host,
                     app,
                     query: request.uri().query(),
+                    method,
+                    target: request.uri(),
                     headers,
                 };
                 poll::single(origin, &asked)

@@ -52,6 +52,14 @@ impl Origin for Node {
         }
     }
 
+    fn seen(&self, revision: u64) {
+        self.heard_of(huidu_core::revision::Revision::new(revision));
+    }
+
+    fn may_sign(&self) -> bool {
+        self.may_sign_now()
+    }
+
     fn development_key(&self) -> Option<VerifyingKey> {
         Self::development_key(self)
     }

@@ -4,11 +4,15 @@
 //! so a 304 is only ever given for the very answer that these attributes lead to.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header,
+    uri::PathAndQuery,
+};
 use huidu_core::{
     digest::Digest,
     manifest,
     poll::{BatchPoll, Poll, PollError, Scratch},
+    seal,
 };
 use hyper::body::Body as HttpBody;
 use sha2::{Digest as _, Sha256};
@@ -20,11 +24,16 @@ use crate::{
         conditional,
         problem::Problem,
     },
-    node::live::{HUIDU_STAMP, LiveAnswer},
+    node::live::{HUIDU_STAMP, Live, LiveAnswer},
 };
 
 /// Where a device may state itself, in place of the query string.
 pub(super) const HUIDU_DEVICE: HeaderName = HeaderName::from_static("huidu-device");
+
+/// What makes an answer an answer to this request alone: 32 bytes that the device chose, base64url.
+pub(super) const HUIDU_CHALLENGE: HeaderName = HeaderName::from_static("huidu-challenge");
+/// The newest revision that the device has heard of.
+pub(super) const HUIDU_SEEN: HeaderName = HeaderName::from_static("huidu-seen");
 
 /// Stands for an app this node does not know, where a batch's answers are digested.
 const UNKNOWN_APP: &str = "unknown-app";
@@ -34,6 +43,8 @@ pub(super) struct Asked<'a> {
     pub(super) host: &'a str,
     pub(super) app: &'a str,
     pub(super) query: Option<&'a str>,
+    pub(super) method: &'a Method,
+    pub(super) target: &'a Uri,
     pub(super) headers: &'a HeaderMap,
 }
 
@@ -58,11 +69,60 @@ fn answered<O: Origin>(origin: &O, asked: &Asked<'_>, query: &str) -> Response<B
     };
     let answer = app.resolve(asked.host, &poll.device, &poll.installed, origin.now());
     count(answer);
-    let (reply, has_it) = reply::prepared(answer, asked.headers);
+    let (mut reply, has_it) = reply::prepared(answer, asked.headers);
+    if let Some(seen) = asked.headers.get(HUIDU_SEEN) {
+        news(origin, &live, seen);
+    }
+    if let Some(challenge) = asked.headers.get(HUIDU_CHALLENGE)
+        && let Err(problem) = challenged(origin, asked, answer, challenge, &mut reply)
+    {
+        return refused(origin, problem);
+    }
     if has_it {
         origin.metrics().polls_not_modified.inc();
     }
     reply
+}
+
+/// A device that heard of more than this node knows makes it look: devices carry news between nodes.
+fn news<O: Origin>(origin: &O, live: &Live, seen: &HeaderValue) {
+    let seen = seen.to_str().ok().and_then(|seen| seen.parse().ok());
+    if let Some(seen) = seen.filter(|seen| *seen > live.revision.get()) {
+        origin.seen(seen);
+    }
+}
+
+/// Puts a stamp for this request alone in the place of the one for everybody.
+fn challenged<O: Origin>(
+    origin: &O,
+    asked: &Asked<'_>,
+    answer: &LiveAnswer,
+    challenge: &HeaderValue,
+    reply: &mut Response<Body>,
+) -> Result<(), Problem> {
+    let text = |name: &HeaderName| {
+        let value = asked.headers.get(name).map(HeaderValue::to_str);
+        value.and_then(Result::ok).unwrap_or_default()
+    };
+    let nonce = challenge.to_str().ok().and_then(seal::nonce_of_text);
+    let nonce = nonce.ok_or_else(|| {
+        bad_poll("the Huidu-Challenge header is 32 bytes in base64url without padding")
+            .with_field("Huidu-Challenge")
+    })?;
+    if !origin.may_sign() {
+        return Err(reply::overloaded(origin.rhythm()));
+    }
+    let target = asked.target.path_and_query();
+    let request = seal::request(
+        asked.method.as_str(),
+        target.map_or("/", PathAndQuery::as_str),
+        text(&HUIDU_DEVICE),
+        text(&header::IF_NONE_MATCH),
+    );
+    let headers = reply.headers_mut();
+    headers.insert(HUIDU_STAMP, answer.challenged(&nonce, &request));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(())
 }
 
 fn count(answer: &LiveAnswer) {

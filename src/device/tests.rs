@@ -3,7 +3,12 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Mutex};
 
 use http_body_util::{BodyExt, Full};
-use huidu_core::{catalogue::Catalogue, digest::Digest, revision::Revision, seal};
+use huidu_core::{
+    catalogue::Catalogue,
+    digest::Digest,
+    revision::Revision,
+    seal::{self, SignedStamp},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -1116,4 +1121,40 @@ async fn a_body_that_is_announced_too_large_is_refused_on_the_wire() {
         }
     };
     timeout(Duration::from_secs(5), closed).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_to_one_request_is_an_answer_to_no_other() {
+    let plane = plane().await;
+    let target = "/v1/manifest/retail-bank/pingan/coffee?u=u1";
+    let nonce = seal::nonce_to_text(&[9; 32]);
+    let headers = [("huidu-challenge", nonce.as_str())];
+    let reply = ask(&plane, "GET", target, &headers, "").await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("cache-control"), "no-store");
+    let signed = SignedStamp::parse(reply.header("huidu-stamp")).unwrap();
+    let stamp = signed.stamp().unwrap();
+    let request = seal::request("GET", target, "", "");
+    assert!(stamp.challenge);
+    assert_eq!(stamp.scope, seal::challenge(&[9; 32], &request));
+    let online = huidu_core::key::PublicKey::from(&stamper().public_key());
+    assert!(online.verifies(&signed.message(), &signed.signatures()[0].signature));
+    // A 304 is answered to the request as well, with its own entity tag in it.
+    let etag = reply.header("etag").to_owned();
+    let headers = [
+        ("huidu-challenge", nonce.as_str()),
+        ("if-none-match", etag.as_str()),
+    ];
+    let reply = ask(&plane, "GET", target, &headers, "").await;
+    assert_eq!(reply.status, 304);
+    let stamp = SignedStamp::parse(reply.header("huidu-stamp"))
+        .unwrap()
+        .stamp()
+        .unwrap();
+    let request = seal::request("GET", target, "", &etag);
+    assert_eq!(stamp.scope, seal::challenge(&[9; 32], &request));
+    for wrong in ["", "AAAA", &nonce[1..], &format!("{nonce}=")] {
+        let reply = ask(&plane, "GET", target, &[("huidu-challenge", wrong)], "").await;
+        assert_eq!(reply.status, 400, "{wrong}");
+    }
 }

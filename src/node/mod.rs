@@ -12,6 +12,7 @@
 //! counters.rs  what devices reported, counted
 //! metered.rs   the store, counted and timed
 //! mirror.rs    the last-known-good copy on this node's disk
+//! pace.rs      so many a second and no more
 //! ```
 //!
 //! A node has one way to learn of a change, also of its own: following the ledger. It never answers a
@@ -26,6 +27,7 @@ mod heads;
 pub mod live;
 mod metered;
 mod mirror;
+mod pace;
 mod segments;
 mod write;
 
@@ -68,6 +70,7 @@ use self::{
     live::{Live, Stamper},
     metered::Metered,
     mirror::Mirror,
+    pace::Pace,
 };
 use crate::{
     backoff::Backoff,
@@ -234,6 +237,11 @@ pub struct Health {
     pub fork: bool,
 }
 
+/// Looks at the ledger a second, at most, because devices heard of more.
+const LOOKS: u64 = 10;
+/// Signatures for one request alone a second, at most: 2 000 are about a twentieth of a core.
+const SIGNATURES: u64 = 2_000;
+
 /// One running node. Dropping the last handle stops it.
 pub struct Node {
     shared: Arc<Shared>,
@@ -241,6 +249,10 @@ pub struct Node {
     bundles: Arc<Bundles>,
     counters: Arc<Counters>,
     asks: mpsc::Sender<Ask>,
+    /// Looks at the ledger because devices heard of more.
+    looks: Pace,
+    /// Signatures for one request alone.
+    signatures: Pace,
 }
 
 impl Node {
@@ -303,6 +315,8 @@ impl Node {
             bundles,
             counters,
             asks,
+            looks: Pace::new(LOOKS),
+            signatures: Pace::new(SIGNATURES),
         }))
     }
 
@@ -390,6 +404,19 @@ impl Node {
     /// Asks the engine to look at the ledger now.
     pub fn look(&self) {
         let _full_means_it_is_busy_looking = self.asks.try_send(Ask::Look);
+    }
+
+    /// A device has heard of `revision`. A node that has not looks at once, but not for every device.
+    pub fn heard_of(&self, revision: Revision) {
+        if revision > self.live().revision && self.looks.take(self.now()) {
+            self.parts.metrics.looks.inc();
+            self.look();
+        }
+    }
+
+    /// True when one more signature for one request alone may be made.
+    pub fn may_sign_now(&self) -> bool {
+        self.signatures.take(self.now())
     }
 
     /// Stores the units of a segment under their digest; `Command::PutSegment` then names it.

@@ -18,6 +18,8 @@ use huidu_core::{digest::Digest, name};
 pub enum Key {
     /// Bytes named by their digest.
     Cas(Digest),
+    /// The signed head of the ledger at a revision.
+    Head(u64),
     /// One record of the ledger.
     Log(u64),
     /// An object of the start-up probe.
@@ -29,8 +31,6 @@ pub enum Key {
         /// The digest of its bytes.
         digest: Digest,
     },
-    /// The signed head of the ledger at a revision.
-    Head(u64),
 }
 
 /// A part of the store that can be listed.

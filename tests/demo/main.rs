@@ -160,6 +160,7 @@ impl<'a> Story<'a> {
         let server = cluster.nodes[0].device_url();
         let phone = Phone::open(DeviceConfig {
             root: Root::of_server(&server, "bank/dev").unwrap(),
+            challenges: false,
             server,
             dir: cluster.path().join("phone"),
             host: HOST.parse().unwrap(),

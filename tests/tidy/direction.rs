@@ -202,7 +202,7 @@ const ONLY: &[Only] = &[
     ),
     (
         &["crate::store", "crate::ledger"],
-        &["store", "ledger", "node", "cli", "control/error"],
+        &["store", "ledger", "node", "audit", "cli", "control/error"],
         "the planes ask the node; one file of the control plane says the errors of what is below",
     ),
     (

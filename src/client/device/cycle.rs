@@ -4,7 +4,8 @@ use huidu_core::{
     limits,
     manifest::KillList,
     name::AppId,
-    verify::{self, KillsAnswer, Need, Now, Papers, Verdict},
+    seal,
+    verify::{self, Challenge, KillsAnswer, Need, Now, Papers, Verdict},
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -48,6 +49,8 @@ struct Answer<'a> {
     stamp: Option<&'a str>,
     /// None: the one heard before.
     body: Option<&'a [u8]>,
+    /// What it must be an answer to.
+    challenge: Option<Challenge>,
 }
 
 impl Device {
@@ -152,17 +155,20 @@ impl Device {
             self.config.host,
             self.config.profile.query(version.as_deref(), &failed)
         );
-        let heard = self.get(&url, etag.as_deref())?;
+        let challenge = self.challenge(&url, etag.as_deref())?;
+        let heard = self.ask(&url, etag.as_deref(), challenge.as_ref())?;
         let answer = match heard.status {
             200 => Answer {
                 etag: heard.etag.as_deref(),
                 stamp: heard.stamp.as_deref(),
                 body: Some(&heard.body),
+                challenge,
             },
             304 => Answer {
                 etag: etag.as_deref(),
                 stamp: heard.stamp.as_deref(),
                 body: None,
+                challenge,
             },
             404 => {
                 happened.push(Happened::to(app, What::Unknown, None, problem(&heard.body)));
@@ -214,6 +220,7 @@ impl Device {
                     etag: one.etag.as_deref(),
                     stamp: one.stamp.as_deref(),
                     body: Some(manifest.get().as_bytes()),
+                    challenge: None,
                 };
                 happened.extend(self.hear(app, &answer, now, starter)?);
             }
@@ -292,7 +299,7 @@ impl Device {
             app,
             stamp: answer.stamp.unwrap_or_default(),
             body: answer.body,
-            challenge: None,
+            challenge: answer.challenge,
         };
         for _ in 0..=PAPERS {
             let (profile, host) = (self.config.profile.clone(), self.config.host.clone());
@@ -365,11 +372,49 @@ impl Device {
     }
 
     fn get(&self, url: &str, etag: Option<&str>) -> Result<Heard, DeviceError> {
+        self.ask(url, etag, None)
+    }
+
+    fn ask(
+        &self,
+        url: &str,
+        etag: Option<&str>,
+        challenge: Option<&Challenge>,
+    ) -> Result<Heard, DeviceError> {
         let mut request = self.agent.get(url);
         if let Some(etag) = etag {
             request = request.header("if-none-match", etag);
         }
+        if let Some(challenge) = challenge {
+            let nonce = seal::nonce_to_text(&challenge.nonce);
+            request = request.header("huidu-challenge", nonce);
+        }
+        if let Some(seen) = self.seen() {
+            request = request.header("huidu-seen", seen.to_string());
+        }
         read(url, request.call(), limits::POLL_BODY_BYTES as u64)
+    }
+
+    /// The newest revision heard of: a node that does not know it looks.
+    fn seen(&self) -> Option<u64> {
+        let apps = self.config.apps.iter();
+        let heard = apps.filter_map(|app| self.trusted.app(app)?.heard.as_ref());
+        heard.map(|heard| heard.count.rev).max()
+    }
+
+    /// What the next request is bound to, where this device asks for that.
+    fn challenge(&self, url: &str, etag: Option<&str>) -> Result<Option<Challenge>, DeviceError> {
+        if !self.config.challenges {
+            return Ok(None);
+        }
+        let mut nonce = [0; 32];
+        getrandom::fill(&mut nonce).map_err(|error| DeviceError::Unreachable {
+            url: self.config.server.clone(),
+            why: format!("no randomness for a challenge: {error}"),
+        })?;
+        let target = url.strip_prefix(&self.config.server).unwrap_or(url);
+        let request = seal::request("GET", target, "", etag.unwrap_or_default());
+        Ok(Some(Challenge { nonce, request }))
     }
 }
 

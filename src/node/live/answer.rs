@@ -16,7 +16,7 @@ use huidu_core::{
     digest::Digest,
     name::{AppId, ArmName, RuleName},
     revision::Revision,
-    seal::Stamp,
+    seal::{self, Stamp},
     time::Timestamp,
 };
 use prometheus::IntCounter;
@@ -160,9 +160,19 @@ impl LiveAnswer {
         });
     }
 
-    fn made_at(&self, asof: Timestamp) -> Head {
-        let subject = &self.subject;
+    /// A stamp for one request alone: signed now, whatever was signed before.
+    pub fn challenged(&self, nonce: &[u8; 32], request: &Digest) -> HeaderValue {
         let stamp = Stamp {
+            scope: seal::challenge(nonce, request),
+            challenge: true,
+            ..self.said_at(self.stamper.asof())
+        };
+        self.signed(&stamp)
+    }
+
+    fn said_at(&self, asof: Timestamp) -> Stamp {
+        let subject = &self.subject;
+        Stamp {
             revision: subject.revision,
             asof,
             lease_ms: self.stamper.lease_ms(),
@@ -171,9 +181,17 @@ impl LiveAnswer {
             body: subject.digest,
             scope: subject.scope,
             challenge: false,
-        };
-        let stamp = HeaderValue::from_str(&self.stamper.sign(&stamp));
-        let stamp = stamp.unwrap_or(HeaderValue::from_static(""));
+        }
+    }
+
+    fn signed(&self, stamp: &Stamp) -> HeaderValue {
+        let stamp = HeaderValue::from_str(&self.stamper.sign(stamp));
+        stamp.unwrap_or(HeaderValue::from_static(""))
+    }
+
+    fn made_at(&self, asof: Timestamp) -> Head {
+        let subject = &self.subject;
+        let stamp = self.signed(&self.said_at(asof));
         let mut not_modified = HeaderMap::with_capacity(4);
         not_modified.insert(header::ETAG, self.etag.clone());
         not_modified.insert(

@@ -305,6 +305,7 @@ fn a_phone_goes_on_where_its_download_broke_off() {
     let server = format!("http://{}", line.address());
     let config = DeviceConfig {
         root: Root::of_server(&server, "bank/dev").unwrap(),
+        challenges: false,
         server,
         dir: world.cluster.path().join("phone"),
         host: HOST.parse().unwrap(),
@@ -333,4 +334,37 @@ fn a_phone_goes_on_where_its_download_broke_off() {
     let running = phone.running(&app.parse().unwrap());
     assert_eq!(running.map(ToString::to_string).as_deref(), Some("1.0.0"));
     world.logs_hold_nobody();
+}
+
+/// Redis is gone and the tick is long: nobody tells a node that something was killed, but a phone that has
+/// heard of it from another node.
+#[test]
+fn a_phone_carries_news_to_a_node_that_nobody_tells() {
+    let mut cluster =
+        Cluster::unstarted(Path::new(env!("CARGO_BIN_EXE_huidu")), Backing::S3Redis, "");
+    for node in &cluster.nodes {
+        node.set("tick = \"60s\"");
+    }
+    cluster.found();
+    let mut world = World::of(cluster);
+    let app = world.app(&["1.0.0"]);
+    world.rollout(&app, "stable = \"1.0.0\"\n");
+    world.cluster.redis.as_mut().unwrap().kill();
+    let kill = world.by(&world.ada, "POST", &format!("/apps/{app}/kill"));
+    let killed = kill.json(&json!({ "reason": "fraud" })).send();
+    assert_eq!(killed.status, 200, "{}", killed.text());
+    let revision = killed.json()["revision"].as_u64().unwrap().to_string();
+
+    let path = format!("/v1/manifest/{HOST}/{app}?u=phone-0001");
+    let last = world.cluster.nodes.last().unwrap();
+    let told = |headers: &[(&str, &str)]| {
+        let reply = last.wire().get(&path, headers).unwrap();
+        reply.json()["state"].clone()
+    };
+    assert_eq!(told(&[]), "run", "nobody told it");
+    // A revision it knows makes it look at nothing.
+    assert_eq!(told(&[("huidu-seen", "1")]), "run");
+    assert_eq!(told(&[("huidu-seen", "nonsense")]), "run");
+    told(&[("huidu-seen", &revision)]);
+    until("the node looks", || told(&[]) == "killed");
 }

@@ -153,6 +153,7 @@ fn phone(world: &World, root: Root) -> Device {
             ..Profile::default()
         },
         root,
+        challenges: true,
     })
     .unwrap()
 }

@@ -336,6 +336,7 @@ fn download(world: &World) {
     let server = nodes[0].device_url();
     let config = DeviceConfig {
         root: Root::of_server(&server, "bank/dev").unwrap(),
+        challenges: false,
         server,
         dir: world.cluster.path().join(app.replace('/', "-")),
         host: HOST.parse().unwrap(),
