@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BACKING ?= embedded
 
-.PHONY: help run demo test setup setup-test lint fuzz bench doc bless clean
+.PHONY: help run demo test setup setup-test lint fuzz figures bench doc bless clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -30,6 +30,10 @@ lint: ## format, clippy and documentation, without warnings
 fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
 	@tests/setup.sh fuzz
 	tests/fuzz/run.sh
+
+figures: ## the figures of trust, to target/figures.jsonl; `make test` runs every harness of it
+	@tests/setup.sh test
+	python3 tests/figures.py
 
 bench: ## the benches; each prints what it is compared with
 	cargo bench --locked -p huidu-core

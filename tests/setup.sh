@@ -42,6 +42,15 @@ python_cryptography() {
     pip install --quiet --disable-pip-version-check --break-system-packages cryptography
 }
 
+# What holds the OpenAPI document against the running server: many packages, so in a folder of their own.
+schemathesis() {
+  local at=target/tools/schemathesis
+  "$at/bin/schemathesis" --version >/dev/null 2>&1 && return
+  say "installing schemathesis (Python)"
+  python3 -m venv --clear "$at" 2>/dev/null || { debian python3-venv; python3 -m venv --clear "$at"; }
+  "$at/bin/pip" install --quiet --disable-pip-version-check schemathesis==4.32.5
+}
+
 cargo_tool() { # command, crate
   command -v "$1" >/dev/null && return
   say "installing $2 (a few minutes, once)"
@@ -80,7 +89,7 @@ case $purpose in
     if [ "$backing" = "s3+redis" ]; then redis_server; seaweed; fi ;;
   test)
     command -v npm >/dev/null || debian npm
-    redis_server; seaweed; python_cryptography
+    redis_server; seaweed; python_cryptography; schemathesis
     cargo_tool cargo-nextest cargo-nextest
     provider
     nightly ;;

@@ -191,9 +191,9 @@ async fn serve(settings: &Settings) -> Done {
     announce(&node, settings).await?;
     let (stopper, told) = http::serve::Stop::pair();
     // The private port first: whoever sees the node ready on the public one may turn to it at once.
-    let control = tokio::net::TcpListener::bind(settings.control.listen).await;
-    let control = control
-        .with_context(|| format!("setting `control.listen`: {}", settings.control.listen))?;
+    let about = || format!("setting `control.listen`: {}", settings.control.listen);
+    let control = std::net::TcpListener::bind(settings.control.listen).with_context(about)?;
+    control.set_nonblocking(true).with_context(about)?;
     let mut spool = control::ControlSettings::new(settings.data_dir.join("spool"));
     spool.bundle_bytes = settings.bundles.packed_max;
     spool.archive.packed_bytes = settings.bundles.packed_max;
@@ -212,10 +212,13 @@ async fn serve(settings: &Settings) -> Done {
         parts::counts(settings)?,
         told.clone(),
     ));
-    let mut control_told = told.clone();
-    let controlling = tokio::spawn(axum_serve(control, router, async move {
-        control_told.told().await;
-    }));
+    let limits = http::serve::Limits {
+        connections: CONTROL_CONNECTIONS,
+        ..http::serve::Limits::default()
+    };
+    let plane = http::serve::Plane::new(limits, ());
+    let routes = control::PrivatePlane::new(router);
+    let controlling = tokio::spawn(http::serve::serve(control, routes, plane, told.clone()));
     stop.await;
     stopper.stop();
     let _closed = tokio::task::spawn_blocking(move || devices.join()).await;
@@ -258,15 +261,8 @@ async fn flush_counts(
     }
 }
 
-async fn axum_serve(
-    listener: tokio::net::TcpListener,
-    router: axum::Router,
-    until: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(until)
-        .await
-}
+/// Connections to the private port: people, and whoever scrapes the metrics.
+const CONTROL_CONNECTIONS: usize = 1_000;
 
 fn device_plane(
     node: &Arc<Node>,

@@ -88,7 +88,8 @@ pub(crate) struct EyesSchema {
     #[schema(value_type = Object)]
     kinds: (),
     /// Up to this share one person may raise a rule.
-    free_share: Option<String>,
+    #[schema(required = false)]
+    free_share: String,
 }
 
 /// The name of a change.

@@ -39,6 +39,7 @@ mod precondition;
 mod review;
 mod rollouts;
 mod segments;
+mod service;
 mod session;
 mod signin;
 mod spool;
@@ -69,6 +70,8 @@ use huidu_core::{authority::authorise, command::Command, limits, revision::Revis
 use tokio::sync::Semaphore;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use service::PrivatePlane;
 
 use self::{error::ApiError, precondition::Intent};
 use crate::{

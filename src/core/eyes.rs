@@ -89,20 +89,15 @@ pub struct Requirement {
 #[serde(deny_unknown_fields)]
 pub struct EyesPolicy {
     /// The kinds.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub kinds: BTreeMap<Kind, Requirement>,
     /// Up to this share one person may raise a rule, where raising takes agreement.
-    #[serde(default = "nobody", skip_serializing_if = "is_nobody")]
+    #[serde(default = "nobody")]
     pub free_share: Share,
 }
 
 const fn nobody() -> Share {
     Share::NONE
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_nobody(share: &Share) -> bool {
-    *share == Share::NONE
 }
 
 impl Default for EyesPolicy {

@@ -14,6 +14,9 @@ use crate::store::Key;
 /// Objects on their way to the disk; beyond that the newest are dropped and the mirror ends earlier.
 const QUEUE: usize = 65_536;
 
+/// What the name of a copy that is being written begins with.
+const ASIDE: &str = ".mirror.";
+
 /// The writing end of a mirror.
 #[derive(Debug, Clone)]
 pub(super) struct Mirror {
@@ -31,6 +34,7 @@ impl Mirror {
         for folder in ["log", "snap", "cas/sha256"] {
             fs::create_dir_all(root.join(folder))?;
         }
+        sweep(root)?;
         let (queue, tasks) = mpsc::sync_channel(QUEUE);
         let at = root.to_owned();
         thread::Builder::new()
@@ -78,13 +82,42 @@ fn run(root: &Path, tasks: &mpsc::Receiver<Task>) {
     }
 }
 
+/// Removes what a process that was killed in the middle of a write left behind. A directory has one node.
+fn sweep(root: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(ASIDE) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Written aside and renamed: a torn write leaves the old object or none, never half of one.
 fn put(root: &Path, key: &Key, bytes: &[u8]) -> io::Result<()> {
     let path = root.join(key.to_string());
     if path.exists() {
         return Ok(());
     }
-    let aside = root.join(format!(".mirror.{}", std::process::id()));
+    let aside = root.join(format!("{ASIDE}{}", std::process::id()));
     fs::write(&aside, bytes)?;
     fs::rename(&aside, &path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_behind_is_swept_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("log")).unwrap();
+        fs::write(root.join(".mirror.4711"), b"half of it").unwrap();
+        fs::write(root.join("log/kept"), b"whole").unwrap();
+        let mirror = Mirror::open(root).unwrap();
+        mirror.end();
+        assert!(!root.join(".mirror.4711").exists());
+        assert!(root.join("log/kept").exists());
+    }
 }

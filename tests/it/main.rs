@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abuse;
 mod audit;
 mod boot;
 mod components;
@@ -17,6 +18,7 @@ mod node;
 mod redis;
 mod refuses;
 mod s3;
+mod schema;
 mod signin;
 mod vectors;
 mod world;

@@ -93,13 +93,13 @@ const ONLY: &[Only] = &[
     ),
     (
         &["axum"],
-        &["control", "http/problem", "cli/serve"],
+        &["control", "http/problem"],
         "the device plane is raw hyper; axum is the control plane's, who serves it, and the reply both refuse with",
     ),
     (
         &["hyper", "hyper_util", "socket2"],
-        &["http", "device"],
-        "the floor under the public port speaks HTTP",
+        &["http", "device", "control/service"],
+        "the floor under both ports speaks HTTP, and what stands on it",
     ),
     (
         &["http_body_util"],
@@ -174,6 +174,7 @@ const ONLY: &[Only] = &[
             "control/spool",
             "cli",
             "client/control",
+            "client/device",
             "store/probe",
             "signin",
         ],
