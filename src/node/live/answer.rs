@@ -21,7 +21,7 @@ use huidu_core::{
 };
 use prometheus::IntCounter;
 
-use super::Stamper;
+use super::{Stamper, stamper::Current};
 use crate::metrics::Metrics;
 
 /// The header that stamps travel in.
@@ -62,6 +62,7 @@ pub struct LiveAnswer {
     pub outcome: IntCounter,
     subject: Subject,
     stamper: Arc<Stamper>,
+    current: Arc<Current>,
     head: ArcSwapOption<Head>,
     asked: AtomicBool,
     stamped_inline: IntCounter,
@@ -72,6 +73,7 @@ impl LiveAnswer {
     pub(super) fn new(
         subject: Subject,
         stamper: &Arc<Stamper>,
+        current: &Arc<Current>,
         metrics: &Metrics,
         manifest: Option<(&AppId, &Answer)>,
     ) -> Self {
@@ -100,6 +102,7 @@ impl LiveAnswer {
             outcome,
             subject,
             stamper: Arc::clone(stamper),
+            current: Arc::clone(current),
             head: ArcSwapOption::empty(),
             asked: AtomicBool::new(false),
             stamped_inline: metrics.stamps.with_label_values(&["inline"]),
@@ -116,7 +119,7 @@ impl LiveAnswer {
             self.asked.store(true, Ordering::Relaxed);
         }
         match &*head {
-            Some(known) if !self.stamper.is_old(known.asof) => head,
+            Some(known) if !self.stamper.is_old(known.asof) || !self.is_fresher(known) => head,
             _ => {
                 self.stamped_inline.inc();
                 self.stamp();
@@ -137,12 +140,7 @@ impl LiveAnswer {
         if !self.asked.swap(false, Ordering::Relaxed) {
             return false;
         }
-        let asof = self.stamper.asof().unix_ms();
-        let fresher = self
-            .head
-            .load()
-            .as_ref()
-            .is_none_or(|head| head.asof < asof);
+        let fresher = (self.head.load().as_ref()).is_none_or(|known| self.is_fresher(known));
         if fresher {
             self.stamped_ahead.inc();
             self.stamp();
@@ -150,8 +148,23 @@ impl LiveAnswer {
         fresher
     }
 
+    /// True when this answer can be given a later time than `known` has.
+    fn is_fresher(&self, known: &Head) -> bool {
+        known.asof < self.asof().unix_ms()
+    }
+
+    /// Until when this answer was known to be in force.
+    fn asof(&self) -> Timestamp {
+        self.stamper.asof_of(&self.current)
+    }
+
+    /// Something else takes its place; see [`Current`].
+    pub(super) fn retire(&self, asof: Timestamp) {
+        self.current.retire(asof);
+    }
+
     fn stamp(&self) {
-        let asof = self.stamper.asof();
+        let asof = self.asof();
         let head = Arc::new(self.made_at(asof));
         // Two may sign at once: the fresher one stays.
         self.head.rcu(|known| match known {
@@ -165,7 +178,7 @@ impl LiveAnswer {
         let stamp = Stamp {
             scope: seal::challenge(nonce, request),
             challenge: true,
-            ..self.said_at(self.stamper.asof())
+            ..self.said_at(self.asof())
         };
         self.signed(&stamp)
     }
