@@ -159,3 +159,13 @@ pub struct Version {
     #[serde(default, skip_serializing_if = "Dossier::is_default")]
     pub dossier: Box<Dossier>,
 }
+
+impl Version {
+    /// What it asks for and may have: all of it, but for what those who approved it withheld.
+    pub fn granted(&self) -> impl Iterator<Item = &Permission> {
+        let withheld = &self.dossier.withheld;
+        self.permissions
+            .iter()
+            .filter(move |one| !withheld.contains(*one))
+    }
+}

@@ -56,6 +56,7 @@ use huidu_core::{
     revision::Revision,
     segment::Segment,
     time::Timestamp,
+    trust::ReviewPolicy,
     version::Review,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -368,6 +369,7 @@ impl Node {
                 token,
                 keyring,
                 eyes,
+                reviews: ReviewPolicy::beginning(review),
             },
             op: self.new_op(),
             expected: None,
