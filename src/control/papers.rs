@@ -9,8 +9,8 @@ use axum::{
     response::Response,
 };
 use huidu_core::{
-    command::Command, key::PublicKey, keyring::Role, limits, paper, paper::Paper as _,
-    policy::Policy, release::Release,
+    command::Command, keyring::Role, limits, paper, paper::Paper as _, policy::Policy,
+    release::Release,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -132,7 +132,7 @@ pub(super) async fn keyring(
         roles: roles.collect(),
         knows_this_node: keyring
             .signers(Role::Online)
-            .contains(&PublicKey::from(&control.node.online_key())),
+            .contains(&control.node.online_key()),
         unbelieved: unbelieved
             .map(|(app, version)| format!("{}@{}", app.id, version.number))
             .collect(),

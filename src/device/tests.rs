@@ -52,6 +52,7 @@ impl Origin for Small {
     }
     fn readiness(&self) -> Readiness {
         Readiness {
+            signs: true,
             revision: self.live.load().revision,
             asof: Timestamp::from_unix_ms(1_000_000),
             store: true,
