@@ -148,6 +148,9 @@ metrics! {
     kill_lists: IntCounter = "huidu_kill_lists_total";
     /// Stamps signed; `inline` ones made a poll wait for a signature.
     stamps: IntCounterVec = "huidu_stamps_signed_total" ["when"];
+    /// Times that a key of this node signed nothing when asked to (`online`: stamps, `log`: heads). Answers keep
+    /// their old stamps meanwhile, and age.
+    signer_failures: IntCounterVec = "huidu_signer_failures_total" ["key"];
     /// Requests for bundles, by where the bytes came from (memory, store, none) and the status sent.
     bundle_requests: IntCounterVec = "huidu_bundle_requests_total" ["source", "status"];
     /// Bytes of bundles handed to connections, by where they came from.

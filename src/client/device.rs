@@ -164,6 +164,11 @@ pub enum Start {
 }
 
 impl Device {
+    /// Asks this data plane from now on. What it is told there it believes for the same reasons as anywhere.
+    pub fn turn_to(&mut self, server: &str) {
+        server.clone_into(&mut self.config.server);
+    }
+
     /// Wakes a device up from what it keeps. What a crash left half done is undone here.
     pub fn open(config: DeviceConfig) -> Result<Self, DeviceError> {
         let mut state = DeviceState::read(&config.dir)?;

@@ -185,11 +185,13 @@ fn table() -> OpenApiRouter<Control> {
         // Mini-programs and what they can run.
         .routes(routes!(apps::list, apps::add))
         .routes(routes!(apps::show))
+        .routes(routes!(apps::internal))
         .routes(routes!(versions::list, versions::submit))
         .routes(routes!(versions::enlist))
         .routes(routes!(versions::delist))
         // Who finds it fit, and who tries it before.
         .routes(routes!(review::files))
+        .routes(routes!(review::bundle))
         .routes(routes!(review::show, review::begin))
         .routes(routes!(review::approve))
         .routes(routes!(review::reject))

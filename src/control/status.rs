@@ -35,6 +35,10 @@ struct Readiness {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     fork: bool,
+    /// False while the holder of the online key does not sign: answers keep their stamps, and age.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    #[schema(required = false)]
+    signs: bool,
 }
 
 impl From<Health> for Readiness {
@@ -52,6 +56,7 @@ impl From<Health> for Readiness {
                 "last-known-good"
             },
             fork: health.fork,
+            signs: health.signs,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Types of the core appear in their own serialised form and are described to the document beside them,
 //! so that the core stays free of OpenAPI. Every shape that is read refuses fields it does not know.
 
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 use axum::{
     body::Body,
@@ -104,6 +104,36 @@ impl From<&Written> for Changed {
             revision: written.revision,
             op: written.op.to_string(),
             repeated: written.repeated,
+        }
+    }
+}
+
+/// What was stopped, for the report to the authority.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Stopped {
+    /// The change.
+    #[serde(flatten)]
+    changed: Changed,
+    /// The numbers under which what was stopped is filed: of the version, or of every version of the app.
+    filings: BTreeSet<String>,
+}
+
+impl Stopped {
+    pub(super) fn of(
+        control: &super::Control,
+        written: &Written,
+        app: &AppId,
+        version: Option<&Number>,
+    ) -> Self {
+        let catalogue = control.node.catalogue();
+        let versions = catalogue.apps.get(app).map(|app| app.versions.values());
+        let stopped = versions.into_iter().flatten();
+        let stopped = stopped.filter(|known| version.is_none_or(|number| known.number == *number));
+        Self {
+            changed: Changed::from(written),
+            filings: stopped
+                .filter_map(|version| version.dossier.filing.clone())
+                .collect(),
         }
     }
 }
@@ -271,6 +301,10 @@ pub(crate) struct AppPage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Kill>)]
     killed: Option<AppKill>,
+    /// True: the bank's own, listed without the number of a filing.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    internal: bool,
     /// Its versions, lowest first.
     #[schema(value_type = Vec<VersionLine>)]
     versions: Vec<Version>,
@@ -287,6 +321,7 @@ impl From<&App> for AppPage {
             title: app.title.clone(),
             revision: app.revision,
             killed: app.killed.clone(),
+            internal: app.trust.internal,
             versions: app.versions.values().cloned().collect(),
             rollout: app.rollout.clone(),
         }
@@ -332,7 +367,8 @@ pub(crate) struct VersionLine {
     #[schema(format = DateTime)]
     submitted_at: String,
     /// What reviewers have to go by: `{"origin": the archive as it was uploaded, "files": digest of the list
-    /// of files, "filing"?, "submitted_by", "approvals"?}`.
+    /// of files, "filing"?, "reach"?: `{"platforms"?, "host_version"?, "not_before"?, "not_after"?}`,
+    /// "withheld"?: what it asks for and was not granted, "submitted_by", "approvals"?}`.
     #[schema(value_type = Option<Object>)]
     dossier: Option<()>,
 }
@@ -388,6 +424,16 @@ pub(crate) struct KillOrder {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub(crate) version: Option<Number>,
+    /// Why, for the people who read the history.
+    pub(crate) reason: String,
+}
+
+/// Whether an app is the bank's own.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewInternal {
+    /// True: it is listed without the number of a filing.
+    pub(crate) internal: bool,
     /// Why, for the people who read the history.
     pub(crate) reason: String,
 }

@@ -203,6 +203,7 @@ const fn secures(command: &Command) -> bool {
         command,
         Command::PutPermissions { .. }
             | Command::SetGrade { .. }
+            | Command::SetInternal { .. }
             | Command::SetReviewPolicy { .. }
             | Command::SetEyes { .. }
             | Command::PutKeyring { .. }

@@ -297,8 +297,7 @@ impl<'a> Bench<'a> {
     /// The permissions of a version: those that are revoked, and those it has.
     fn split_revoked(&self, version: &Version) -> (Vec<Permission>, Vec<Permission>) {
         let revoked = &self.app.trust.revoked;
-        (version.permissions.iter().cloned())
-            .partition(|permission| revoked.contains_key(permission))
+        (version.granted().cloned()).partition(|permission| revoked.contains_key(permission))
     }
 
     /// The answer that serves `number`, where it is listed; nothing where it is not.

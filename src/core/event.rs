@@ -195,6 +195,15 @@ pub enum Event {
         /// How, from now on.
         policy: ReviewPolicy,
     },
+    /// It was decided whether an app is the bank's own, and listed without a filing.
+    InternalSet {
+        /// The app.
+        app: AppId,
+        /// True: it is.
+        internal: bool,
+        /// Why.
+        reason: String,
+    },
     /// An app may be allowed a permission above its tenant's grade.
     PermissionGranted {
         /// The app.
@@ -235,6 +244,15 @@ pub enum Event {
         version: Number,
         /// Who.
         by: String,
+    },
+    /// Whoever approves a version first decided what of all it asks for it is not granted.
+    PermissionsWithheld {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// What it is not granted.
+        withheld: BTreeSet<Permission>,
     },
     /// One person approved a version; more may be needed.
     ReviewApproved {
@@ -380,6 +398,8 @@ impl Event {
             | Self::Unkilled { app, .. }
             | Self::ShareSet { app, .. }
             | Self::PauseSet { app, .. }
+            | Self::InternalSet { app, .. }
+            | Self::PermissionsWithheld { app, .. }
             | Self::PermissionGranted { app, .. }
             | Self::GrantWithdrawn { app, .. }
             | Self::PermissionRevoked { app, .. }

@@ -39,7 +39,6 @@ pub enum Standing {
 
 /// What holds for all versions of an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// The form of this document: 1.
     pub v: u32,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::Digest,
+    key::{self, SignerError},
     name::{AppId, HostId},
     seal::key_id,
     time::Timestamp,
@@ -79,6 +80,22 @@ impl PreviewLink {
             key_id(&key.verifying_key()),
             BASE64URL_NOPAD.encode(&signature.to_bytes()),
         )
+    }
+
+    /// The link as text, signed by whoever holds the key; that can fail.
+    pub fn sign_by<S>(&self, signer: &S) -> Result<String, SignerError>
+    where
+        S: key::Signer + ?Sized,
+    {
+        // Serialising to memory fails only for maps whose keys are no text; there is none here.
+        let payload = serde_json::to_vec(self).unwrap_or_else(|error| unreachable!("{error}"));
+        let signature = key::sign_64(signer, &pae(&payload))?;
+        Ok(format!(
+            "{SCHEME}{}.{}.{}",
+            BASE64URL_NOPAD.encode(&payload),
+            key::Signer::public_key(signer).id(),
+            BASE64URL_NOPAD.encode(&signature),
+        ))
     }
 
     /// Reads a link that `key` signed for `aud` and that is open at `now`.

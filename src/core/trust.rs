@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Role,
-    catalogue::AppKill,
+    catalogue::{App, AppKill},
     digest::Digest,
     event::Actor,
     eyes::{EyesPolicy, Proposal},
-    grade::{Grade, PermissionCatalogue},
-    keyring::Keyring,
+    grade::{Grade, PermissionCatalogue, Standing},
+    keyring::{self, Keyring},
     name::{HostId, MemberId, Permission, TenantId},
     policy::Policy,
     time::Timestamp,
-    version::Number,
+    version::{Number, Review},
 };
 
 /// What holds for the whole installation.
@@ -95,6 +95,23 @@ impl Trust {
         members.find(|(_, known)| known.identity.as_ref() == Some(identity))
     }
 
+    /// The keyring in force where customers are served by it: everything must be signed and graded.
+    pub fn demanding(&self) -> Option<&Keyring> {
+        let keyring = self.chain.newest.as_deref();
+        keyring.filter(|keyring| keyring.trust == keyring::Trust::Prod)
+    }
+
+    /// How `app`'s request for `permission` stands. Between developers everything stands while nothing is
+    /// graded; where customers are served nothing does that no catalogue names.
+    pub fn standing(&self, app: &App, permission: &Permission) -> Standing {
+        let granted = app.trust.grants.contains(permission);
+        let grade = self.grade_of(app.id.tenant());
+        match self.permissions.standing(permission, grade, granted) {
+            Standing::Ungraded if self.demanding().is_some() => Standing::Unknown,
+            standing => standing,
+        }
+    }
+
     /// The grade of a tenant.
     pub fn grade_of(&self, tenant: &str) -> Grade {
         self.grades.get(tenant).copied().unwrap_or_default()
@@ -124,6 +141,15 @@ impl Default for ReviewPolicy {
 impl ReviewPolicy {
     fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What a new installation begins with. Where versions are reviewed customers are served, and unfiled
+    /// mini-programs are not distributed to them.
+    pub fn beginning(review: Review) -> Self {
+        Self {
+            filing_required: review == Review::Required,
+            ..Self::default()
+        }
     }
 }
 
@@ -167,6 +193,9 @@ pub struct AppTrust {
     /// What holds for all versions, as it was signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed: Option<SignedPolicy>,
+    /// True: the bank's own, listed without the number of a filing where one is needed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub internal: bool,
 }
 
 /// An app's policy as it was signed.

@@ -217,6 +217,17 @@ fn is_backed(catalogue: &Catalogue, actor: &Actor, event: &Event) -> bool {
                 && dossier.submitted_by.as_ref().is_some_and(|who| who != by)
                 && dossier.approvals.iter().all(|vote| vote.by != *by)
         }),
+        // Only whoever is the first to approve decides it, and only about what is asked for.
+        Event::PermissionsWithheld {
+            app,
+            version: number,
+            withheld,
+        } => version(app, number).is_some_and(|known| {
+            let asked = |one| known.permissions.contains(one);
+            known.life.is_under_review()
+                && known.dossier.approvals.is_empty()
+                && withheld.iter().all(asked)
+        }),
         Event::VersionApproved {
             app,
             version: number,
@@ -364,6 +375,15 @@ fn asked_for(catalogue: &Catalogue, event: &Event) -> Option<Command> {
         Event::PermissionsPut { catalogue } => Command::PutPermissions { catalogue },
         Event::GradeSet { tenant, grade } => Command::SetGrade { tenant, grade },
         Event::ReviewPolicySet { policy } => Command::SetReviewPolicy { policy },
+        Event::InternalSet {
+            app,
+            internal,
+            reason,
+        } => Command::SetInternal {
+            app,
+            internal,
+            reason,
+        },
         Event::PermissionGranted { app, permission } => Command::Grant { app, permission },
         Event::GrantWithdrawn { app, permission } => Command::WithdrawGrant { app, permission },
         Event::PermissionRevoked {
@@ -385,7 +405,8 @@ fn asked_for(catalogue: &Catalogue, event: &Event) -> Option<Command> {
             reason,
         },
         Event::ReviewBegun { app, version, .. } => Command::BeginReview { app, version },
-        Event::ReviewApproved { app, version, .. }
+        Event::PermissionsWithheld { app, version, .. }
+        | Event::ReviewApproved { app, version, .. }
         | Event::VersionApproved { app, version, .. } => {
             let known = catalogue.apps.get(&app)?.versions.get(&version)?;
             let bundle = known.bundle.sha256;
@@ -394,6 +415,7 @@ fn asked_for(catalogue: &Catalogue, event: &Event) -> Option<Command> {
                 version,
                 bundle,
                 signed: None,
+                withheld: None,
             }
         }
         Event::ReleaseSigned {

@@ -21,6 +21,8 @@ pub struct Readiness {
     pub bus: bool,
     /// Whether what it serves has been read from the store since the start.
     pub from_store: bool,
+    /// Whether the holder of the online key signs.
+    pub signs: bool,
 }
 
 #[derive(Serialize)]
@@ -31,6 +33,8 @@ struct Document {
     store: bool,
     bus: bool,
     from: &'static str,
+    #[serde(skip_serializing_if = "Clone::clone")]
+    signs: bool,
 }
 
 /// The process runs.
@@ -59,6 +63,7 @@ impl Readiness {
             } else {
                 "last-known-good"
             },
+            signs: self.signs,
         };
         let status = if ready {
             StatusCode::OK

@@ -12,7 +12,10 @@ pub(super) fn list<O: Origin>(origin: &O, headers: &HeaderMap) -> Response<Body>
     match live.kills() {
         Some(kills) => {
             kills.served.inc();
-            reply::prepared(kills, headers).0
+            match reply::prepared(kills, headers) {
+                Some((reply, _)) => reply,
+                None => reply::not_signed(origin.rhythm()).into_response(),
+            }
         }
         None => reply::not_ready(origin.rhythm()).into_response(),
     }

@@ -69,7 +69,9 @@ fn answered<O: Origin>(origin: &O, asked: &Asked<'_>, query: &str) -> Response<B
     };
     let answer = app.resolve(asked.host, &poll.device, &poll.installed, origin.now());
     count(answer);
-    let (mut reply, has_it) = reply::prepared(answer, asked.headers);
+    let Some((mut reply, has_it)) = reply::prepared(answer, asked.headers) else {
+        return reply::not_signed(origin.rhythm()).into_response();
+    };
     news(origin, &live, asked.headers);
     if let Some(challenge) = asked.headers.get(HUIDU_CHALLENGE)
         && let Err(problem) = challenged(origin, asked, answer, challenge, &mut reply)
@@ -120,8 +122,10 @@ fn challenged<O: Origin>(
         text(&HUIDU_DEVICE),
         text(&header::IF_NONE_MATCH),
     );
+    let stamp = answer.challenged(&nonce, &request);
+    let stamp = stamp.ok_or_else(|| reply::not_signed(origin.rhythm()))?;
     let headers = reply.headers_mut();
-    headers.insert(HUIDU_STAMP, answer.challenged(&nonce, &request));
+    headers.insert(HUIDU_STAMP, stamp);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(())
 }

@@ -12,7 +12,6 @@ use huidu_core::{
     command::Command,
     compile::{Context, compile},
     event::Actor,
-    key::PublicKey,
     keyring::{self, Keyring},
     name::AppId,
     op::{OpId, Settled},
@@ -537,7 +536,7 @@ impl Engine {
     fn heed(&self, keyring: &Keyring) {
         let stamper = &self.shared.stamper;
         stamper.limit_lease(keyring.online.max_lease_ms);
-        let key = PublicKey::from(&stamper.public_key());
+        let key = stamper.public_key();
         let is_known = keyring.signers(keyring::Role::Online).contains(&key);
         let metrics = &self.parts.metrics;
         let version = i64::try_from(keyring.version).unwrap_or(i64::MAX);

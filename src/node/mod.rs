@@ -53,12 +53,15 @@ use huidu_core::{
     digest::Digest,
     event::Actor,
     eyes::EyesPolicy,
+    key::{PublicKey, Signer, SignerError},
     name::{AppId, SegmentName},
     op::OpId,
+    preview::PreviewLink,
     record::Record,
     revision::Revision,
     segment::Segment,
     time::Timestamp,
+    trust::ReviewPolicy,
     version::Review,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -126,10 +129,10 @@ pub struct NodeParts {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn Ids>,
-    /// The online key that stamps are signed with.
-    pub key: ed25519_dalek::SigningKey,
+    /// Holds the online key that stamps are signed with: in memory, or elsewhere.
+    pub key: Arc<dyn Signer + Send + Sync>,
     /// Signs heads of the ledger; none: this node signs none.
-    pub log_key: Option<ed25519_dalek::SigningKey>,
+    pub log_key: Option<Arc<dyn Signer + Send + Sync>>,
     /// Where counters are flushed to.
     pub metrics: Arc<Metrics>,
     /// Values.
@@ -238,6 +241,8 @@ pub struct Health {
     pub from_store: bool,
     /// Whether the store's chain is not the one this node knows: nothing is written until people look.
     pub fork: bool,
+    /// Whether the holder of the online key signs; else answers keep their stamps, and age.
+    pub signs: bool,
 }
 
 /// Milliseconds between two looks at the ledger because devices heard of more: ten a second, at most.
@@ -371,6 +376,7 @@ impl Node {
                 token,
                 keyring,
                 eyes,
+                reviews: ReviewPolicy::beginning(review),
             },
             op: self.new_op(),
             expected: None,
@@ -419,7 +425,8 @@ impl Node {
 
     /// True when one more signature for one request alone may be made.
     pub fn may_sign_now(&self) -> bool {
-        self.signatures.take(self.now())
+        // One that takes its time would hold up everybody who polls.
+        self.shared.stamper.is_quick() && self.signatures.take(self.now())
     }
 
     /// Stores the units of a segment under their digest; `Command::PutSegment` then names it.
@@ -496,6 +503,7 @@ impl Node {
             bus: self.parts.bus.healthy(),
             from_store: flags.from_store.load(Ordering::Relaxed),
             fork: flags.fork.load(Ordering::Relaxed),
+            signs: !self.shared.stamper.is_failing(),
         }
     }
 
@@ -545,17 +553,26 @@ impl Node {
     /// The public half of the online key, where versions are listed without review: in development.
     pub fn development_key(&self) -> Option<ed25519_dalek::VerifyingKey> {
         let is_development = self.catalogue().review == Review::Skipped;
-        is_development.then(|| self.shared.stamper.public_key())
+        let key = is_development.then(|| self.shared.stamper.public_key())?;
+        let bytes = <&[u8; 32]>::try_from(key.as_bytes()).ok()?;
+        ed25519_dalek::VerifyingKey::from_bytes(bytes).ok()
     }
 
     /// The public half of the online key.
-    pub fn online_key(&self) -> ed25519_dalek::VerifyingKey {
+    pub fn online_key(&self) -> PublicKey {
         self.shared.stamper.public_key()
     }
 
-    /// A preview link, signed by the online key.
-    pub fn sign_preview(&self, link: &huidu_core::preview::PreviewLink) -> String {
-        self.shared.stamper.sign_preview(link)
+    /// A preview link, signed by the online key; nobody else waits for it.
+    pub async fn sign_preview(&self, link: PreviewLink) -> Result<String, SignerError> {
+        let stamper = Arc::clone(&self.shared.stamper);
+        let signed = tokio::task::spawn_blocking(move || stamper.sign_preview(&link)).await;
+        signed.unwrap_or_else(|error| {
+            Err(SignerError {
+                key: self.online_key().id(),
+                detail: error.to_string(),
+            })
+        })
     }
 
     /// Writes what must survive a stop.

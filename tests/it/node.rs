@@ -36,7 +36,7 @@ async fn start(store: Arc<dyn Store>, name: &str, tick: Duration) -> Arc<Node> {
         bus: Arc::new(LocalBus::new()),
         clock: Arc::new(System),
         ids: Arc::new(RandomIds::new().unwrap()),
-        key: ed25519_dalek::SigningKey::from_bytes(&[7; 32]),
+        key: Arc::new(ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
         log_key: None,
         metrics: Arc::new(Metrics::new()),
         settings: NodeSettings {

@@ -6,7 +6,7 @@ use huidu_core::{
     digest::Digest,
     event::Actor,
     eyes::EyesPolicy,
-    trust::Preview,
+    trust::{Preview, ReviewPolicy},
     version::Review,
 };
 
@@ -73,6 +73,7 @@ fn every_role_may_ask_for_exactly_this() {
                 token: ("t".into(), Digest::of(b"")),
                 keyring: None,
                 eyes: EyesPolicy::default(),
+                reviews: ReviewPolicy::default(),
             },
             "A",
         ),
@@ -180,6 +181,14 @@ fn every_role_may_ask_for_exactly_this() {
             Command::SetGrade {
                 tenant: "t".parse().unwrap(),
                 grade: huidu_core::grade::Grade::Basic,
+            },
+            "A,Y",
+        ),
+        (
+            Command::SetInternal {
+                app: app(),
+                internal: true,
+                reason: "r".into(),
             },
             "A,Y",
         ),

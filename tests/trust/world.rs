@@ -72,6 +72,7 @@ impl World {
                 token: ("root".into(), Digest::of(b"root")),
                 keyring: None,
                 eyes: EyesPolicy::default(),
+                reviews: ReviewPolicy::default(),
             },
         );
         for name in [
@@ -238,6 +239,7 @@ pub(crate) fn approve(version: &str) -> Command {
         version: number(version),
         bundle: bundle(version).sha256,
         signed: None,
+        withheld: None,
     }
 }
 

@@ -119,7 +119,7 @@ impl Plane {
             bus: Arc::new(LocalBus::new()),
             clock: Arc::<Manual>::clone(&clock),
             ids: Arc::new(CountedIds::series(7)),
-            key: ed25519_dalek::SigningKey::from_bytes(&[7; 32]),
+            key: Arc::new(ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
             log_key: None,
             metrics: Arc::new(Metrics::new()),
             settings: NodeSettings {

@@ -76,6 +76,14 @@ impl App {
     /// Makes an event about this app true; says whether the list of what must stop changed.
     pub(super) fn apply_trust(&mut self, at: Timestamp, event: &Event) -> bool {
         match event {
+            Event::InternalSet { internal, .. } => self.trust.internal = *internal,
+            Event::PermissionsWithheld {
+                version, withheld, ..
+            } => {
+                if let Some(version) = self.versions.get_mut(version) {
+                    version.dossier.withheld.clone_from(withheld);
+                }
+            }
             Event::PermissionGranted { permission, .. } => {
                 self.trust.grants.insert(permission.clone());
             }

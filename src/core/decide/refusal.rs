@@ -188,13 +188,41 @@ pub enum Refusal {
     },
     /// The version carries no filing number.
     #[error(
-        "version {version} of `{app}` carries no filing number, and unfiled mini-programs are not distributed here; submit the next number with one"
+        "version {version} of `{app}` carries no filing number, and unfiled mini-programs are not distributed here; submit the next number with one, or let security exempt the app with `huidu app internal`"
     )]
     NotFiled {
         /// The app.
         app: AppId,
         /// The version.
         version: Number,
+    },
+    /// Where or when a version may run cannot be so.
+    #[error("the version would run nowhere: {what}")]
+    Reach {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The time in which a version may run is over.
+    #[error(
+        "version {version} of `{app}` was to run until a time that is over; submit the next number"
+    )]
+    Over {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+    },
+    /// Whoever approved first granted something else.
+    #[error(
+        "those who approved version {version} of `{app}` withheld {withheld}; approve the same, or reject it"
+    )]
+    OtherGrant {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// What they did not grant.
+        withheld: String,
     },
     /// Customers have this host.
     #[error("`{host}` is no sandbox; what is under review is delivered in sandboxes alone")]

@@ -9,7 +9,10 @@ mod answer;
 mod shards;
 mod stamper;
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use huidu_core::{
@@ -323,16 +326,25 @@ pub trait Served: Send + Sync + 'static {
     fn stamper(&self) -> Arc<Stamper>;
 }
 
-/// Renews the stamps that are asked for, twice in every lease, until nobody serves any more.
+/// Pause before somebody who could not sign is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Renews the stamps that are asked for, and as soon as somebody waits for one; else twice in every lease, until nobody serves any more.
 pub async fn refresh_stamps(served: Weak<dyn Served>) {
     loop {
-        let Some(pause) = served
-            .upgrade()
-            .map(|served| served.stamper().refresh_every())
-        else {
+        let Some(stamper) = served.upgrade().map(|served| served.stamper()) else {
             return;
         };
-        tokio::time::sleep(pause).await;
+        let mut pause = stamper.refresh_every();
+        if stamper.is_failing() {
+            pause = pause.min(RETRY);
+        }
+        let early = tokio::time::timeout(pause, stamper.wanted()).await.is_ok();
+        if early && stamper.is_failing() {
+            // Polls want a stamp all the time; whoever cannot sign is asked now and then.
+            tokio::time::sleep(RETRY).await;
+        }
+        drop(stamper);
         let Some(served) = served.upgrade() else {
             return;
         };

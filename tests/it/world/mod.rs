@@ -6,9 +6,11 @@
 
 mod faults;
 mod network;
+mod offline;
 mod refused;
 mod signed;
 mod stories;
+mod thief;
 
 use std::{
     fs,
