@@ -367,8 +367,7 @@ pub(crate) struct VersionLine {
     #[schema(format = DateTime)]
     submitted_at: String,
     /// What reviewers have to go by: `{"origin": the archive as it was uploaded, "files": digest of the list
-    /// of files, "filing"?, "reach"?: `{"platforms"?, "host_version"?, "not_before"?, "not_after"?}`,
-    /// "withheld"?: what it asks for and was not granted, "submitted_by", "approvals"?}`.
+    /// of files, "filing"?, "reach"?: where and when it may run, "withheld"?: what it was not granted, "submitted_by", "approvals"?}`.
     #[schema(value_type = Option<Object>)]
     dossier: Option<()>,
 }

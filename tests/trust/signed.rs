@@ -453,6 +453,9 @@ fn a_signed_record_says_what_is_granted() {
     assert_eq!(words, ["camera".parse().unwrap()]);
 }
 
+/// What happens after a version was listed.
+type Change = fn(&mut World);
+
 fn rollout(text: &str) -> Command {
     let text = format!("app = \"pingan/travel\"\nhosts = [\"retail\"]\n{text}");
     Command::PutRollout {
@@ -528,7 +531,7 @@ fn rollouts_name_what_devices_would_run() {
         next.roles.release = quorum(1, &[13]);
         world.ok("sec", put_keyring(&next, &[1, 2]));
     };
-    let cases: [(fn(&mut World), &str); 2] = [
+    let cases: [(Change, &str); 2] = [
         (
             narrow,
             "policy 2 of `pingan/travel` does not let version 1.0.0 run; it was granted more than `max_permissions`",

@@ -18,6 +18,7 @@ fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>, String) {
         ("post", "kill" | "unkill" | "delist" | "reject" | "revoke" | "restore") => {
             json(json!({ "reason": "because" }))
         }
+        ("put", "internal") => json(json!({ "internal": true, "reason": "because" })),
         ("put", "share") => json(json!({ "share": "1%" })),
         ("put", "paused") => json(json!({ "paused": true })),
         ("put", "grade") => json(json!({ "grade": "basic" })),
@@ -206,6 +207,7 @@ async fn every_role_may_call_exactly_this() {
     ++-----  POST /api/v1/apps
     +++++++0 GET /api/v1/apps/{tenant}/{app}
     ++++++-0 POST /api/v1/apps/{tenant}/{app}/explain
+    +---+--0 PUT /api/v1/apps/{tenant}/{app}/internal
     +++-+--0 POST /api/v1/apps/{tenant}/{app}/kill
     +++++++0 GET /api/v1/apps/{tenant}/{app}/permissions
     +--++--0 DELETE /api/v1/apps/{tenant}/{app}/permissions/{permission}/grant
@@ -223,6 +225,7 @@ async fn every_role_may_call_exactly_this() {
     +++++++0 GET /api/v1/apps/{tenant}/{app}/versions
     ++----+0 POST /api/v1/apps/{tenant}/{app}/versions
     +--+---0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/approve
+    +++++++0 GET /api/v1/apps/{tenant}/{app}/versions/{version}/bundle
     +++----0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/delist
     +++++++0 GET /api/v1/apps/{tenant}/{app}/versions/{version}/files
     ++----+0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/list

@@ -334,7 +334,8 @@ impl Ask<'_> {
         Reply {
             status: head.status,
             headers: head.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
+            // Archives come from here as well.
+            body: String::from_utf8_lossy(&body).into_owned(),
         }
     }
 }
