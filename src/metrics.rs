@@ -148,6 +148,9 @@ metrics! {
     kill_lists: IntCounter = "huidu_kill_lists_total";
     /// Stamps signed; `inline` ones made a poll wait for a signature.
     stamps: IntCounterVec = "huidu_stamps_signed_total" ["when"];
+    /// Answers and bundles that devices reported they did not believe, by the code of the doubt. `stale-node`
+    /// is a node that lags; `other` a code this node does not know.
+    doubts: IntCounterVec = "huidu_doubts_total" ["code"];
     /// Requests for bundles, by where the bytes came from (memory, store, none) and the status sent.
     bundle_requests: IntCounterVec = "huidu_bundle_requests_total" ["source", "status"];
     /// Bytes of bundles handed to connections, by where they came from.

@@ -29,6 +29,7 @@ use tempfile::TempDir;
 use super::{
     device::{Device, DeviceConfig, DeviceError, Happened, Start, Starter, What},
     double::{Double, Request, Response},
+    http::Patience,
     profile::Profile,
     root::Root,
 };
@@ -280,6 +281,8 @@ impl World {
             },
             root: Root::of_key(&key(7).verifying_key(), AUDIENCE),
             challenges: false,
+            preview: None,
+            patience: Patience::default(),
         }
     }
 
@@ -362,7 +365,7 @@ fn an_answer_that_cannot_be_believed_changes_nothing() {
             let loan = site.manifests.remove("pingan/loan").unwrap();
             site.manifests.insert(other.app.to_string(), loan);
         }),
-        ("doubted stale-node", |site| site.run(4, "0.9.0")),
+        ("lagging", |site| site.run(4, "0.9.0")),
     ];
     for (code, lie) in lies {
         let mut world = World::new();
@@ -375,7 +378,7 @@ fn an_answer_that_cannot_be_believed_changes_nothing() {
         let happened = world.wake();
         assert_eq!(happened.last().unwrap(), code);
         assert!(
-            happened.iter().all(|line| line.starts_with("doubted")),
+            (happened.iter()).all(|line| line.starts_with("doubted") || line == "lagging"),
             "{happened:?}"
         );
         assert_eq!(world.code().unwrap(), "run('1.0.0')", "{code}");

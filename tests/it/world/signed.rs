@@ -10,6 +10,7 @@ use std::{
 use ed25519_dalek::SigningKey;
 use huidu::{
     client::{
+        Patience,
         device::{Device, DeviceConfig, Start, What},
         profile::Profile,
         root::Root,
@@ -154,6 +155,8 @@ fn phone(world: &World, root: Root) -> Device {
         },
         root,
         challenges: true,
+        preview: None,
+        patience: Patience::default(),
     })
     .unwrap()
 }

@@ -13,7 +13,7 @@ use crate::{
     digest::Digest,
     judge::{Check, Strict},
     limits,
-    manifest::{self, FORM, Kill, KillList, OnStale},
+    manifest::{self, FORM, Kill, KillList, OnStale, Reason},
     policy::Standing,
     revision::Revision,
     seal,
@@ -104,7 +104,7 @@ const STAMPS: &[Attack] = &[
         case.state = Case::next(case.state.clone(), 9).heard();
         case.at_rev(8);
     }),
-    attack("the same revision with another body, true earlier", Check::Older, Doubt::StaleNode, |case| {
+    attack("the same revision with another body, true earlier", Check::Equivocal, Doubt::Equivocation, |case| {
         case.state = Case::next(case.state.clone(), 9).heard();
         case.at_rev(9);
         case.manifest.force = true;
@@ -123,7 +123,7 @@ const STAMPS: &[Attack] = &[
 
 #[rustfmt::skip]
 const OFFERS: &[Attack] = &[
-    attack("what was killed, offered again as if nothing had been", Check::Killed, Doubt::Killed, |case| {
+    attack("what was killed, offered again as if nothing had been", Check::Killed, Doubt::Equivocation, |case| {
         let mut kill = case.clone();
         kill.manifest.state = manifest::State::Killed;
         case.state = kill.heard();
@@ -140,6 +140,37 @@ const OFFERS: &[Attack] = &[
         |case| case.policy.state = Standing::Delisted),
     attack("no release record", Check::ReleasePresent, Doubt::NoRelease,
         |case| case.release_named = Some(None)),
+    attack("a version on trial, shown to a customer", Check::ReleasePresent, Doubt::NoRelease, Case::on_trial),
+    attack("what is not on trial, without a record, shown to a test device", Check::ReleasePresent, Doubt::NoRelease, |case| {
+        case.on_trial();
+        case.test_device();
+        case.manifest.reason = Reason::Stable;
+    }),
+    attack("a version on trial everywhere, shown to a test device", Check::Trial, Doubt::NoRelease, |case| {
+        case.on_trial();
+        case.test_device();
+        case.manifest.binding.whom = None;
+    }),
+    attack("a version on trial in another sandbox, shown to a test device", Check::Whom, Doubt::NotForMe, |case| {
+        case.on_trial();
+        case.test_device();
+        case.manifest.binding.whom = Some(Whom { hosts: vec!["other-test".parse().unwrap()], ..Whom::default() });
+    }),
+    attack("a version on trial with more than its app may ever have", Check::MostPermissions, Doubt::Permissions, |case| {
+        case.on_trial();
+        case.test_device();
+        case.manifest.permissions = vec!["payments".parse().unwrap()];
+    }),
+    attack("a version on trial of an app that was delisted offline", Check::Delisted, Doubt::Policy, |case| {
+        case.on_trial();
+        case.test_device();
+        case.policy.state = Standing::Delisted;
+    }),
+    attack("a version on trial that was taken back offline", Check::RevokedRelease, Doubt::Policy, |case| {
+        case.on_trial();
+        case.test_device();
+        case.policy.revoked = vec![archive("travel 2.1.0")];
+    }),
     attack("another record than the one named", Check::Address, Doubt::Mix,
         |case| case.release_named = Some(Some(archive("some record")))),
     attack("the record of another app", Check::ReleaseApp, Doubt::Mix,
@@ -296,7 +327,10 @@ fn a_body_that_names_a_newer_keyring_leads_to_a_fetch_and_no_further() {
     // Unsigned, it may still say so: what follows must be signed by the root.
     case.stamped_by = vec![THIEF[0]];
     assert_eq!(case.play(&Strict).1, Verdict::Needs(Need::Keyring(2)));
-    case.manifest.binding.keyring = Some(1 + limits::KEYRING_STEPS + 1);
+    // However far away: each go takes a step.
+    case.manifest.binding.keyring = Some(limits::JSON_INTEGER);
+    assert_eq!(case.play(&Strict).1, Verdict::Needs(Need::Keyring(2)));
+    case.manifest.binding.keyring = Some(1);
     assert_eq!(case.play(&Strict).1, Verdict::Doubted(Doubt::Signature));
 }
 
