@@ -13,7 +13,7 @@ use crate::{
     digest::Digest,
     judge::{Check, Strict},
     limits,
-    manifest::{self, FORM, Kill, KillList, OnStale, Reason},
+    manifest::{self, FORM, Kill, KillList, OnStale, Reason, RevokedPermission},
     policy::Standing,
     revision::Revision,
     seal,
@@ -396,7 +396,7 @@ fn papers_that_are_no_papers_are_doubted() {
 }
 
 /// A list of kills as the installation would send it.
-fn kills(rev: u64, asof_ms: u64, kills: Vec<Kill>) -> (String, Vec<u8>) {
+pub(super) fn kills(rev: u64, asof_ms: u64, kills: Vec<Kill>) -> (String, Vec<u8>) {
     let list = KillList {
         v: FORM,
         aud: AUD.into(),
@@ -422,7 +422,7 @@ fn stamped_list(list: &KillList, asof_ms: u64, scope: Digest, seed: u8) -> (Stri
     (stamp.sign(&super::world::key(seed)), body)
 }
 
-fn killed(archive: Digest) -> Kill {
+pub(super) fn killed(archive: Digest) -> Kill {
     Kill {
         app: app(APP),
         version: None,
@@ -466,6 +466,82 @@ fn a_list_of_kills_stops_what_runs_and_nothing_old_brings_it_back() {
     // What comes after it brings it back.
     let next = Case::next(state, 10);
     assert!(matches!(next.play(&Strict).1, Verdict::Run(_)));
+}
+
+/// A list that takes `permission` back from the app.
+fn taking_back(rev: u64, asof_ms: u64, of: &str, permission: &str) -> (String, Vec<u8>) {
+    let list = KillList {
+        v: FORM,
+        aud: AUD.into(),
+        rev: Revision::new(rev),
+        keyring: None,
+        kills: Vec::new(),
+        permissions: vec![RevokedPermission {
+            app: app(of),
+            permission: permission.parse().unwrap(),
+            reason: "R-18".into(),
+            since: Timestamp::from_unix_ms(ASOF_MS),
+        }],
+    };
+    stamped_list(&list, asof_ms, seal::scope(AUD, seal::KILLS_SCOPE), 31)
+}
+
+/// What the app may use when it is started.
+fn usable(state: &crate::verify::State, case: &Case) -> Vec<String> {
+    match state.start(&case.asked, case.now) {
+        Start::Run { permissions, .. } => permissions.iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_permission_that_is_taken_back_is_gone_from_what_runs_and_from_what_is_offered() {
+    let mut case = Case::honest();
+    case.manifest.permissions = vec!["camera".parse().unwrap(), "location".parse().unwrap()];
+    let state = case.heard().activated(&case.asked);
+    assert_eq!(usable(&state, &case), ["camera", "location"]);
+    let hear = |state: crate::verify::State, (stamp, body): (String, Vec<u8>)| {
+        let (stamp, body) = (stamp.as_str(), body.as_slice());
+        state.hear_kills(&KillsAnswer { stamp, body }, case.now)
+    };
+    // From another app, or something it never had: nothing changes here.
+    for (of, what) in [("pingan/pay", "location"), (APP, "contacts")] {
+        let list = taking_back(9, ASOF_MS + 500, of, what);
+        let (state, verdict) = hear(state.clone(), list);
+        assert_eq!(verdict, Verdict::Noted);
+        assert_eq!(usable(&state, &case), ["camera", "location"]);
+    }
+    // By a thief it takes nothing back.
+    let (stamp, body) = taking_back(9, ASOF_MS + 500, APP, "location");
+    let forged = (stamp.replacen("AA", "AB", 1), body.clone());
+    let (unmoved, verdict) = hear(state.clone(), forged);
+    assert!(matches!(verdict, Verdict::Doubted(_)), "{verdict:?}");
+    assert_eq!(usable(&unmoved, &case), ["camera", "location"]);
+    let (state, verdict) = hear(state, (stamp, body));
+    assert_eq!(verdict, Verdict::Noted);
+    assert_eq!(usable(&state, &case), ["camera"]);
+    // It is kept, and an answer that knows nothing of it does not give it back.
+    let kept = serde_json::to_string(&state).unwrap();
+    let mut again = case.clone();
+    again.state = serde_json::from_str(&kept).unwrap();
+    again.asof_ms += 1_000;
+    let (state, verdict) = again.play(&Strict);
+    let Verdict::Run(run) = verdict else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(run.permissions, ["camera".parse().unwrap()]);
+    let state = state.activated(&case.asked);
+    assert_eq!(usable(&state, &case), ["camera"]);
+    // Nor does an older list. A later one does: then it was given back.
+    let (state, verdict) = hear(state, kills(8, ASOF_MS + 600, Vec::new()));
+    assert_eq!(verdict, Verdict::Doubted(Doubt::StaleNode));
+    assert_eq!(usable(&state, &case), ["camera"]);
+    let (state, _) = hear(state, kills(10, ASOF_MS + 700, Vec::new()));
+    let mut back = case.clone();
+    back.state = state;
+    back.asof_ms += 2_000;
+    let state = back.heard().activated(&case.asked);
+    assert_eq!(usable(&state, &case), ["camera", "location"]);
 }
 
 #[test]
