@@ -466,9 +466,9 @@ fn a_killed_release_stops_and_does_not_come_back_on_an_older_word() {
     assert_eq!(world.code(), None);
     assert_eq!(world.device().may_start(&travel(), at(NOW)), Start::Nothing);
     world.site(|site| site.run(5, "1.0.0"));
-    assert_eq!(world.wake(), ["doubted stale-node"]);
+    assert_eq!(world.wake(), ["lagging"]);
     world.site(|site| site.run(8, "1.0.0"));
-    assert_eq!(world.wake(), ["doubted rollback"]);
+    assert_eq!(world.wake(), ["doubted equivocation"]);
     assert_eq!(world.code(), None);
     // Taken back at a newer revision, it runs again.
     world.site(|site| site.run(9, "1.0.0"));
@@ -502,7 +502,7 @@ fn the_kill_list_is_obeyed_before_anything_else_and_without_the_manifest() {
         site.kills.rev = Revision::new(3);
         site.kills.kills.clear();
     });
-    assert_eq!(world.wake(), ["doubted stale-node", "doubted rollback"]);
+    assert_eq!(world.wake(), ["lagging", "doubted rollback"]);
 }
 
 #[test]

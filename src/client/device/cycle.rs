@@ -302,6 +302,10 @@ impl Device {
         match verdict {
             Verdict::Run(run) => {
                 self.keep()?;
+                if self.trusted.start(app, now) == verify::Start::Forbidden {
+                    // What runs was taken back by the policy that came along: it does not wait for the other.
+                    happened.extend(self.stop(app, "policy")?);
+                }
                 happened.extend(self.bring(app, &run.manifest, now, starter)?);
             }
             Verdict::Stop => happened.push(self.stop(app, why)?.unwrap_or_else(nothing)),

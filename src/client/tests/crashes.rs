@@ -74,7 +74,7 @@ fn a_crash_between_download_and_switch_leaves_the_old_release() {
     );
     assert_eq!(world.code().unwrap(), "run('1.0.0')");
     // The link moved, the state not: as a crash after the switch and before the start leaves it.
-    let place = super::install::Place::of(world.dir.path(), &travel());
+    let place = super::super::install::Place::of(world.dir.path(), &travel());
     place
         .switch(Some(&"a".repeat(64).parse().unwrap()))
         .unwrap();

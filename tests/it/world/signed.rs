@@ -40,11 +40,11 @@ use crate::support::{
     wire::Wire,
 };
 
-const AUDIENCE: &str = "bank/prod";
+pub(super) const AUDIENCE: &str = "bank/prod";
 const APP: &str = "pingan/travel";
 
 /// The room where keys are: no network, files and the commands alone.
-struct Ceremony {
+pub(super) struct Ceremony {
     dir: PathBuf,
 }
 
@@ -58,13 +58,13 @@ impl Ceremony {
     }
 
     /// Types `huidu` and these words.
-    fn huidu(&self, words: &str) -> String {
+    pub(super) fn huidu(&self, words: &str) -> String {
         let (ok, said) = self.types(words, &[]);
         assert!(ok, "huidu {words}: {said}");
         said
     }
 
-    fn types(&self, words: &str, more: &[&str]) -> (bool, String) {
+    pub(super) fn types(&self, words: &str, more: &[&str]) -> (bool, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_huidu"))
             .args(words.split_whitespace())
             .args(more)
@@ -88,7 +88,7 @@ impl Ceremony {
         )
     }
 
-    fn done(&self, world: &World, person: &Person, words: &str) {
+    pub(super) fn done(&self, world: &World, person: &Person, words: &str) {
         let (ok, said) = self.desk(world, person, words);
         assert!(ok, "huidu {words}: {said}");
     }
@@ -98,11 +98,11 @@ impl Ceremony {
         assert!(!ok && said.contains(why), "huidu {words}: {said}");
     }
 
-    fn bytes(&self, name: &str) -> Vec<u8> {
+    pub(super) fn bytes(&self, name: &str) -> Vec<u8> {
         fs::read(self.dir.join(name)).unwrap()
     }
 
-    fn seed(&self, name: &str) -> SigningKey {
+    pub(super) fn seed(&self, name: &str) -> SigningKey {
         let file: Value = serde_json::from_slice(&self.bytes(name)).unwrap();
         let seed = data_encoding::HEXLOWER
             .decode(file["seed"].as_str().unwrap().as_bytes())
@@ -112,7 +112,7 @@ impl Ceremony {
 }
 
 /// A bank whose customers are served by keys.
-fn bank() -> (World, Ceremony) {
+pub(super) fn bank() -> (World, Ceremony) {
     let mut cluster = Cluster::unstarted(
         Path::new(env!("CARGO_BIN_EXE_huidu")),
         Backing::Embedded,
@@ -129,7 +129,7 @@ fn bank() -> (World, Ceremony) {
     (World::of(cluster), ceremony)
 }
 
-fn member(world: &World, name: &str, role: &Value) -> Person {
+pub(super) fn member(world: &World, name: &str, role: &Value) -> Person {
     let put = world.by(&world.ada, "PUT", &format!("/members/{name}"));
     world.done(&put.json(&json!({ "role": role, "title": name })).send());
     let token = world.by(&world.ada, "POST", "/tokens");

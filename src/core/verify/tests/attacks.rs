@@ -12,6 +12,7 @@ use crate::{
     binding::{Cohort, Whom},
     digest::Digest,
     judge::{Check, Strict},
+    keyring::Keyring,
     limits,
     manifest::{self, FORM, Kill, KillList, OnStale, Reason, RevokedPermission},
     policy::Standing,
@@ -275,24 +276,29 @@ fn there_is_a_thief_for_every_check() {
     assert_eq!(tried, all);
 }
 
+/// A keyring whose makers were careless: one person's key, listed twice. And a record signed by that person,
+/// under both names.
+pub(super) fn careless(case: &Case) -> (Keyring, Vec<u8>) {
+    let mut keyring = keyring();
+    let alias: crate::key::KeyId = "00000000000000aa".parse().unwrap();
+    let twin = keyring.keys[&kid(RELEASE[0])].clone();
+    keyring.keys.insert(alias.clone(), twin);
+    keyring.roles.release.groups[0].kids.push(alias.clone());
+    let mut envelope = enveloped(&case.release, &[RELEASE[0]]);
+    envelope.join(&[signature(&envelope, RELEASE[0], alias)]);
+    (keyring, envelope.to_bytes())
+}
+
 #[test]
 fn one_key_under_two_names_is_one_voice() {
-    // A keyring whose makers were careless: one person's key, listed twice.
-    let mut keyring = keyring();
-    let alias = "00000000000000aa".parse().unwrap();
-    let twin = keyring.keys[&kid(RELEASE[0])].clone();
-    keyring.keys.insert(alias, twin);
-    let alias: crate::key::KeyId = "00000000000000aa".parse().unwrap();
-    keyring.roles.release.groups[0].kids.push(alias.clone());
     let mut case = Case::honest();
+    let (keyring, envelope) = careless(&case);
     case.state = crate::verify::State::new(
         keyring,
         crate::keyring::Guard::Production,
         Timestamp::from_unix_ms(ASOF_MS),
     );
-    let mut envelope = enveloped(&case.release, &[RELEASE[0]]);
-    envelope.join(&[signature(&envelope, RELEASE[0], alias)]);
-    let play = |judge: &dyn Fn(&[u8]) -> Verdict| judge(&envelope.to_bytes());
+    let play = |judge: &dyn Fn(&[u8]) -> Verdict| judge(&envelope);
     let hear = |release: &[u8]| {
         let (header, body, policy) = (case.header(), case.body_bytes(), case.policy_bytes());
         case.hear(&Strict, &header, &body, release, &policy).1
@@ -469,7 +475,7 @@ fn a_list_of_kills_stops_what_runs_and_nothing_old_brings_it_back() {
 }
 
 /// A list that takes `permission` back from the app.
-fn taking_back(rev: u64, asof_ms: u64, of: &str, permission: &str) -> (String, Vec<u8>) {
+pub(super) fn taking_back(rev: u64, asof_ms: u64, of: &str, permission: &str) -> (String, Vec<u8>) {
     let list = KillList {
         v: FORM,
         aud: AUD.into(),

@@ -304,6 +304,83 @@ pub(super) fn linked(version: u8) -> Vec<u8> {
     signed(&link(version), &roots)
 }
 
+/// What must not follow the first keyring.
+pub(super) fn bad() -> Vec<(&'static str, Vec<u8>)> {
+    let roots = &ROOT[..2];
+    let changed = |change: Change| {
+        let mut next = second();
+        change(&mut next);
+        next
+    };
+    let thief = with_role(second(), Role::Root, 2, &THIEF);
+    let honest = signed(&second(), roots);
+    let mut twice = enveloped(&second(), &ROOT[..1]);
+    let alias = "00000000000000aa".parse().unwrap();
+    twice.join(&[super::world::signature(&twice, ROOT[0], alias)]);
+    vec![
+        ("by too few of the old root", signed(&second(), &ROOT[..1])),
+        ("by one of the old root under two names", twice.to_bytes()),
+        ("by its own root alone", signed(&thief, &THIEF)),
+        ("by the old root alone", signed(&thief, roots)),
+        (
+            "of elsewhere",
+            signed(&changed(|ring| ring.aud = "bank/test".into()), roots),
+        ),
+        (
+            "for developers from now on",
+            signed(&changed(|ring| ring.trust = Trust::Dev), roots),
+        ),
+        (
+            "of an epoch before",
+            signed(&changed(|ring| ring.online.epoch = 0), roots),
+        ),
+        (
+            "of a new epoch with an old key",
+            signed(&changed(|ring| ring.online.epoch = 2), roots),
+        ),
+        (
+            "with no threshold",
+            signed(
+                &changed(|ring| ring.roles.log.groups[0].threshold = 0),
+                roots,
+            ),
+        ),
+        (
+            "with a threshold nobody reaches",
+            signed(
+                &changed(|ring| ring.roles.log.groups[0].threshold = 2),
+                roots,
+            ),
+        ),
+        (
+            "without a group",
+            signed(&changed(|ring| ring.roles.log.groups.clear()), roots),
+        ),
+        (
+            "that gives no lease",
+            signed(&changed(|ring| ring.online.max_lease_ms = 0), roots),
+        ),
+        (
+            "of another form",
+            signed(&changed(|ring| ring.v = 2), roots),
+        ),
+        ("empty", Vec::new()),
+        ("cut short", honest[..honest.len() - 1].to_vec()),
+        ("extended", [&honest[..], b"{}"].concat()),
+        (
+            "a record in its place",
+            signed(&super::world::release(), roots),
+        ),
+    ]
+}
+
+#[test]
+fn what_must_not_follow_does_not() {
+    for (name, envelope) in bad() {
+        assert!(keyring().follow(&envelope).is_err(), "{name}");
+    }
+}
+
 #[test]
 fn fifty_keyrings_are_walked_one_by_one_and_none_can_be_left_out() {
     let chain: Vec<Vec<u8>> = (1..=50).map(linked).collect();
