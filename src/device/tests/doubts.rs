@@ -96,11 +96,8 @@ async fn a_bundle_is_had_while_its_version_is_listed_or_on_trial_and_no_sooner()
     let plane = plane().await;
     let version = "5.0.0";
     let bytes = Bytes::from(format!("bundle of {version}"));
-    let put = plane
-        .origin
-        .store
-        .put_new(&Key::Cas(bundle(version)), bytes);
-    put.await.unwrap();
+    let key = Key::Cas(bundle(version));
+    plane.origin.store.put_new(&key, bytes).await.unwrap();
     let number: huidu_core::version::Number = version.parse().unwrap();
     let sandbox: HostId = "retail-test".parse().unwrap();
     let trial = Trial {
