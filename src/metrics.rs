@@ -151,6 +151,9 @@ metrics! {
     /// Times that a key of this node signed nothing when asked to (`online`: stamps, `log`: heads). Answers keep
     /// their old stamps meanwhile, and age.
     signer_failures: IntCounterVec = "huidu_signer_failures_total" ["key"];
+    /// Answers and bundles that devices reported they did not believe, by the code of the doubt. `stale-node`
+    /// is a node that lags; `other` a code this node does not know.
+    doubts: IntCounterVec = "huidu_doubts_total" ["code"];
     /// Requests for bundles, by where the bytes came from (memory, store, none) and the status sent.
     bundle_requests: IntCounterVec = "huidu_bundle_requests_total" ["source", "status"];
     /// Bytes of bundles handed to connections, by where they came from.

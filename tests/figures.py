@@ -16,13 +16,19 @@ IT = "cargo nextest run --locked -p huidu --test it --no-capture"
 
 # figure, command, what finds the number, the bar as text, whether the number keeps it
 FIGURES = [
-    ("thieves tried by the attack suite", f"{CORE} every_thief_is_doubted", r"(\d+) thieves, accepted: 0", "at least 43, accepted 0", lambda n: n >= 43),
+    ("thieves tried by the attack suite", f"{CORE} every_thief_is_doubted", r"(\d+) thieves, accepted: 0", "at least 50, accepted 0", lambda n: n >= 50),
     ("thieves believed by a verifier without the check they need", f"{CORE} without_its_check_every_thief", r"(\d+) passed", "the harness passes", lambda n: n == 1),
     ("changed bits of an answer and its papers", f"{CORE} no_changed_bit_of_an_answer_runs", r"changed bits tried: (\d+), accepted: 0", "at least 10000, accepted 0", lambda n: n >= 10_000),
+    ("changed bits of a keyring", f"{CORE} no_changed_bit_of_a_keyring", r"changed bits of a keyring: (\d+), accepted: 0", "at least 5000, accepted 0", lambda n: n >= 5_000),
+    ("changed bits of a list of kills", f"{CORE} no_changed_bit_of_a_list", r"changed bits of a list of kills: (\d+), accepted: 0", "at least 2000, accepted 0", lambda n: n >= 2_000),
+    ("changed bits of a 304 and of an answer to a challenge", f"{CORE} no_changed_bit_of_a_304", r"to a challenge: (\d+), accepted: 0", "at least 5000, accepted 0", lambda n: n >= 5_000),
+    ("fields swapped across apps, installations, epochs and revisions", f"{CORE} no_mixture_of_honest_things", r"figure: swapped fields (\d+) tried, accepted: 0", "at least 80000, accepted 0", lambda n: n >= 80_000),
+    ("keyrings offered out of their turn", f"{CORE} fifty_keyrings_are_walked", r"figure: keyrings out of their turn (\d+) refused, followed: 0", "at least 2000, followed 0", lambda n: n >= 2_000),
+    ("endless and slow answers to the real client", f"{LIB} nobody_holds_a_device_up", r"figure: endless and slow answers (\d+) tried, accepted: 0", "at least 20, accepted 0", lambda n: n >= 20),
     ("sets of signatures below and above the threshold", f"{CORE} no_set_of_signatures_below", r"(\d+) sets of signatures, accepted below the threshold: 0", "at least 256, accepted 0", lambda n: n >= 256),
     ("looks at a node that is cut off for an hour", f"{LIB} a_node_that_is_cut_off", r"looked at (\d+) times, invented times: 0", "at least 60, invented times 0", lambda n: n >= 60),
     ("forged records held against validity", f"{CORE} a_forged_record_does_not_count", r"(\d+) forged records, counted: 0", "at least 20, counted 0", lambda n: n >= 20),
-    ("cases on which a verifier in Python agrees", f"{IT} vectors::a_verifier_in_another_language", r'"cases": ?(\d+)', "at least 50, disagreements 0", lambda n: n >= 50),
+    ("cases on which a verifier in Python agrees", f"{IT} vectors::a_verifier_in_another_language", r'"cases": ?(\d+)', "at least 140, disagreements 0", lambda n: n >= 140),
     ("changed bits tried by the verifier in Python", f"{IT} vectors::a_verifier_in_another_language", r'"changed_bits": ?(\d+)', "at least 10000, accepted 0", lambda n: n >= 10_000),
     ("copies of a bucket in which somebody changed something", f"{IT} audit::every_edit", r"clumsy: (\d+) copies, missed: 0", "at least 300, missed 0", lambda n: n >= 300),
     ("histories rewritten with every hash computed anew", f"{IT} audit::every_edit", r"skilled: (\d+) copies, missed: 0", "at least 50, missed 0", lambda n: n >= 50),

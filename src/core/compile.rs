@@ -335,7 +335,11 @@ impl<'a> Bench<'a> {
         for (number, trial) in &app.trust.trials {
             let version = app.versions.get(number);
             if let Some(version) = version.filter(|version| version.life.may_be_tried()) {
-                let offer = self.offered(Reason::Trial, version, Gift::default());
+                let gift = Gift {
+                    whom: Some(bound::sandboxes(trial)),
+                    ..Gift::default()
+                };
+                let offer = self.offered(Reason::Trial, version, gift);
                 trials.push(CompiledTrial::new(number, offer, trial));
             }
         }

@@ -80,6 +80,9 @@ impl Trust {
 pub enum Guard {
     /// Keyrings of customers alone; every release record and policy must be there.
     Production,
+    /// Keyrings of customers alone, on a test build of the bank app: what is on trial may run without a
+    /// release record, in the sandboxes its answer names.
+    Sandbox,
     /// Development keyrings too; with those, papers may be missing.
     Development,
 }

@@ -1,5 +1,7 @@
 //! The device plane over a small node that never changes: whole replies, and the wire itself.
 
+mod doubts;
+
 use std::{collections::BTreeMap, net::SocketAddr, sync::Mutex};
 
 use http_body_util::{BodyExt, Full};

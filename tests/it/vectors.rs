@@ -29,15 +29,45 @@ fn a_verifier_in_another_language_comes_to_the_same_verdicts() {
     println!("{said}");
     assert!(agrees, "{said}");
     assert!(
-        said["cases"].as_u64() > Some(50) && said["changed_bits"].as_u64() > Some(10_000),
+        said["cases"].as_u64() > Some(140) && said["changed_bits"].as_u64() > Some(10_000),
         "{said}"
     );
+    for (kind, least) in [
+        ("hear", 60),
+        ("follow", 25),
+        ("kills", 8),
+        ("start", 14),
+        ("stamp", 1),
+        ("encoding", 30),
+    ] {
+        assert!(
+            said["kinds"][kind].as_u64() >= Some(least),
+            "{kind}: {said}"
+        );
+    }
 }
 
 #[test]
 fn it_would_notice_a_verdict_that_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
-    let mut vectors: Value = serde_json::from_slice(&fs::read(VECTORS).unwrap()).unwrap();
+    let honest: Value = serde_json::from_slice(&fs::read(VECTORS).unwrap()).unwrap();
+    // One of each kind is told wrongly.
+    for (kind, lie) in [
+        ("follow", serde_json::json!({ "followed": 99 })),
+        ("kills", serde_json::json!("noted!")),
+        ("start", serde_json::json!("forbidden!")),
+        ("stamp", serde_json::json!({ "kid": "0000000000000000" })),
+        ("encoding", serde_json::json!({ "fine": 0 })),
+    ] {
+        let mut vectors = honest.clone();
+        let mut cases = vectors.as_array_mut().unwrap().iter_mut();
+        cases.find(|case| case["kind"] == kind).unwrap()["verdict"] = lie;
+        let file = dir.path().join("planted.json");
+        fs::write(&file, vectors.to_string()).unwrap();
+        let (agrees, said) = verified(file.to_str().unwrap());
+        assert!(!agrees && said["disagreements"] == 1, "{kind}: {said}");
+    }
+    let mut vectors = honest;
     let thief = vectors.as_array_mut().unwrap().iter_mut();
     let thief = thief
         .rev()

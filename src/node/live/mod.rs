@@ -25,7 +25,7 @@ use huidu_core::{
     revision::Revision,
     seal::KILLS_SCOPE,
     time::Timestamp,
-    version::Life,
+    version::Version,
 };
 
 pub use answer::{HUIDU_STAMP, Head, LiveAnswer};
@@ -241,18 +241,19 @@ impl LiveApp {
     /// Learns from the catalogue's `app` which bundles devices may have and what reports may name.
     #[must_use]
     pub fn knowing(mut self, app: &App) -> Self {
-        // Those of a killed app are not given out, whatever became of its versions.
+        // Those of a killed app are not given out, whatever became of its versions; nor those that nobody is
+        // told of: a digest is no secret, and what was handed in is its tenant's own until it is listed.
         let running = app.killed.is_none();
-        let offered = |life: &Life| running && life.may_be_tried();
-        self.bundles = (app.versions.values())
-            .filter(|version| offered(&version.life))
+        let offered = |version: &&Version| {
+            let tried = app.trust.trials.get(&version.number);
+            let tried = tried.is_some_and(|trial| !trial.is_empty()) && version.life.may_be_tried();
+            running && (tried || version.life.is_listed())
+        };
+        let offered: Vec<&Version> = app.versions.values().filter(offered).collect();
+        self.bundles = (offered.iter())
             .map(|version| version.bundle.sha256)
             .collect();
-        let signed = app
-            .versions
-            .values()
-            .filter(|version| offered(&version.life));
-        let mut releases: Vec<(Digest, Bytes)> = signed
+        let mut releases: Vec<(Digest, Bytes)> = (offered.iter())
             .filter_map(|version| version.dossier.release.as_ref())
             .map(|release| (release.address, Bytes::from(release.envelope.clone())))
             .collect();

@@ -156,7 +156,7 @@ impl Stamper {
 
     /// A preview link, signed.
     pub fn sign_preview(&self, link: &PreviewLink) -> Result<String, SignerError> {
-        link.sign_by(&*self.key)
+        link.sign(&*self.key)
     }
 
     pub(super) fn sign(&self, stamp: &Stamp) -> Result<String, SignerError> {

@@ -4,6 +4,7 @@
 //! world, and each is told twice: on one node with a directory, and on three nodes with a real S3 and a
 //! real Redis. What they assert is what a person outside would see: replies on the two ports, log files.
 
+mod devices;
 mod faults;
 mod network;
 mod offline;

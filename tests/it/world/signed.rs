@@ -10,6 +10,7 @@ use std::{
 use ed25519_dalek::SigningKey;
 use huidu::{
     client::{
+        Patience,
         device::{Device, DeviceConfig, Start, What},
         profile::Profile,
         root::Root,
@@ -34,7 +35,7 @@ use crate::support::{
     wire::Wire,
 };
 
-const AUDIENCE: &str = "bank/prod";
+pub(super) const AUDIENCE: &str = "bank/prod";
 const APP: &str = "pingan/travel";
 
 /// The room where keys are: no network, files and the commands alone.
@@ -96,7 +97,7 @@ impl Ceremony {
         fs::read(self.dir.join(name)).unwrap()
     }
 
-    fn seed(&self, name: &str) -> SigningKey {
+    pub(super) fn seed(&self, name: &str) -> SigningKey {
         let file: Value = serde_json::from_slice(&self.bytes(name)).unwrap();
         let seed = data_encoding::HEXLOWER
             .decode(file["seed"].as_str().unwrap().as_bytes())
@@ -150,6 +151,8 @@ fn phone(world: &World, root: Root, name: &str, platform: &str, host_version: &s
         },
         root,
         challenges: true,
+        preview: None,
+        patience: Patience::default(),
     })
     .unwrap()
 }
