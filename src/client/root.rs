@@ -6,9 +6,9 @@
 use ed25519_dalek::VerifyingKey;
 use huidu_core::{
     key::PublicKey,
-    keyring::{Guard, Keyring, Online, Quorum, Roles, Trust},
+    keyring::{Guard, Keyring, Trust},
     limits,
-    paper::{FORM, PaperError},
+    paper::PaperError,
     time::Timestamp,
     verify::State,
 };
@@ -50,28 +50,7 @@ impl Root {
 
     /// A developer's: one key that stands for every role.
     pub fn of_key(key: &VerifyingKey, audience: &str) -> Self {
-        let key = PublicKey::from(key);
-        let alone = || Quorum::of(1, vec![key.id()]);
-        let roles = Roles {
-            root: alone(),
-            release: alone(),
-            policy: alone(),
-            online: alone(),
-            log: alone(),
-        };
-        let keyring = Keyring {
-            v: FORM,
-            aud: audience.to_owned(),
-            version: 1,
-            expires: limits::JSON_INTEGER,
-            trust: Trust::Dev,
-            online: Online {
-                epoch: 0,
-                max_lease_ms: limits::LEASE_MS,
-            },
-            keys: [(key.id(), key.clone())].into(),
-            roles,
-        };
+        let keyring = Keyring::of_key(&PublicKey::from(key), audience);
         Self {
             keyring,
             guard: Guard::Development,

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const VERIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/verify.py");
 const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/verify.json");
@@ -50,31 +50,24 @@ fn a_verifier_in_another_language_comes_to_the_same_verdicts() {
 #[test]
 fn it_would_notice_a_verdict_that_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
-    let honest: Value = serde_json::from_slice(&fs::read(VECTORS).unwrap()).unwrap();
-    // One of each kind is told wrongly.
+    let mut vectors: Value = serde_json::from_slice(&fs::read(VECTORS).unwrap()).unwrap();
+    let cases = vectors.as_array_mut().unwrap();
+    let thief = cases.iter_mut().rev();
+    let mut thief = thief.filter(|case| case["verdict"]["doubted"] == "permissions");
+    thief.next().unwrap()["verdict"] = json!({ "run": ["camera", "contacts"] });
+    // And one of each other kind is told wrongly.
     for (kind, lie) in [
-        ("follow", serde_json::json!({ "followed": 99 })),
-        ("kills", serde_json::json!("noted!")),
-        ("start", serde_json::json!("forbidden!")),
-        ("stamp", serde_json::json!({ "kid": "0000000000000000" })),
-        ("encoding", serde_json::json!({ "fine": 0 })),
+        ("follow", json!({ "followed": 99 })),
+        ("kills", json!("nothing")),
+        ("start", json!("forbidden")),
+        ("stamp", json!({ "kid": "0000000000000000" })),
+        ("encoding", json!({ "fine": 0 })),
     ] {
-        let mut vectors = honest.clone();
-        let mut cases = vectors.as_array_mut().unwrap().iter_mut();
-        cases.find(|case| case["kind"] == kind).unwrap()["verdict"] = lie;
-        let file = dir.path().join("planted.json");
-        fs::write(&file, vectors.to_string()).unwrap();
-        let (agrees, said) = verified(file.to_str().unwrap());
-        assert!(!agrees && said["disagreements"] == 1, "{kind}: {said}");
+        let mut of_kind = cases.iter_mut().filter(|case| case["kind"] == kind);
+        of_kind.next().unwrap()["verdict"] = lie;
     }
-    let mut vectors = honest;
-    let thief = vectors.as_array_mut().unwrap().iter_mut();
-    let thief = thief
-        .rev()
-        .find(|case| case["verdict"]["doubted"] == "permissions");
-    thief.unwrap()["verdict"] = serde_json::json!({ "run": ["camera", "contacts"] });
     let file = dir.path().join("planted.json");
     fs::write(&file, vectors.to_string()).unwrap();
     let (agrees, said) = verified(file.to_str().unwrap());
-    assert!(!agrees && said["disagreements"] == 1, "{said}");
+    assert!(!agrees && said["disagreements"] == 6, "{said}");
 }

@@ -26,6 +26,7 @@ use super::{
     signed::{AUDIENCE, Ceremony, bank, member},
     stories::Runs,
 };
+use crate::support::wire::Wire;
 
 const APP: &str = "pingan/travel";
 const SANDBOX: &str = "retail-test";
@@ -190,6 +191,10 @@ fn a_phone_walks_fifty_keyrings_and_then_seventy_from_the_one_it_was_born_with()
         sec,
         ..
     } = bank;
+    // Checkpoints are written every few changes, so that the next start begins with one.
+    world.cluster.nodes[0].terminate();
+    world.cluster.nodes[0].set("checkpoint_every = 4");
+    world.cluster.nodes[0].start_again();
     let mut known = Keyring::born(
         &ceremony.bytes("keyring-1.json"),
         AUDIENCE,
@@ -244,6 +249,12 @@ fn a_phone_walks_fifty_keyrings_and_then_seventy_from_the_one_it_was_born_with()
     // A node that starts anew begins with a checkpoint, in which they are all the same.
     world.cluster.nodes[0].terminate();
     world.cluster.nodes[0].start_again();
+    let metrics = Wire::connect(world.cluster.nodes[0].control).unwrap();
+    let metrics = { metrics }.get("/metrics", &[]).unwrap().text();
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("huidu_ledger_checkpoint_revision "));
+    assert!(line.unwrap().parse::<u64>().unwrap() > 50, "{line:?}");
     assert_eq!(bytes(&world), before, "byte for byte, for ever");
     assert_eq!(phone.wake(), [What::Unchanged]);
     assert_eq!(phone.device().trusted().keyring().version, 50);
