@@ -74,3 +74,31 @@ impl Readiness {
         (status, serde_json::to_vec(&document).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_whose_signer_fails_is_ready_and_says_so() {
+        let told = |signs| {
+            let readiness = Readiness {
+                revision: Revision::new(7),
+                asof: Timestamp::EPOCH,
+                store: true,
+                bus: true,
+                from_store: true,
+                signs,
+            };
+            let (status, json) = readiness.to_json();
+            (status, String::from_utf8(json).unwrap())
+        };
+        let (status, fails) = told(false);
+        assert_eq!(status, StatusCode::OK);
+        assert!(
+            fails.ends_with(r#""from":"store","signs":false}"#),
+            "{fails}"
+        );
+        assert!(told(true).1.ends_with(r#""from":"store"}"#));
+    }
+}

@@ -405,6 +405,7 @@ async fn an_app_of_the_banks_own_is_listed_without_a_filing() {
     {
       "code": "empty",
       "detail": "`reason` must not be empty; say why, for the people who read the history",
+      "field": "reason",
       "status": 422,
       "title": "A text is missing",
       "type": "urn:huidu:problem:empty"
