@@ -86,6 +86,6 @@ mod tests {
     /// It is in records out there.
     #[test]
     fn the_digest_of_an_ask_is_for_ever() {
-        insta::assert_snapshot!(digest(&kill("a"), None), @"");
+        insta::assert_snapshot!(digest(&kill("a"), None), @"83f6121f374716868be27943a4f97a58604a56aa90704728edfe701cceb2f1e1");
     }
 }

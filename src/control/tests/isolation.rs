@@ -97,7 +97,7 @@ struct Bank {
 
 async fn bank() -> Bank {
     let plane = Plane::furnished().await;
-    let member = "lin".to_owned();
+    let member = "wang-of-cmb".to_owned();
     plane
         .change(Command::PutMember {
             member: member.parse().unwrap(),
@@ -107,7 +107,7 @@ async fn bank() -> Bank {
         })
         .await;
     let lin = Token::generate_for(Kind::Admin, "lin").unwrap();
-    plane.change(given(&lin, Role::Admin, Some("lin"))).await;
+    plane.change(given(&lin, Role::Admin, Some(&member))).await;
     let second = Requirement {
         approvals: 1,
         roles: vec![Role::Admin],
@@ -126,7 +126,7 @@ async fn bank() -> Bank {
     let kill = plane.root("POST /api/v1/apps/cmb/pay/kill");
     let kill = kill.json(json!({ "reason": MARK })).send().await;
     let op = kill.json()["op"].as_str().unwrap().to_owned();
-    let unkill = plane.ask(&lin, "POST /api/v1/apps/cmb/pay/unkill");
+    let unkill = plane.ask(&lin, "POST /api/v1/apps/cmb/pay/unkill").any();
     let unkill = unkill.json(json!({ "reason": MARK })).send().await;
     assert_eq!(unkill.status, StatusCode::ACCEPTED, "{unkill}");
     let id = unkill.json()["waits"]["id"].as_str().unwrap().to_owned();

@@ -46,7 +46,19 @@ async fn a_key_that_stands_for_another_change_is_refused() {
     };
     let first = ask(KILL, json!({ "reason": "broken" })).await;
     assert_eq!(first.status, StatusCode::OK, "{first}");
-    insta::assert_snapshot!(ask("POST /api/v1/apps/pingan/travel/kill", json!({ "reason": "broken" })).await, @"");
+    insta::assert_snapshot!(ask("POST /api/v1/apps/pingan/travel/kill", json!({ "reason": "broken" })).await, @r#"
+    422 Unprocessable Entity
+    content-type: application/problem+json
+
+    {
+      "code": "key-reused",
+      "detail": "this `Idempotency-Key` stands for another change already, op `<op>`; use a new key for a new change",
+      "field": "Idempotency-Key",
+      "status": 422,
+      "title": "A key of another change",
+      "type": "urn:huidu:problem:key-reused"
+    }
+    "#);
     for (line, body) in [
         (KILL, json!({ "reason": "another" })),
         (KILL, json!({ "reason": "broken", "version": "1.0.0" })),

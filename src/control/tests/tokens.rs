@@ -170,7 +170,19 @@ async fn a_token_holds_for_a_while_and_says_so_when_it_is_over() {
     plane.clock.advance_ms(9_999);
     assert_eq!(whoami(&short).await.status, StatusCode::OK);
     plane.clock.advance_ms(1);
-    insta::assert_snapshot!(whoami(&short).await, @"");
+    insta::assert_snapshot!(whoami(&short).await, @r#"
+    401 Unauthorized
+    content-type: application/problem+json
+    www-authenticate: Bearer realm="huidu"
+
+    {
+      "code": "token-expired",
+      "detail": "this token expired at 2026-11-24T12:00:10Z; an administrator gives out the next one with `huidu token add`",
+      "status": 401,
+      "title": "Not let in",
+      "type": "urn:huidu:problem:token-expired"
+    }
+    "#);
     assert_eq!(whoami(&usual).await.status, StatusCode::OK);
     // Nobody learns from a wrong secret that a token is over.
     let wrong = Token::generate_for(Kind::Sre, "guessed").unwrap();

@@ -112,6 +112,14 @@ impl World {
         world
     }
 
+    /// A token that is given out for `role`.
+    pub(crate) fn given(&self, role: &Value) -> String {
+        let given = self.by(&self.ada, "POST", "/tokens");
+        let given = given.json(&json!({ "role": role })).send();
+        assert_eq!(given.status, 201, "{}", given.text());
+        given.json()["token"].as_str().unwrap().to_owned()
+    }
+
     /// A request of `person`.
     pub(crate) fn by<'a>(&'a self, person: &'a Person, method: &'a str, path: &str) -> Asking<'a> {
         person.ask(&self.cluster, method, path)

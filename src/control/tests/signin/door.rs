@@ -454,7 +454,19 @@ async fn every_grave_change_takes_a_fresh_proof() {
         }
     }
     println!("figure: requests by a session that is no longer fresh {asked}");
-    insta::assert_snapshot!(asked_again, @"");
+    insta::assert_snapshot!(asked_again, @r#"
+    POST /api/v1/apps/{tenant}/{app}/permissions/{permission}/restore
+    PUT /api/v1/apps/{tenant}/{app}/policy
+    POST /api/v1/apps/{tenant}/{app}/unkill
+    POST /api/v1/apps/{tenant}/{app}/versions/{version}/approve
+    PUT /api/v1/apps/{tenant}/{app}/versions/{version}/record
+    POST /api/v1/changes/{id}/approve
+    PUT /api/v1/eyes
+    POST /api/v1/keyring
+    PUT /api/v1/members/{member}
+    PUT /api/v1/review-policy
+    POST /api/v1/tokens
+    "#);
 }
 
 #[tokio::test]
