@@ -65,6 +65,13 @@ pub(super) async fn list(
             format!("`limit` is 1 to {MOST}; ask for older ones with `before`"),
         ));
     }
+    if asked
+        .before
+        .is_some_and(|before| i64::try_from(before).is_err())
+    {
+        let detail = "`before` is a revision; take one from an answer";
+        return Err(ApiError::field("before", detail));
+    }
     let before = asked.before.map(Revision::new);
     let history = control.node.history(app.as_ref(), before, limit).await?;
     let lines = history

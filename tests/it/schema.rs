@@ -23,6 +23,7 @@ use std::{
     time::Instant,
 };
 
+use huidu::clock::{Clock as _, System};
 use serde_json::{Value, json};
 
 use crate::{
@@ -62,8 +63,9 @@ fn tried(dir: &Path, document: &Path, url: &str, token: &str, more: &[&str]) -> 
         .arg(document)
         .args(["--url", url, "--header"])
         .arg(format!("Authorization: Bearer {token}"))
-        .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing"])
-        .args(["--suppress-health-check", "all", "--workers", "2"])
+        .args(["--checks", CHECKS])
+        // One worker: two race in CPython's own parser, and then the tool fails instead of the server.
+        .args(["--suppress-health-check", "all", "--workers", "1"])
         .args(["--seed", "7", "--no-color", "--generation-database", "none"])
         .args(["--report", "har", "--report-har-path"])
         .arg(&report)
@@ -117,11 +119,12 @@ fn operation(document: &Value, method: &str, url: &str) -> Option<String> {
 }
 
 /// The document, with names that are there and bodies that can be meant beside the shapes.
-fn exemplified(mut document: Value, app: &str) -> Value {
+fn exemplified(mut document: Value, app: &str, bundle: &Value) -> Value {
     let (tenant, name) = app.split_once('/').unwrap();
     let names = json!({ "tenant": tenant, "app": name, "version": "1.0.0", "rule": "ramp",
-        "permission": "camera", "member": "lin", "segment": "staff", "If-Match": "*",
-        "Idempotency-Key": null });
+        "permission": "camera", "member": "lin", "segment": "staff", "If-Match": "*" });
+    // Two weeks ahead at most.
+    let soon = System.now().plus_ms(86_400_000);
     let rollout = json!({ "app": app, "hosts": ["retail-bank"], "stable": "1.0.0" });
     let bodies = json!({
         "post kill": { "reason": "x" }, "post unkill": { "reason": "x" },
@@ -131,21 +134,35 @@ fn exemplified(mut document: Value, app: &str) -> Value {
         "put grade": { "grade": "personal" }, "put rollout": rollout.clone(),
         "post plan": { "rollout": rollout },
         "post explain": { "host": "retail-bank", "device": { "unit": "u" } },
-        "put trial": { "hosts": [], "devices": [] },
+        "put trial": { "hosts": ["lab"], "devices": ["t-1"] },
+        "post approve": { "bundle": bundle },
+        "post previews": { "host": "lab", "until": soon },
         "put eyes": { "kinds": {}, "free_share": "1%" },
         "put review-policy": { "approvals": 2 },
         "put permissions": { "permissions": { "camera": { "grade": "basic" } } },
         "put {member}": { "role": "sre" }, "post tokens": { "role": "sre", "scopes": ["read"] },
-        "post tenants": { "tenant": "new" }, "post hosts": { "host": "new" },
+        "post tenants": { "tenant": "bare" }, "post hosts": { "host": "new" },
         "post apps": { "app": "new/new" }, "put {segment}": "u-1\n",
     });
+    // What is done to a version is done to one that it can be done to.
+    let version = |last: &str| match last {
+        "delist" => "1.2.0",
+        "approve" => UNDER_REVIEW[0],
+        "reject" => UNDER_REVIEW[1],
+        "review" => UNDER_REVIEW[2],
+        "list" => UNDER_REVIEW[3],
+        "trial" | "previews" => UNDER_REVIEW[4],
+        _ => "1.0.0",
+    };
     for (path, methods) in document["paths"].as_object_mut().unwrap() {
         let last = path.rsplit('/').next().unwrap_or_default().to_owned();
         for (method, operation) in methods.as_object_mut().unwrap() {
-            if let Some(parameters) = operation["parameters"].as_array_mut() {
+            if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
                 for parameter in parameters {
                     let name = parameter["name"].as_str().unwrap_or_default();
-                    if let Some(example) = names.get(name).filter(|one| !one.is_null()) {
+                    if name == "version" && path.contains("{version}") {
+                        parameter["example"] = json!(version(&last));
+                    } else if let Some(example) = names.get(name) {
                         parameter["example"] = example.clone();
                     }
                 }
@@ -153,7 +170,8 @@ fn exemplified(mut document: Value, app: &str) -> Value {
             let Some(body) = bodies.get(format!("{method} {last}")) else {
                 continue;
             };
-            if let Some(kinds) = operation["requestBody"]["content"].as_object_mut() {
+            let content = operation.pointer_mut("/requestBody/content");
+            if let Some(kinds) = content.and_then(Value::as_object_mut) {
                 for (kind, content) in kinds {
                     if kind != "application/toml" {
                         content["example"] = body.clone();
@@ -169,7 +187,19 @@ fn exemplified(mut document: Value, app: &str) -> Value {
 fn every_answer_is_one_that_the_document_names() {
     let begun = Instant::now();
     let world = World::new(Backing::Embedded);
-    let app = world.app(&["1.0.0", "1.1.0"]);
+    let app = world.app(&["1.0.0", "1.1.0", "1.2.0"]);
+    for version in UNDER_REVIEW {
+        world.hand_in(&app, version);
+    }
+    let lab = json!({ "host": "lab", "sandbox": true });
+    world.done(&world.by(&world.ada, "POST", "/hosts").json(&lab).send());
+    let rui = json!({ "role": "reviewer" });
+    world.done(
+        &world
+            .by(&world.ada, "PUT", "/members/rui")
+            .json(&rui)
+            .send(),
+    );
     world.rollout(
         &app,
         "stable = \"1.0.0\"\n[[rule]]\nname = \"ramp\"\nshare = \"2%\"\nserve = \"1.1.0\"\n",
@@ -178,22 +208,38 @@ fn every_answer_is_one_that_the_document_names() {
     let url = node.control_url();
     let dir = world.cluster.path();
     let document = node_document(&url);
-    let exemplified = exemplified(document.clone(), &app);
+    let shown = world.by(&world.ada, "GET", &format!("/apps/{app}"));
+    let shown = shown.send().json();
+    let mut versions = shown["versions"].as_array().unwrap().iter();
+    let judged = versions.find(|one| one["number"] == UNDER_REVIEW[0]);
+    let bundle = judged.unwrap()["bundle"]["sha256"].clone();
+    let exemplified = exemplified(document.clone(), &app, &bundle);
     let file = dir.join("document.json");
     fs::write(&file, exemplified.to_string()).unwrap();
 
     // Those who see without changing much first: what an admin tries ends apps.
-    let auditor = world.given(&json!("auditor"));
-    let partner = world.given(&json!({ "partner": app.split_once('/').unwrap().0 }));
+    let tenant = app.split_once('/').unwrap().0;
+    let auditor = world.given(&json!({ "role": "auditor" }));
+    let partner = world.given(&json!({ "role": { "partner": tenant } }));
+    let reviewer = world.given(&json!({ "role": "reviewer", "member": "rui" }));
+    let sre = world.given(&json!({ "role": "sre" }));
+    let admin = world.cluster.token();
     let (mut sent, mut answers) = (0, BTreeMap::<String, BTreeSet<u64>>::new());
-    for (who, token, examples) in [
-        ("auditor", auditor.as_str(), "1"),
-        ("partner", partner.as_str(), "1"),
-        ("admin", world.cluster.token(), "8"),
+    for (who, token, phases, examples) in [
+        ("auditor", auditor.as_str(), "examples,fuzzing", "1"),
+        ("partner", partner.as_str(), "examples,fuzzing", "1"),
+        ("reviewer", reviewer.as_str(), "examples", "1"),
+        ("sre", sre.as_str(), "examples", "1"),
+        ("admin", admin, "examples,coverage,fuzzing", "2"),
     ] {
-        let run = tried(dir, &file, &url, token, &["--max-examples", examples]);
+        let more = ["--phases", phases, "--max-examples", examples];
+        let run = tried(dir, &file, &url, token, &more);
         assert!(run.is_sound, "as {who}: {}", run.said);
-        println!("as {who}: {} requests", run.sent);
+        println!(
+            "as {who}: {} requests, {:?} so far",
+            run.sent,
+            begun.elapsed()
+        );
         sent += run.sent;
         for (operation, statuses) in run.answers {
             answers.entry(operation).or_default().extend(statuses);
@@ -215,16 +261,37 @@ fn every_answer_is_one_that_the_document_names() {
         let all = answers.get(operation);
         all.is_some_and(|all| all.iter().any(|status| *status < 400))
     };
-    let never: Vec<_> = all.filter(|operation| !succeeds(operation)).collect();
-    assert_eq!(never, NEVER, "operations that never succeeded");
+    let may_fail = |operation: &String| NEVER.contains(&operation.as_str());
+    let never = all.filter(|operation| !succeeds(operation) && !may_fail(operation));
+    let never: Vec<_> = never.collect();
+    assert!(
+        never.is_empty(),
+        "operations that never succeeded: {never:?}"
+    );
     assert!(!node.log().contains("panicked"), "{}", node.log());
 
     it_would_notice(&document, dir, &url, world.cluster.token());
 }
 
-/// Operations that no document can lead to a success, because it takes what nobody draws by chance: an archive,
-/// a signature, a waiting change's id, a provider, a version under review.
-const NEVER: [&str; 0] = [];
+/// Handed in, and not listed.
+const UNDER_REVIEW: [&str; 5] = ["2.1.0", "2.2.0", "2.3.0", "2.4.0", "2.5.0"];
+
+/// Operations that no document can lead to a success, because they take what nobody draws by chance: a signature,
+/// an archive, the secret name of a link, a change that waits, an identity provider.
+const NEVER: [&str; 12] = [
+    "GET /api/v1/apps/{tenant}/{app}/policy",
+    "PUT /api/v1/apps/{tenant}/{app}/policy",
+    "POST /api/v1/apps/{tenant}/{app}/versions",
+    "DELETE /api/v1/apps/{tenant}/{app}/versions/{version}/previews/{id}",
+    "PUT /api/v1/apps/{tenant}/{app}/versions/{version}/record",
+    "POST /api/v1/changes/{id}/approve",
+    "POST /api/v1/changes/{id}/withdraw",
+    "POST /api/v1/keyring",
+    "GET /api/v1/signin",
+    "GET /api/v1/signin/callback",
+    "POST /api/v1/signin/token",
+    "POST /api/v1/signout",
+];
 
 /// Mistakes that it must find: an answer that lacks what was promised, a status that was not, a header of another
 /// kind, and a server that fails.
@@ -236,7 +303,7 @@ fn it_would_notice(document: &Value, dir: &Path, url: &str, token: &str) {
         fs::write(&file, promised.to_string()).unwrap();
         file
     };
-    let eyes = ["--include-path", "/api/v1/eyes", "--max-examples", "2"];
+    let eyes = only("/api/v1/eyes");
     let more = promised(&|document| {
         document["components"]["schemas"]["EyesPolicy"]["required"] = json!(["kinds", "more"]);
     });
@@ -261,10 +328,9 @@ fn it_would_notice(document: &Value, dir: &Path, url: &str, token: &str) {
         // A route that is open and is said not to be.
         document["paths"]["/healthz"]["get"]["security"] = json!([{ "token": [] }]);
     });
-    let healthz = ["--include-path", "/healthz", "--max-examples", "2"];
-    let run = tried(dir, &open, url, token, &healthz);
+    let run = tried(dir, &open, url, token, &only("/healthz"));
     assert!(
-        !run.is_sound && run.said.contains("Authentication"),
+        !run.is_sound && run.said.contains("without authentication"),
         "{}",
         run.said
     );
@@ -276,6 +342,19 @@ fn it_would_notice(document: &Value, dir: &Path, url: &str, token: &str) {
         "{}",
         run.said
     );
+}
+
+/// One path, a few times.
+fn only(path: &'static str) -> [&'static str; 6] {
+    let phases = "examples,coverage,fuzzing";
+    [
+        "--include-path",
+        path,
+        "--phases",
+        phases,
+        "--max-examples",
+        "2",
+    ]
 }
 
 /// A server that answers whatever it is asked with 500, until the test ends.
