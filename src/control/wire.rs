@@ -16,6 +16,7 @@ use axum::{
 use huidu_core::{
     authority::Role,
     catalogue::{App, AppKill, Catalogue, SegmentRef},
+    credential::Scope,
     digest::Digest,
     eyes::Proposal,
     name::{AppId, HostId, MemberId, SegmentName, TenantId},
@@ -468,6 +469,14 @@ pub(crate) struct NewToken {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub(crate) member: Option<MemberId>,
+    /// From then on it opens nothing, 366 days ahead at most; left out: in 90 days.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires: Option<Timestamp>,
+    /// What of its role it is narrowed to; left out: all of it.
+    #[serde(default)]
+    #[schema(schema_with = super::openapi::scopes)]
+    pub(crate) scopes: BTreeSet<Scope>,
 }
 
 /// A credential that was given out.
@@ -481,6 +490,22 @@ pub(crate) struct GivenToken {
     /// The credential. Shown this once: only its hash is kept. A repeated request does not show it again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
+    /// From then on it opens nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires: Option<Timestamp>,
+}
+
+/// Whether a credential opens anything.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TokenState {
+    /// It does.
+    Holds,
+    /// It does, for two weeks at most: somebody should see to the next one.
+    ExpiresSoon,
+    /// Not any more.
+    Expired,
 }
 
 /// A credential in a list: never its secret.
@@ -497,6 +522,20 @@ pub(crate) struct TokenLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(crate) member: Option<MemberId>,
+    /// What of its role it is narrowed to; none: all of it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(schema_with = super::openapi::scopes)]
+    pub(crate) scopes: BTreeSet<Scope>,
+    /// From then on it opens nothing; none: it has no end, as the very first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires: Option<Timestamp>,
+    /// Whether it opens anything.
+    pub(crate) state: TokenState,
+    /// When it was last shown to the node that answers, since that was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) last_used: Option<Timestamp>,
 }
 
 /// An uploaded list of units: never the units.

@@ -70,6 +70,11 @@ impl Chain {
         self.newest.as_ref().map(|keyring| keyring.version)
     }
 
+    /// True when customers are served by it: what is signed for them is not for one person's token to decide.
+    pub fn is_for_customers(&self) -> bool {
+        (self.newest.as_ref()).is_some_and(|keyring| keyring.trust == keyring::Trust::Prod)
+    }
+
     /// The envelope of keyring `version`.
     pub fn envelope(&self, version: u64) -> Option<&str> {
         let at = usize::try_from(version.checked_sub(1)?).ok()?;

@@ -77,7 +77,7 @@ fn four_eyes_are_two_people_and_a_threshold_counts_people() {
             id: again.into(),
             role: Role::Reviewer,
         };
-        let authorised = authorise(approve("1.1.0"), &actor, Review::Required).unwrap();
+        let authorised = authorise(approve("1.1.0"), &actor, &world.catalogue, NOON).unwrap();
         assert_eq!(
             decide(&world.catalogue, &authorised, NOON)
                 .unwrap_err()
@@ -335,7 +335,7 @@ fn where_and_when_a_version_may_run_reaches_its_record() {
 
     // Whose time is over is listed by nobody.
     world.ok("rui", approve("1.0.0"));
-    let list = authorise(list("1.0.0"), &maya(), Review::Required).unwrap();
+    let list = authorise(list("1.0.0"), &maya(), &world.catalogue, soon).unwrap();
     let refused = decide(&world.catalogue, &list, soon).unwrap_err();
     assert_eq!(
         refused.to_string(),

@@ -561,15 +561,16 @@ fn rollouts_name_what_devices_would_run() {
     }
     let mut world = two_listed();
     world.ok("maya", rollout(&ramp("5%")));
+    let year = huidu_core::time::Timestamp::from_unix_ms(NEXT_YEAR_S * 1_000);
     let authorised = huidu_core::authority::authorise(
         share("6%"),
         &huidu_core::event::Actor {
             id: "maya".into(),
             role: huidu_core::authority::Role::ReleaseManager,
         },
-        Review::Required,
+        &world.catalogue,
+        year,
     );
-    let year = huidu_core::time::Timestamp::from_unix_ms(NEXT_YEAR_S * 1_000);
     let late = huidu_core::decide::decide(&world.catalogue, &authorised.unwrap(), year);
     assert_eq!(
         late.unwrap_err().to_string(),
