@@ -8,6 +8,7 @@
 //! auth.rs          token or session → actor, and what an actor may see
 //! session.rs       cookies, whose page asks, what needs a fresh proof
 //! token.rs         how a token is written
+//! used.rs          when each was last shown to this node
 //! precondition.rs  If-Match, Idempotency-Key, why
 //! body.rs          bodies under a limit and a deadline
 //! error.rs         refusals → status and code; the only place

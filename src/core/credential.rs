@@ -258,7 +258,7 @@ mod tests {
         let told = one.lets(&given(&[]), NOON.plus_ms(10)).unwrap_err();
         assert_eq!(
             told.to_string(),
-            "this credential expired at 2026-11-18T15:06:40.010Z; an administrator gives out the next one with `huidu token add`"
+            "this credential expired at 2026-11-18T11:06:40.01Z; an administrator gives out the next one with `huidu token add`"
         );
     }
 

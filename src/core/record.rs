@@ -238,7 +238,7 @@ pub(crate) mod tests {
         let text = String::from_utf8(asked.encode().unwrap().to_vec()).unwrap();
         let part = concat!(
             r#""op":"01ARZ3NDEKTSV4RRFFQ69G5FAV","#,
-            r#""ask":"fe0f1a5d5efef8e7ea0a6d1e15e2b7f9","#,
+            r#""ask":"af80764144be61fb07d306066d961d02a7b3abcadbc62303722e99a2c2566006","#,
             r#""put":"01ARZ3NDEKTSV4RRFFQ69G5FAW","#,
         );
         assert!(text.contains(part), "{text}");
