@@ -187,6 +187,10 @@ metrics! {
     store_up: IntGauge = "huidu_store_up";
     /// 1 while the bus is connected, else 0; losing it costs speed, never a change.
     bus_up: IntGauge = "huidu_bus_up";
+    /// Tokens that expire within two weeks; `huidu token list` shows them.
+    tokens_expiring: IntGauge = "huidu_tokens_expiring";
+    /// Tokens that have expired and were not taken back.
+    tokens_expired: IntGauge = "huidu_tokens_expired";
     /// Hints received over the bus.
     bus_hints: IntCounter = "huidu_bus_hints_total";
     /// Times the bus was connected again.

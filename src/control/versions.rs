@@ -12,7 +12,6 @@ use axum::{
     response::Response,
 };
 use huidu_core::{
-    authority::authorise,
     command::Command,
     digest::Digest,
     dossier::{Dossier, Origin},
@@ -131,14 +130,13 @@ pub(super) async fn submit(
         }),
     };
     // Whether the caller may is known before a byte is read: the core looks at who and which app.
-    let review = control.node.catalogue().review;
-    authorise(command(unseen(), Dossier::default()), &intent.actor, review)?;
+    control.may(command(unseen(), Dossier::default()), &intent.actor)?;
     if asked.list {
         let list = Command::List {
             app: app.clone(),
             version: asked.version.clone(),
         };
-        authorise(list, &intent.actor, review)?;
+        control.may(list, &intent.actor)?;
         if control.node.catalogue().review == Review::Required {
             let detail =
                 "versions are reviewed here before they are listed; hand it in without `list`";

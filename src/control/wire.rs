@@ -3,7 +3,7 @@
 //! Types of the core appear in their own serialised form and are described to the document beside them,
 //! so that the core stays free of OpenAPI. Every shape that is read refuses fields it does not know.
 
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 use axum::{
     body::Body,
@@ -16,6 +16,7 @@ use axum::{
 use huidu_core::{
     authority::Role,
     catalogue::{App, AppKill, Catalogue, SegmentRef},
+    credential::Scope,
     digest::Digest,
     eyes::Proposal,
     name::{AppId, HostId, MemberId, SegmentName, TenantId},
@@ -423,6 +424,14 @@ pub(crate) struct NewToken {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub(crate) member: Option<MemberId>,
+    /// From then on it opens nothing, 366 days ahead at most; left out: in 90 days.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires: Option<Timestamp>,
+    /// What of its role it is narrowed to; left out: all of it.
+    #[serde(default)]
+    #[schema(schema_with = super::openapi::scopes)]
+    pub(crate) scopes: BTreeSet<Scope>,
 }
 
 /// A credential that was given out.
@@ -436,6 +445,22 @@ pub(crate) struct GivenToken {
     /// The credential. Shown this once: only its hash is kept. A repeated request does not show it again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
+    /// From then on it opens nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires: Option<Timestamp>,
+}
+
+/// Whether a credential opens anything.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TokenState {
+    /// It does.
+    Holds,
+    /// It does, for two weeks at most: somebody should see to the next one.
+    ExpiresSoon,
+    /// Not any more.
+    Expired,
 }
 
 /// A credential in a list: never its secret.
@@ -452,6 +477,20 @@ pub(crate) struct TokenLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(crate) member: Option<MemberId>,
+    /// What of its role it is narrowed to; none: all of it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(schema_with = super::openapi::scopes)]
+    pub(crate) scopes: BTreeSet<Scope>,
+    /// From then on it opens nothing; none: it has no end, as the very first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires: Option<Timestamp>,
+    /// Whether it opens anything.
+    pub(crate) state: TokenState,
+    /// When it was last shown to the node that answers, since that was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) last_used: Option<Timestamp>,
 }
 
 /// An uploaded list of units: never the units.

@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{command::Command, event::Actor, name::TenantId, time::Timestamp, version::Review};
+use crate::{
+    catalogue::Catalogue, command::Command, event::Actor, name::TenantId, time::Timestamp,
+    version::Review,
+};
 
 /// What a credential may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,11 +100,36 @@ pub enum Forbidden {
         /// What was named.
         what: String,
     },
+    /// The credential is over.
+    #[error(
+        "this credential expired at {at}; an administrator gives out the next one with `huidu token add`"
+    )]
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+    /// The credential was narrowed to other things.
+    #[error(
+        "this token's scopes do not let it {verb}; use one with scope `{needs}`, or one without scopes"
+    )]
+    Scope {
+        /// What was asked for.
+        verb: &'static str,
+        /// What includes it.
+        needs: &'static str,
+    },
 }
 
-/// Lets a command through when the actor's role includes it. Where review is skipped, whoever submits a
-/// version may list it as well.
-pub fn authorise(command: Command, actor: &Actor, review: Review) -> Result<Authorised, Forbidden> {
+/// Lets a command through when the actor's role includes it, and the credential it acts by holds and was not
+/// narrowed to other things. Where review is skipped, whoever submits a version may list it as well.
+///
+/// Whether `actor` is known with that role is asked elsewhere ([`Catalogue::knows`]).
+pub fn authorise(
+    command: Command,
+    actor: &Actor,
+    catalogue: &Catalogue,
+    now: Timestamp,
+) -> Result<Authorised, Forbidden> {
     if let (Some(own), Some(app)) = (actor.role.tenant(), command.app())
         && own.as_str() != app.tenant()
     {
@@ -109,7 +137,10 @@ pub fn authorise(command: Command, actor: &Actor, review: Review) -> Result<Auth
             what: app.to_string(),
         });
     }
-    if allows(&actor.role, &command, review) {
+    if allows(&actor.role, &command, catalogue.review) {
+        if let Some(token) = catalogue.tokens.get(&actor.id) {
+            token.lets(&command, now)?;
+        }
         Ok(Authorised {
             command,
             actor: actor.clone(),
@@ -226,6 +257,15 @@ mod tests {
         }
     }
 
+    const NOON: Timestamp = Timestamp::from_unix_ms(1_795_000_000_000);
+
+    fn where_review_is(review: Review) -> Catalogue {
+        Catalogue {
+            review,
+            ..Catalogue::default()
+        }
+    }
+
     fn kill(app: &str) -> Command {
         Command::Kill {
             app: app.parse().unwrap(),
@@ -250,12 +290,18 @@ mod tests {
                 reason: "fixed".into(),
             };
             assert_eq!(
-                authorise(kill("a/b"), &actor(role.clone()), Review::Required).is_ok(),
+                authorise(
+                    kill("a/b"),
+                    &actor(role.clone()),
+                    &Catalogue::default(),
+                    NOON
+                )
+                .is_ok(),
                 may_kill,
                 "{role:?} kill"
             );
             assert_eq!(
-                authorise(unkill, &actor(role.clone()), Review::Required).is_ok(),
+                authorise(unkill, &actor(role.clone()), &Catalogue::default(), NOON).is_ok(),
                 may_unkill,
                 "{role:?} unkill"
             );
@@ -274,7 +320,7 @@ mod tests {
                 app: app.parse().unwrap(),
                 version: "1.0.0".parse().unwrap(),
             };
-            let let_through = authorise(list, &partner, review).is_ok();
+            let let_through = authorise(list, &partner, &where_review_is(review), NOON).is_ok();
             assert_eq!(let_through, may, "{app} {review:?}");
         }
     }
@@ -283,13 +329,13 @@ mod tests {
     fn a_foreign_app_looks_as_if_it_did_not_exist() {
         let partner = actor(Role::Partner("pingan".parse().unwrap()));
         assert_eq!(
-            authorise(kill("cmb/pay"), &partner, Review::Required)
+            authorise(kill("cmb/pay"), &partner, &Catalogue::default(), NOON)
                 .unwrap_err()
                 .to_string(),
             "`cmb/pay` does not exist"
         );
         assert_eq!(
-            authorise(kill("pingan/travel"), &partner, Review::Required)
+            authorise(kill("pingan/travel"), &partner, &Catalogue::default(), NOON)
                 .unwrap_err()
                 .to_string(),
             "the role partner of `pingan` may not kill; ask somebody whose role allows it"

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Role,
+    credential::Scope,
     digest::Digest,
     event::{Actor, Event},
     name::{AppId, HostId, LayerName, MemberId, RuleName, SegmentName, TenantId},
@@ -61,6 +62,12 @@ pub struct Token {
     /// Whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberId>,
+    /// From then on it opens nothing; none: it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// What of its role it is narrowed to; empty: all of it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub scopes: BTreeSet<Scope>,
 }
 
 /// A mini-program.
@@ -140,9 +147,10 @@ impl Catalogue {
         of_token.or_else(|| Some(&self.trust.signed_in(id)?.1.role))
     }
 
-    /// True when `actor` has this very role now.
-    pub fn knows(&self, actor: &Actor) -> bool {
-        self.role_of(&actor.id) == Some(&actor.role)
+    /// True when `actor` has this very role at `at`: a credential that has expired by then is nobody's.
+    pub fn knows(&self, actor: &Actor, at: Timestamp) -> bool {
+        let holds = (self.tokens.get(&actor.id)).is_none_or(|token| token.holds(at));
+        holds && self.role_of(&actor.id) == Some(&actor.role)
     }
 
     /// Makes `events` of revision `revision` true. Total: nothing can be refused here.
@@ -181,12 +189,16 @@ impl Catalogue {
                 role,
                 note,
                 member,
+                expires,
+                scopes,
             } => {
                 let token = Token {
                     sha256: *sha256,
                     role: role.clone(),
                     note: note.clone(),
                     member: member.clone(),
+                    expires: *expires,
+                    scopes: scopes.clone(),
                 };
                 self.tokens.insert(id.clone(), token);
             }

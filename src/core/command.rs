@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Role,
+    credential::{Expiry, Scope},
     digest::Digest,
     dossier::Dossier,
     eyes::EyesPolicy,
@@ -47,6 +48,12 @@ pub enum Command {
         note: String,
         /// Whose it is; the role must be that person's.
         member: Option<MemberId>,
+        /// How long it holds.
+        #[serde(default, skip_serializing_if = "Expiry::is_never")]
+        expires: Expiry,
+        /// What of its role it is narrowed to; empty: all of it.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        scopes: BTreeSet<Scope>,
     },
     /// Take a credential back.
     RevokeToken {

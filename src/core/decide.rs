@@ -13,7 +13,7 @@ pub use proposals::enactment;
 pub use refusal::Refusal;
 pub use trust::{Missing, missing, person};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     authority::{Authorised, Role},
@@ -74,6 +74,9 @@ fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> De
                 role: Role::Admin,
                 note: "first start".into(),
                 member: None,
+                // Whoever runs the machine begins with it; there is nobody yet to give out the next one.
+                expires: None,
+                scopes: BTreeSet::new(),
             };
             let keyring = keyring.as_ref().map(|envelope| {
                 signed::first(audience, envelope.as_bytes())?;
@@ -95,6 +98,8 @@ fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> De
             role,
             note,
             member,
+            expires,
+            scopes,
         } => {
             trust::owned(catalogue, member.as_ref(), role)?;
             unless_there(
@@ -104,12 +109,15 @@ fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> De
                 "choose another id",
             )?;
             let note = text("note", note)?;
+            let expires = expires.from(now).map_err(|_| Refusal::TokenTime)?;
             Ok(vec![Event::TokenAdded {
                 id: id.clone(),
                 sha256: *sha256,
                 role: role.clone(),
                 note,
                 member: member.clone(),
+                expires,
+                scopes: scopes.clone(),
             }])
         }
         Command::RevokeToken { id } => {
@@ -119,10 +127,8 @@ fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> De
                 catalogue.tokens.contains_key(id),
                 "`huidu token list` shows them",
             )?;
-            let others = catalogue
-                .tokens
-                .iter()
-                .any(|(other, token)| other != id && token.role == Role::Admin);
+            let others = (catalogue.tokens.iter())
+                .any(|(other, token)| other != id && token.role == Role::Admin && token.holds(now));
             if !others {
                 return Err(Refusal::Limit {
                     what: "revoking the last admin token",

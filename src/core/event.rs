@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Role,
+    credential::Scope,
     digest::Digest,
     eyes::{EyesPolicy, Proposal},
     grade::{Grade, PermissionCatalogue},
@@ -45,6 +46,12 @@ pub enum Event {
         /// Whose it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         member: Option<MemberId>,
+        /// From then on it opens nothing; none: it has no end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Timestamp>,
+        /// What of its role it is narrowed to; empty: all of it.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        scopes: BTreeSet<Scope>,
     },
     /// A credential was taken back.
     TokenRevoked {

@@ -28,9 +28,11 @@ pub mod rulefile;
 pub mod check;
 pub mod slots_assign;
 // What is asked for, what happened, what is true.
+pub mod ask;
 pub mod authority;
 pub mod catalogue;
 pub mod command;
+pub mod credential;
 pub mod decide;
 pub mod event;
 pub mod eyes;

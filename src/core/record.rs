@@ -33,6 +33,9 @@ pub struct Record {
     pub prev: Digest,
     /// What somebody wanted.
     pub op: OpId,
+    /// The digest of it as it was said, so that another want under the same name is told apart ([`crate::ask`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Digest>,
     /// The attempt that wrote it.
     pub put: PutId,
     /// The node that wrote it.
@@ -184,6 +187,7 @@ pub(crate) mod tests {
             rev: Revision::new(7),
             prev: Digest::of(b"the record before"),
             op: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+            ask: None,
             put: "01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap(),
             node: "node-a".into(),
             at: Timestamp::from_unix_ms(1_795_000_000_000),
@@ -224,6 +228,21 @@ pub(crate) mod tests {
             Digest::of(&bytes).to_hex(),
             "6c973a8a7f795f1e14b917002220015201f6616b368851a2e0127b4fcb6ea111"
         );
+    }
+
+    /// As above, since what was asked for is kept with it.
+    #[test]
+    fn a_record_with_its_ask_has_exactly_these_bytes() {
+        let mut asked = record();
+        asked.ask = Some(Digest::of(b"what was said"));
+        let text = String::from_utf8(asked.encode().unwrap().to_vec()).unwrap();
+        let part = concat!(
+            r#""op":"01ARZ3NDEKTSV4RRFFQ69G5FAV","#,
+            r#""ask":"af80764144be61fb07d306066d961d02a7b3abcadbc62303722e99a2c2566006","#,
+            r#""put":"01ARZ3NDEKTSV4RRFFQ69G5FAW","#,
+        );
+        assert!(text.contains(part), "{text}");
+        assert_eq!(Record::decode(text.as_bytes()).unwrap(), asked);
     }
 
     #[test]

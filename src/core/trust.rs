@@ -14,7 +14,7 @@ use crate::{
     event::Actor,
     eyes::{EyesPolicy, Proposal},
     grade::{Grade, PermissionCatalogue},
-    keyring::Keyring,
+    keyring::{self, Keyring},
     name::{HostId, MemberId, Permission, TenantId},
     policy::Policy,
     time::Timestamp,
@@ -68,6 +68,11 @@ impl Chain {
     /// The number of the newest.
     pub fn version(&self) -> Option<u64> {
         self.newest.as_ref().map(|keyring| keyring.version)
+    }
+
+    /// True when customers are served by it: what is signed for them is not for one person's token to decide.
+    pub fn is_for_customers(&self) -> bool {
+        (self.newest.as_ref()).is_some_and(|keyring| keyring.trust == keyring::Trust::Prod)
     }
 
     /// The envelope of keyring `version`.

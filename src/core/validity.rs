@@ -9,6 +9,7 @@ use crate::{
     authority::{self, Role},
     catalogue::Catalogue,
     command::Command,
+    credential::Expiry,
     decide,
     dossier::Dossier,
     event::{Actor, Event},
@@ -94,7 +95,7 @@ pub fn check(
         )
     };
     let by_node = actor.id == NODE && actor.role == Role::Admin && events.iter().any(due);
-    if !by_node && !catalogue.knows(actor) {
+    if !by_node && !catalogue.knows(actor, at) {
         return Err(Invalid::Unknown {
             actor: actor.id.clone(),
             role: actor.role.word(),
@@ -109,7 +110,7 @@ pub fn check(
     }
     events
         .iter()
-        .try_for_each(|event| allowed(catalogue, actor, event))
+        .try_for_each(|event| allowed(catalogue, at, actor, event))
 }
 
 /// Whether an enactment is exactly what was agreed on, by enough people of the right kind.
@@ -131,7 +132,7 @@ fn agreed(
         }
         _ => Command::EnactProposal { id: id.to_owned() },
     };
-    let authorised = authority::authorise(command, actor, catalogue.review).map_err(|_| other())?;
+    let authorised = authority::authorise(command, actor, catalogue, at).map_err(|_| other())?;
     // Deciding it once more is the one definition of what is right.
     match decide::decide(catalogue, &authorised, at) {
         Ok(right) if right == events => Ok(()),
@@ -139,15 +140,23 @@ fn agreed(
     }
 }
 
-fn allowed(catalogue: &Catalogue, actor: &Actor, event: &Event) -> Result<(), Invalid> {
+fn allowed(
+    catalogue: &Catalogue,
+    at: Timestamp,
+    actor: &Actor,
+    event: &Event,
+) -> Result<(), Invalid> {
     if let Event::Proposed { id, proposal } = event {
-        return asked(catalogue, actor, id, proposal);
+        return asked(catalogue, at, actor, id, proposal);
     }
     if let Event::ProposalApproved { id, by } = event {
         let proposal = catalogue.trust.proposals.get(id);
         let counts = proposal.is_some_and(|proposal| {
+            let (id, hash) = (id.clone(), proposal.hash);
+            let command = Command::ApproveProposal { id, hash };
+            let may = authority::authorise(command, actor, catalogue, at).is_ok();
             let required = eyes::required(catalogue, &proposal.command);
-            proposal.by != *by
+            may && proposal.by != *by
                 && decide::person(catalogue, actor) == *by
                 && proposal.approvals.iter().all(|one| one.by != *by)
                 && required.is_none_or(|(_, one)| one.roles.contains(&actor.role))
@@ -168,7 +177,7 @@ fn allowed(catalogue: &Catalogue, actor: &Actor, event: &Event) -> Result<(), In
         return Err(Invalid::Eyes { kind: kind.word() });
     }
     let verb = command.verb();
-    match authority::authorise(command, actor, catalogue.review) {
+    match authority::authorise(command, actor, catalogue, at) {
         Ok(_) => Ok(()),
         Err(_) => Err(Invalid::Role {
             role: actor.role.word(),
@@ -180,6 +189,7 @@ fn allowed(catalogue: &Catalogue, actor: &Actor, event: &Event) -> Result<(), In
 /// Whether a change that waits was asked for by whoever wrote it, who might have made it alone.
 fn asked(
     catalogue: &Catalogue,
+    at: Timestamp,
     actor: &Actor,
     id: &str,
     proposal: &Proposal,
@@ -194,7 +204,7 @@ fn asked(
         return Err(Invalid::Other { id: id.to_owned() });
     }
     let verb = command.verb();
-    let authorised = authority::authorise(command.clone(), actor, catalogue.review);
+    let authorised = authority::authorise(command.clone(), actor, catalogue, at);
     authorised.map(drop).map_err(|_| Invalid::Role {
         role: actor.role.word(),
         verb,
@@ -267,12 +277,16 @@ fn asked_for(catalogue: &Catalogue, event: &Event) -> Option<Command> {
             role,
             note,
             member,
+            expires,
+            scopes,
         } => Command::AddToken {
             id,
             sha256,
             role,
             note,
             member,
+            expires: expires.map_or(Expiry::Never, Expiry::At),
+            scopes,
         },
         Event::TokenRevoked { id } => Command::RevokeToken { id },
         Event::TenantAdded { tenant, title } => Command::AddTenant { tenant, title },

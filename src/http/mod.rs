@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod conditional;
+pub mod heads;
 pub mod problem;
 pub mod serve;
 mod stall;

@@ -18,6 +18,7 @@ use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use huidu_core::{
+    digest::Digest,
     event::{Actor, Event},
     op::{OpId, Settled},
     record::{Approval, Record, V1},
@@ -34,6 +35,8 @@ use crate::store::{Key, Place, StoreError};
 pub struct Want {
     /// Its name: the same over every retry.
     pub op: OpId,
+    /// The digest of what was said; none: nobody compares.
+    pub ask: Option<Digest>,
     /// Who wants it.
     pub actor: Actor,
     /// Who else agreed.
@@ -173,6 +176,7 @@ impl<F: Fold> Ledger<F> {
             rev: self.at.rev.next(),
             prev: self.at.head,
             op: want.op,
+            ask: want.ask,
             put: self.parts.ids.put(),
             node: self.parts.node.clone(),
             at,

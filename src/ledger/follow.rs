@@ -116,6 +116,7 @@ impl<F: Fold> Ledger<F> {
     fn take(&mut self, record: &Record, bytes: &Bytes) {
         self.fold.apply(record, bytes);
         self.ops.note(record);
+        self.ask = record.ask;
         self.at = Position {
             rev: record.rev,
             head: Digest::of(bytes),

@@ -116,6 +116,8 @@ pub struct Ledger<F> {
     parts: Parts,
     fold: F,
     at: Position,
+    /// What was asked for by the last record taken in.
+    ask: Option<Digest>,
     ops: RecentOps,
     /// What was sent to a slot of which nobody knows yet who has it.
     pending: Option<Pending>,
@@ -227,6 +229,7 @@ impl<F: Fold> Ledger<F> {
             parts,
             fold,
             at: Position::GENESIS,
+            ask: None,
             ops: RecentOps::default(),
             pending: None,
             checkpoint: None,
@@ -257,6 +260,11 @@ impl<F: Fold> Ledger<F> {
         self.at.rev
     }
 
+    /// The digest of what the last record taken in was asked as, where it is kept.
+    pub const fn latest_ask(&self) -> Option<Digest> {
+        self.ask
+    }
+
     /// How a want ended, as far as it is remembered here.
     pub fn settled(&self, op: &OpId) -> Option<Settled> {
         self.ops.get(op)
@@ -265,6 +273,11 @@ impl<F: Fold> Ledger<F> {
     /// The want of this node of which nobody knows yet whether it happened.
     pub fn pending(&self) -> Option<OpId> {
         self.pending.as_ref().map(|pending| pending.op)
+    }
+
+    /// The record of it, as it was sent.
+    pub fn pending_record(&self) -> Option<Record> {
+        Record::decode(&self.pending.as_ref()?.bytes).ok()
     }
 
     /// Why nothing is written any more, if so.

@@ -68,6 +68,7 @@ impl Cluster {
     fn want(&self) -> Want {
         Want {
             op: self.wants.op(),
+            ask: None,
             actor: actor(),
             approvals: Vec::new(),
             why: None,
@@ -156,6 +157,7 @@ fn record(at: Position) -> Record {
         rev: at.rev.next(),
         prev: at.head,
         op: ids.op(),
+        ask: None,
         put: ids.put(),
         node: "elsewhere".into(),
         at: Timestamp::EPOCH,

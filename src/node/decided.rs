@@ -24,7 +24,7 @@ pub(super) fn decided(
     let catalogue = crate::ledger::Fold::catalogue(fold);
     let actor = actor_now(&catalogue, &change.actor)?;
     let authorised =
-        authorise(change.command.clone(), &actor, catalogue.review)?.at(change.enact_at);
+        authorise(change.command.clone(), &actor, &catalogue, now)?.at(change.enact_at);
     if let Some(expected) = change.expected {
         match_revision(&catalogue, &change.command, expected).map_err(Box::new)?;
     }

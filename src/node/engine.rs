@@ -8,15 +8,18 @@
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use huidu_core::{
+    ask,
     authority::Role,
     command::Command,
     compile::{Context, compile},
+    digest::Digest,
     event::Actor,
     key::PublicKey,
     keyring::{self, Keyring},
     name::AppId,
     op::{OpId, Settled},
     predicate::Membership,
+    record::Record,
     revision::Revision,
 };
 use tokio::{
@@ -53,8 +56,8 @@ pub(super) enum Ask {
         Instant,
         oneshot::Sender<Result<Written, WriteError>>,
     ),
-    /// How a want ended.
-    Op(OpId, oneshot::Sender<OpState>),
+    /// How a want ended; the record of one that is on its way.
+    Op(OpId, oneshot::Sender<(OpState, Option<Box<Record>>)>),
     /// Look at the ledger now.
     Look,
 }
@@ -358,8 +361,10 @@ impl Engine {
         let Source::Store(ledger) = &mut self.source else {
             return Err(WriteError::ReadOnly);
         };
+        let ask = ask::digest(&change.command, change.enact_at);
         let want = Want {
             op: change.op,
+            ask: Some(ask),
             actor: change.actor.clone(),
             approvals: Vec::new(),
             why: change.why.clone(),
@@ -371,6 +376,17 @@ impl Engine {
                 |fold, now| decided(fold, &change, now),
             )
             .await;
+        let result = match self.asked_as(&result).await {
+            Ok(Some(kept)) if kept != ask => {
+                self.caught_up().await;
+                return Err(WriteError::OtherAsk { op: change.op });
+            }
+            Ok(_) => result,
+            Err(error) => Err(error),
+        };
+        let Source::Store(ledger) = &mut self.source else {
+            return Err(WriteError::ReadOnly);
+        };
         let metrics = &self.parts.metrics;
         let answer = match result {
             Ok(Appended::Repeated(revision)) => {
@@ -438,15 +454,39 @@ impl Engine {
         answer
     }
 
-    fn op(&self, op: &OpId) -> OpState {
+    /// The digest of what stands in the ledger, or on its way there, under the name of a change that ended
+    /// so. Records from before it was kept have none.
+    async fn asked_as<R>(
+        &self,
+        end: &Result<Appended<R>, LedgerError>,
+    ) -> Result<Option<Digest>, LedgerError> {
         let Source::Store(ledger) = &self.source else {
-            return OpState::Absent;
+            return Ok(None);
+        };
+        match end {
+            // This call sent it, so its slot is the last one that was taken in: ours, or the same want's
+            // through another node.
+            Ok(Appended::Committed(_)) => Ok(ledger.latest_ask()),
+            Ok(Appended::Repeated(rev)) => {
+                let bytes = self.parts.store.get(&Key::Log(rev.get())).await?;
+                Ok(Record::decode(&bytes).ok().and_then(|record| record.ask))
+            }
+            Ok(Appended::Unknown { .. }) => Ok(ledger.pending_record().and_then(|one| one.ask)),
+            _ => Ok(None),
+        }
+    }
+
+    fn op(&self, op: &OpId) -> (OpState, Option<Box<Record>>) {
+        let Source::Store(ledger) = &self.source else {
+            return (OpState::Absent, None);
         };
         match ledger.settled(op) {
-            Some(Settled::Committed(revision)) => OpState::Committed(revision),
-            Some(Settled::Voided(revision)) => OpState::Cancelled(revision),
-            None if ledger.pending() == Some(*op) => OpState::Unknown,
-            None => OpState::Absent,
+            Some(Settled::Committed(revision)) => (OpState::Committed(revision), None),
+            Some(Settled::Voided(revision)) => (OpState::Cancelled(revision), None),
+            None if ledger.pending() == Some(*op) => {
+                (OpState::Unknown, ledger.pending_record().map(Box::new))
+            }
+            None => (OpState::Absent, None),
         }
     }
 

@@ -394,11 +394,28 @@ impl Node {
 
     /// How a want ended.
     pub async fn op(&self, op: OpId) -> OpState {
+        self.op_and_pending(op).await.0
+    }
+
+    async fn op_and_pending(&self, op: OpId) -> (OpState, Option<Box<Record>>) {
         let (answer, wait) = oneshot::channel();
         if self.asks.send(Ask::Op(op, answer)).await.is_err() {
-            return OpState::Absent;
+            return (OpState::Absent, None);
         }
-        wait.await.unwrap_or(OpState::Absent)
+        wait.await.unwrap_or((OpState::Absent, None))
+    }
+
+    /// How a want ended, and the record that says so: whose it was, and what it changed.
+    pub async fn op_with_record(
+        &self,
+        op: OpId,
+    ) -> Result<(OpState, Option<Box<Record>>), StoreError> {
+        let (state, pending) = self.op_and_pending(op).await;
+        let (OpState::Committed(revision) | OpState::Cancelled(revision)) = state else {
+            return Ok((state, pending));
+        };
+        let bytes = self.record_bytes(revision.get()).await?;
+        Ok((state, Record::decode(&bytes).ok().map(Box::new)))
     }
 
     /// Asks the engine to look at the ledger now.
@@ -526,6 +543,14 @@ impl Node {
             .set(i64::try_from(age).unwrap_or(i64::MAX));
         metrics.store_up.set(i64::from(health.store));
         metrics.bus_up.set(i64::from(health.bus));
+        let now = self.now();
+        let (mut expiring, mut expired) = (0, 0);
+        for token in self.catalogue().tokens.values() {
+            expiring += i64::from(token.expires_soon(now));
+            expired += i64::from(!token.holds(now));
+        }
+        metrics.tokens_expiring.set(expiring);
+        metrics.tokens_expired.set(expired);
         metrics.render()
     }
 

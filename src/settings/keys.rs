@@ -55,7 +55,7 @@ pub const KEYS: &[Key] = &[
     key("signin.session_idle", "30m"),
     key("signin.session_max", "10h"),
     key("signin.command_line", "1h"),
-    key("signin.required", "false"),
+    key("signin.required", "auto"),
     key("store.kind", "fs"),
     key("store.path", ""),
     key("store.endpoints", ""),

@@ -17,7 +17,7 @@ use huidu_core::{limits, version::Review};
 pub use keys::{KEYS, Key};
 pub use raw::{FlagValue, Origin, Problem, Sources, Value};
 
-use crate::signin::address::Address;
+use crate::signin::{Required, address::Address};
 use raw::Raw;
 
 /// Everything a process is started with.
@@ -99,7 +99,7 @@ pub struct SignInSettings {
     /// How long the session of a command line lasts.
     pub command_line: Duration,
     /// Whether tokens that belong to people open nothing.
-    pub required: bool,
+    pub required: Required,
     /// The control plane as browsers reach it.
     pub home: Address,
 }
@@ -407,10 +407,17 @@ impl Reader {
         let command_line = self.parsed("signin.command_line", |t| duration(t, 60_000, 86_400_000));
         let scopes = self.parsed("signin.scopes", scopes);
         let required = self.parsed("signin.required", |text| {
-            one_of(text, &[("false", false), ("true", true)])
+            one_of(
+                text,
+                &[
+                    ("auto", Required::ForCustomers),
+                    ("false", Required::Never),
+                    ("true", Required::Always),
+                ],
+            )
         });
         if self.text("signin.issuer").0.is_empty() {
-            if required || !client_id.is_empty() {
+            if required == Required::Always || !client_id.is_empty() {
                 let what = "sign-in is set up and this is not; name the identity provider";
                 self.wrong("signin.issuer", what);
             }

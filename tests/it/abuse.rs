@@ -235,6 +235,32 @@ fn no_two_readers_find_two_requests_in_one() {
 }
 
 /// Connections that say one byte now and then, as many as the server takes and more.
+/// Heads are bounded on both ports: in number by the plane, in bytes by the floor.
+#[test]
+fn a_head_is_bounded_on_both_ports() {
+    let world = World::new(Backing::Embedded);
+    let node = &world.cluster.nodes[0];
+    let with = |count: usize, bytes: usize| {
+        let more = (0..count).map(|n| format!("x-{n}: {}\r\n", "a".repeat(bytes)));
+        more.collect::<String>()
+    };
+    for (port, path) in [(node.control, "/readyz"), (node.device, "/v1/kills")] {
+        for (headers, status) in [
+            (with(60, 1), "200"),
+            (with(70, 1), "431"),
+            (with(20, 1_000), "431"),
+        ] {
+            let ask =
+                format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+            let (answer, _) = said(port, ask.as_bytes());
+            let line = answer.lines().next().unwrap_or_default();
+            // Whoever still sends when it is refused may find the connection cut instead.
+            let is_cut = status == "431" && line.is_empty();
+            assert!(line.contains(status) || is_cut, "{path}: {line}");
+        }
+    }
+}
+
 #[test]
 fn thousands_of_connections_that_dribble_slow_nobody_down() {
     const DRIBBLES: usize = 2_000;

@@ -95,6 +95,7 @@ async fn append(ledger: &mut Ledger<Catalogue>, op: OpId, tenant: &str) -> Appen
     };
     let want = Want {
         op,
+        ask: None,
         actor,
         approvals: Vec::new(),
         why: None,

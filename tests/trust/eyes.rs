@@ -1,5 +1,7 @@
 //! What people agree on: nothing that takes agreement happens without it, whoever writes it into the ledger.
 
+use std::collections::BTreeSet;
+
 use huidu_core::{
     authority::{Role, authorise},
     command::Command,
@@ -241,7 +243,7 @@ fn node(world: &mut World, id: &str, now: Timestamp) -> Result<Vec<Event>, Strin
         role: Role::Admin,
     };
     let command = Command::EnactProposal { id: id.into() };
-    let authorised = authorise(command, &actor, world.catalogue.review).unwrap();
+    let authorised = authorise(command, &actor, &world.catalogue, NOON).unwrap();
     let events = decide(&world.catalogue, &authorised, now).map_err(|error| error.to_string())?;
     validity::check(&world.catalogue, now, &actor, &events).unwrap();
     let next = Revision::new(world.catalogue.revision.get() + 1);
@@ -258,7 +260,7 @@ fn a_change_with_a_time_happens_then_and_not_before() {
             id: who.into(),
             role: role(who),
         };
-        let authorised = authorise(unkill("1.0.0"), &actor, world.catalogue.review).unwrap();
+        let authorised = authorise(unkill("1.0.0"), &actor, &world.catalogue, NOON).unwrap();
         let events = decide(&world.catalogue, &authorised.at(Some(at)), NOON);
         events.map(|events| {
             let next = Revision::new(world.catalogue.revision.get() + 1);
@@ -285,7 +287,7 @@ fn a_change_that_cannot_happen_when_its_time_comes_says_why() {
         id: "maya".into(),
         role: role("maya"),
     };
-    let authorised = authorise(unkill("1.0.0"), &actor, world.catalogue.review).unwrap();
+    let authorised = authorise(unkill("1.0.0"), &actor, &world.catalogue, NOON).unwrap();
     let events = decide(&world.catalogue, &authorised.at(Some(later)), NOON).unwrap();
     world.catalogue.apply(Revision::new(90), NOON, &events);
     world.ok("sec", yes(&world));
@@ -341,6 +343,8 @@ fn a_forged_record_does_not_count() {
         role: Role::Admin,
         note: String::new(),
         member: None,
+        expires: None,
+        scopes: BTreeSet::new(),
     };
     let founded = Event::Founded {
         audience: "bank/test".into(),
@@ -488,7 +492,7 @@ fn a_forged_record_does_not_count() {
     let right = [agreed("sec")].into_iter().chain(
         decide(
             &world.catalogue,
-            &authorise(yes(&world), &actor("sec"), Review::Required).unwrap(),
+            &authorise(yes(&world), &actor("sec"), &world.catalogue, NOON).unwrap(),
             NOON,
         )
         .unwrap()

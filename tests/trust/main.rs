@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod commands;
+mod credentials;
 mod eyes;
 mod people;
 mod permissions;

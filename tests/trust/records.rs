@@ -46,6 +46,7 @@ fn events_about_trust_have_exactly_these_bytes() {
     let sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     for golden in [
         r#"{"event":"token-added","id":"t","sha256":"SHA","role":"security","note":"","member":"lin"}"#,
+        r#"{"event":"token-added","id":"t","sha256":"SHA","role":"sre","note":"","expires":"2026-01-01T00:00:00Z","scopes":["read","kill"]}"#,
         r#"{"event":"host-added","host":"retail-test","title":"","sandbox":true}"#,
         r#"{"event":"member-put","member":"lin","title":"林","role":"reviewer","identity":{"issuer":"https://id.bank","subject":"u-7"}}"#,
         r#"{"event":"member-removed","member":"lin"}"#,

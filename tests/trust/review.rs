@@ -74,7 +74,7 @@ fn four_eyes_are_two_people_and_a_threshold_counts_people() {
             id: again.into(),
             role: Role::Reviewer,
         };
-        let authorised = authorise(approve("1.1.0"), &actor, Review::Required).unwrap();
+        let authorised = authorise(approve("1.1.0"), &actor, &world.catalogue, NOON).unwrap();
         assert_eq!(
             decide(&world.catalogue, &authorised, NOON)
                 .unwrap_err()

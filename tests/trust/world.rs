@@ -1,10 +1,13 @@
 //! A ledger in memory, the people who write to it, and what they ask for.
 
+use std::collections::BTreeSet;
+
 use huidu_core::{
     authority::{Role, authorise},
     catalogue::{Catalogue, Touched},
     command::Command,
     compile::{Context, compile, no_segments},
+    credential::Expiry,
     decide::decide,
     digest::Digest,
     event::{Actor, Event},
@@ -106,7 +109,7 @@ impl World {
             role: role(who),
         };
         let authorised =
-            authorise(command, &actor, self.catalogue.review).map_err(|error| error.to_string())?;
+            authorise(command, &actor, &self.catalogue, NOON).map_err(|error| error.to_string())?;
         let events =
             decide(&self.catalogue, &authorised, NOON).map_err(|error| error.to_string())?;
         // What is kept is what was decided, byte by byte.
@@ -218,6 +221,8 @@ pub(crate) fn add_token(id: &str, member: &str) -> Command {
         role: role(member),
         note: String::new(),
         member: Some(member.parse().unwrap()),
+        expires: Expiry::Usual,
+        scopes: BTreeSet::new(),
     }
 }
 

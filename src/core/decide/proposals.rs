@@ -232,9 +232,9 @@ pub fn enactment(catalogue: &Catalogue, id: &str, proposal: &Proposal, now: Time
         by: proposal.by.clone(),
     };
     let person = trust::reviewer(catalogue, &proposal.actor).map_err(|_| gone())?;
-    let authorised = authority::authorise(command.clone(), &proposal.actor, catalogue.review)
+    let authorised = authority::authorise(command.clone(), &proposal.actor, catalogue, now)
         .map_err(|_| gone())?;
-    if person != proposal.by || !catalogue.knows(&proposal.actor) {
+    if person != proposal.by || !catalogue.knows(&proposal.actor, now) {
         return Err(gone());
     }
     let mut events = decided(catalogue, &authorised, now)?;

@@ -24,6 +24,13 @@ pub enum Refusal {
         /// Its audience.
         audience: String,
     },
+    /// A token cannot expire then.
+    #[error(
+        "a token expires in the future and {} days ahead at most; name such a time, or none for {} days",
+        limits::TOKEN_LONGEST_MS / 86_400_000,
+        limits::TOKEN_MS / 86_400_000
+    )]
+    TokenTime,
     /// Something named is not there.
     #[error("there is no {kind} `{name}`; {help}")]
     Unknown {

@@ -64,8 +64,8 @@ pub(super) fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timest
             title,
             role,
             identity,
-        } => put_member(catalogue, member, title, role, identity.as_ref()),
-        Command::RemoveMember { member } => remove_member(catalogue, member),
+        } => put_member(catalogue, member, title, role, identity.as_ref(), now),
+        Command::RemoveMember { member } => remove_member(catalogue, member, now),
         Command::PutPermissions { catalogue: asked } => {
             asked.check().map_err(Refusal::Permissions)?;
             if **asked == catalogue.trust.permissions {
@@ -190,6 +190,7 @@ fn put_member(
     title: &str,
     role: &Role,
     identity: Option<&Identity>,
+    now: Timestamp,
 ) -> Decision {
     let members = &catalogue.trust.members;
     let known = members.get(member);
@@ -232,28 +233,29 @@ fn put_member(
         identity: identity.cloned(),
     }];
     if known.is_some_and(|known| known.role != *role) {
-        events.extend(tokens_taken_back(catalogue, member)?);
+        events.extend(tokens_taken_back(catalogue, member, now)?);
     }
     Ok(events)
 }
 
-fn remove_member(catalogue: &Catalogue, member: &MemberId) -> Decision {
+fn remove_member(catalogue: &Catalogue, member: &MemberId, now: Timestamp) -> Decision {
     if !catalogue.trust.members.contains_key(member) {
         return Err(unknown_member(member));
     }
-    let mut events = tokens_taken_back(catalogue, member)?;
+    let mut events = tokens_taken_back(catalogue, member, now)?;
     events.push(Event::MemberRemoved {
         member: member.clone(),
     });
     Ok(events)
 }
 
-fn tokens_taken_back(catalogue: &Catalogue, member: &MemberId) -> Decision {
+fn tokens_taken_back(catalogue: &Catalogue, member: &MemberId, now: Timestamp) -> Decision {
     let owned =
         |(_, token): &(&String, &crate::catalogue::Token)| token.member.as_ref() == Some(member);
     let (its, others): (Vec<_>, Vec<_>) = catalogue.tokens.iter().partition(owned);
     let admin = |tokens: &[(&String, &crate::catalogue::Token)]| {
-        tokens.iter().any(|(_, token)| token.role == Role::Admin)
+        let mut tokens = tokens.iter();
+        tokens.any(|(_, token)| token.role == Role::Admin && token.holds(now))
     };
     if admin(&its) && !admin(&others) {
         return Err(Refusal::Limit {

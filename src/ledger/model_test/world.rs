@@ -257,6 +257,7 @@ async fn attempt(world: &World, node: usize, ledger: &Mutex<Ledger<Seen>>, job: 
     let mut ledger = ledger.lock().await;
     let want = |op| Want {
         op,
+        ask: None,
         actor: World::actor(),
         approvals: Vec::new(),
         why: None,

@@ -41,7 +41,7 @@ pub(super) fn refused(world: &World) {
     Ping hands in a picture: 422
       {"type":"urn:huidu:problem:archive","title":"Bundle refused","status":422,"detail":"the bundle is refused for 1 reason(s)","code":"archive","errors":[{"message":"this is neither a zip nor a tar.gz; pack the mini-program as one of them"}]}
     Sven asks about an op that is none: 404
-      {"type":"urn:huidu:problem:unknown-op","title":"Not there","status":404,"detail":"there is no op `yesterday`; an op id is a ULID, as the change's answer named it","code":"unknown-op"}
+      {"type":"urn:huidu:problem:unknown-op","title":"Not there","status":404,"detail":"there is no op `yesterday`; name the op id of a change's answer, or the `Idempotency-Key` that you asked under","code":"unknown-op"}
     Sven goes astray: 404
       {"type":"urn:huidu:problem:no-route","title":"No such path","status":404,"detail":"there is nothing here; `/api/v1/openapi.json` lists what there is","code":"no-route"}
     Sven uses another verb: 405 allow: GET,HEAD

@@ -68,6 +68,7 @@ fn chain(wants: &[(u128, Event)]) -> Vec<Bytes> {
             rev: Revision::new(rev),
             prev: before,
             op: op(*want),
+            ask: None,
             put: id(1_000 + u128::from(rev)).parse::<PutId>().unwrap(),
             node: "node-0".into(),
             at: Timestamp::EPOCH,
