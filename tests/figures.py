@@ -30,6 +30,11 @@ FIGURES = [
     ("requests from the OpenAPI document", f"{IT} schema::every_answer", r"schemathesis: (\d+) generated", "at least 1000, server errors and schema violations 0", lambda n: n >= 1_000),
     ("hostile archives and their neighbours", f"{LIB} archive::", r"(\d+) tests? run: \1 passed", "all pass", lambda n: n > 20),
     ("calls of the matrix of routes and roles", f"{LIB} every_role_may_call_exactly_this", r"(\d+) calls, leaks: 0", "at least 400, leaks 0", lambda n: n >= 400),
+    ("requests of partners for what belongs to others", f"{LIB} nobody_is_told_what_belongs_to_another_tenant", r"(\d+) calls for foreign things, leaks: 0", "at least 400, leaks 0", lambda n: n >= 400),
+    ("mistakes planted against the isolation of tenants", f"{LIB} isolation::it_would_notice", r"(\d+) tests? run: \1 passed", "all 5 found", lambda n: n >= 5),
+    ("calls by tokens of one scope", f"{LIB} every_scope_opens_exactly_this", r"calls by narrowed tokens (\d+)", "at least 800, as the table says", lambda n: n >= 800),
+    ("commands by role and scope", f"{CORE} a_credential_may_what_its_role", r"commands by role and scope (\d+)", "at least 10000, as the table says", lambda n: n >= 10_000),
+    ("requests by a session that is no longer fresh", f"{LIB} every_grave_change_takes_a_fresh_proof", r"no longer fresh (\d+)", "every route, the 11 grave ones refused", lambda n: n >= 60),
     ("hostile statements of an identity provider", f"{LIB} signin::hostile", r"figure: hostile statements (\d+) refused", "at least 100, believed 0", lambda n: n >= 100),
 ]
 
