@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod eyes;
+mod forged;
+mod golden;
+mod history;
 mod people;
 mod permissions;
 mod records;
