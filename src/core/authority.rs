@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{command::Command, event::Actor, name::TenantId, time::Timestamp, version::Review};
+use crate::{
+    command::Command, event::Actor, name::TenantId, rules::Rules, time::Timestamp, version::Review,
+};
 
 /// What a credential may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +56,22 @@ pub struct Authorised {
     command: Command,
     actor: Actor,
     enact_at: Option<Timestamp>,
+    rules: Rules,
 }
 
 impl Authorised {
+    /// The same, as it was decided when these rules were the newest.
+    #[must_use]
+    pub const fn by(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// By which rules it is decided.
+    pub const fn rules(&self) -> Rules {
+        self.rules
+    }
+
     /// The same, to happen at a later time.
     #[must_use]
     pub fn at(mut self, enact_at: Option<Timestamp>) -> Self {
@@ -114,6 +129,7 @@ pub fn authorise(command: Command, actor: &Actor, review: Review) -> Result<Auth
             command,
             actor: actor.clone(),
             enact_at: None,
+            rules: Rules::NEWEST,
         })
     } else {
         Err(Forbidden::Role {

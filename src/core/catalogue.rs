@@ -17,11 +17,12 @@ use crate::{
     digest::Digest,
     event::{Actor, Event},
     name::{AppId, HostId, LayerName, MemberId, RuleName, SegmentName, TenantId},
+    record::Record,
     revision::Revision,
     rollout::{Rollout, Rule},
     slots::Slots,
     time::Timestamp,
-    trust::{AppTrust, Trust},
+    trust::{AppTrust, Era, Trust},
     version::{Life, Number, Review, Version},
 };
 
@@ -143,6 +144,22 @@ impl Catalogue {
     /// True when `actor` has this very role now.
     pub fn knows(&self, actor: &Actor) -> bool {
         self.role_of(&actor.id) == Some(&actor.role)
+    }
+
+    /// Makes a record that counts true, and remembers how far the ledger has come with it.
+    pub fn take(&mut self, record: &Record) -> Touched {
+        if !record.v.is_first() {
+            self.trust.era = Era {
+                rules: record.v,
+                at: record.at,
+            };
+        }
+        self.apply(record.rev, record.at, &record.events)
+    }
+
+    /// The time from which on the next record may be written.
+    pub const fn written_at(&self) -> Timestamp {
+        self.trust.era.at
     }
 
     /// Makes `events` of revision `revision` true. Total: nothing can be refused here.

@@ -28,6 +28,7 @@ pub mod rulefile;
 pub mod check;
 pub mod slots_assign;
 // What is asked for, what happened, what is true.
+mod asked;
 pub mod authority;
 pub mod catalogue;
 pub mod command;
@@ -35,6 +36,7 @@ pub mod decide;
 pub mod event;
 pub mod eyes;
 pub mod review;
+pub mod rules;
 pub mod treehead;
 pub mod trust;
 // What is kept of it.

@@ -1,28 +1,38 @@
-//! The golden ledger: bytes that are in ledgers out there, every record of which counts for ever.
+//! The golden ledgers: bytes that are in ledgers out there. Each of their records counts for ever, by the rules
+//! of the day it was written, and leads to the same state.
+//!
+//! A test here that fails says that an update would make a bank's history void. Nothing in the files is changed,
+//! ever: other rules get another number, and another file.
 
 use std::{fs, path::PathBuf};
 
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
 use huidu_core::{
+    catalogue::Catalogue,
     digest::Digest,
-    record::{GENESIS, Record, V1},
+    record::{Found, GENESIS, Record},
     revision::Revision,
+    rules::Rules,
+    validity::{Verdict, judge},
 };
 
-use crate::history::{history, tags};
+use crate::{history, world::World};
 
-fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/ledger-1.jsonl")
+fn path(rules: Rules) -> PathBuf {
+    let name = format!("../../tests/vectors/ledger-{}.txt", u64::from(rules));
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-#[test]
-fn bless() {
-    let world = history();
-    println!("{:?}", tags(&world));
-    let (mut prev, mut lines) = (GENESIS, String::new());
+/// The records of a world, chained, and signed where that is the form.
+pub(crate) fn records(world: &World, rules: Rules) -> Vec<Bytes> {
+    let key = SigningKey::from_bytes(&[41; 32]);
+    let mut prev = GENESIS;
+    let mut all = Vec::new();
     for (at, step) in world.log.iter().enumerate() {
         let ulid = format!("{:026}", at + 1);
         let record = Record {
-            v: V1,
+            v: rules,
             rev: Revision::new(at as u64 + 1),
             prev,
             op: ulid.parse().unwrap(),
@@ -36,13 +46,78 @@ fn bless() {
             void: None,
             ck: None,
         };
-        let bytes = record.encode().unwrap();
+        let bytes = match rules {
+            Rules::One => record.encode().unwrap(),
+            Rules::Two => record.seal(&key).unwrap(),
+        };
         prev = Digest::of(&bytes);
-        lines.push_str(std::str::from_utf8(&bytes).unwrap());
-        lines.push('\n');
+        all.push(bytes);
     }
-    println!("{} records", world.log.len());
-    fs::write(path(), lines).unwrap();
-    let digest = Digest::of(&serde_json::to_vec(&world.catalogue).unwrap());
-    println!("{digest}");
+    all
+}
+
+/// Records as they lie in a file: one of the first form is a line, one of the second two.
+fn read(rules: Rules) -> Vec<Bytes> {
+    let text = fs::read_to_string(path(rules)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    match rules {
+        Rules::One => lines.iter().map(|line| Bytes::from((*line).to_owned())).collect(),
+        Rules::Two => (lines.chunks(2))
+            .map(|pair| format!("{}\n{}\n", pair[0], pair[1]).into())
+            .collect(),
+    }
+}
+
+/// What the records lead to; every one of them counts.
+fn fold(records: &[Bytes]) -> Catalogue {
+    let (mut catalogue, mut prev) = (Catalogue::default(), GENESIS);
+    for (at, bytes) in records.iter().enumerate() {
+        let found = Found::read(bytes);
+        assert_eq!(judge(&catalogue, &found), Verdict::Counts, "record {}", at + 1);
+        let record = found.into_record().unwrap();
+        assert_eq!((record.rev.get(), record.prev), (at as u64 + 1, prev));
+        prev = Digest::of(bytes);
+        catalogue.take(&record);
+    }
+    catalogue
+}
+
+fn state(catalogue: &Catalogue) -> String {
+    Digest::of(&serde_json::to_vec(catalogue).unwrap()).to_hex()
+}
+
+#[test]
+fn every_record_of_the_first_form_counts_for_ever() {
+    let records = read(Rules::One);
+    assert_eq!(records.len(), 107);
+    let led_to = "4ae1ff7e6de5d4862982bf5f4a2c9325fe73d4fa99b1ce779e0cbdce3e18723b";
+    assert_eq!(state(&fold(&records)), led_to);
+}
+
+#[test]
+fn every_record_of_the_second_form_counts_for_ever() {
+    if std::env::var_os("HUIDU_BLESS").is_some() && !path(Rules::Two).exists() {
+        let records = records(&history::history(), Rules::Two).concat();
+        fs::write(path(Rules::Two), records).unwrap();
+    }
+    let records = read(Rules::Two);
+    println!("{} records", records.len());
+    println!("{}", state(&fold(&records)));
+}
+
+/// Where a bank goes on with a newer huidu, what it wrote before counts, and nothing of the old form behind it.
+#[test]
+fn forms_follow_one_another_and_never_the_other_way_round() {
+    let first = read(Rules::One);
+    let mut catalogue = fold(&first[..20]);
+    let found = Found::read(&first[20]);
+    assert_eq!(judge(&catalogue, &found), Verdict::Counts);
+    let mut second = found.into_record().unwrap();
+    second.v = Rules::Two;
+    let key = SigningKey::from_bytes(&[41; 32]);
+    let sealed = Found::read(&second.seal(&key).unwrap());
+    assert_eq!(judge(&catalogue, &sealed), Verdict::Counts);
+    catalogue.take(sealed.record().unwrap());
+    let late = judge(&catalogue, &Found::read(&first[21]));
+    assert!(matches!(late, Verdict::Nobody(_)), "{late:?}");
 }

@@ -126,7 +126,7 @@ pub(super) fn decide_for_app(
             bundle,
             signed,
             ..
-        } => approve(catalogue, app, version, bundle, signed.as_deref(), actor),
+        } => approve(catalogue, app, version, bundle, signed.as_deref(), authorised),
         Command::SignRelease {
             version, signed, ..
         } => signed::sign_release(catalogue, app, version, signed),
@@ -392,7 +392,7 @@ fn approve(
     number: &Number,
     shown: &Digest,
     signed: Option<&str>,
-    actor: &Actor,
+    authorised: &Authorised,
 ) -> Decision {
     let version = under_review(app, number, "approved")?;
     if version.bundle.sha256 != *shown {
@@ -402,7 +402,7 @@ fn approve(
             is: version.bundle.sha256,
         });
     }
-    let by = reviewer(catalogue, actor)?;
+    let by = reviewer(catalogue, authorised.actor())?;
     let did = match &version.dossier.submitted_by {
         Some(submitter) if *submitter == by => Some("handed it in"),
         None => Some("may have handed it in, which was not recorded"),
@@ -433,6 +433,7 @@ fn approve(
         app: app.id.clone(),
         version: number.clone(),
         by,
+        bundle: (!authorised.rules().is_first()).then_some(*shown),
         signed: signed.filter(|_| !is_last).map(str::to_owned),
     }];
     if is_last {
