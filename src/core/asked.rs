@@ -43,7 +43,10 @@ fn of(catalogue: &Catalogue, event: &Event, events: &[Event]) -> Vec<Asked> {
                 rule: rule.clone(),
                 share,
             };
-            vec![(set, None), (Command::LowerShare { app, rule, share }, None)]
+            vec![
+                (set, None),
+                (Command::LowerShare { app, rule, share }, None),
+            ]
         }
         _ => {
             let command = about_the_bank(catalogue, event, events)
@@ -191,7 +194,17 @@ fn about_versions(catalogue: &Catalogue, event: &Event, events: &[Event]) -> Opt
             signed,
             ..
         } => {
-            let known = || Some(catalogue.apps.get(&app)?.versions.get(&version)?.bundle.sha256);
+            let known = || {
+                Some(
+                    catalogue
+                        .apps
+                        .get(&app)?
+                        .versions
+                        .get(&version)?
+                        .bundle
+                        .sha256,
+                )
+            };
             let bundle = bundle.or_else(known)?;
             // What the last reviewer handed in is in the record that all signatures were joined in.
             let joined = events.iter().find_map(|event| match event {

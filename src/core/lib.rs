@@ -28,6 +28,7 @@ pub mod rulefile;
 pub mod check;
 pub mod slots_assign;
 // What is asked for, what happened, what is true.
+pub mod ahead;
 mod asked;
 pub mod authority;
 pub mod catalogue;

@@ -79,7 +79,8 @@ impl Policy {
 
     /// True when something may run by this policy that may not by `other`, or for longer without news.
     pub fn lets_more_than(&self, other: &Self) -> bool {
-        let within = |these: &[Digest], those: &[Digest]| these.iter().all(|one| those.contains(one));
+        let within =
+            |these: &[Digest], those: &[Digest]| these.iter().all(|one| those.contains(one));
         (self.state == Standing::Live && other.state == Standing::Delisted)
             || self.floor_seq < other.floor_seq
             || !within(&other.revoked, &self.revoked)

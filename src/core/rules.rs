@@ -8,7 +8,9 @@
 use serde::{Deserialize, Serialize};
 
 /// By which rules a record is judged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(try_from = "u64", into = "u64")]
 pub enum Rules {
     /// Records that nobody signed. What takes agreement goes by the command alone.

@@ -120,7 +120,8 @@ pub fn judge(catalogue: &Catalogue, found: &Found) -> Verdict {
     if !record.v.is_first() && !is_sealed(catalogue, found, record) {
         return Verdict::Nobody(Invalid::Unsigned);
     }
-    if !record.v.is_first() && record.at < catalogue.written_at() {
+    let runs_back = record.at < catalogue.written_at() && !resets_time(&record.events);
+    if !record.v.is_first() && runs_back {
         let after = catalogue.written_at();
         let at = record.at;
         return Verdict::Void(Invalid::Time { at, after });
@@ -173,6 +174,13 @@ pub fn keyring_after(catalogue: &Catalogue, events: &[Event]) -> Option<Keyring>
     read.or_else(|| catalogue.trust.chain.newest.as_deref().cloned())
 }
 
+/// True of what puts a keyring in force: enough of the root signed it, so it may set the ledger's time back after
+/// a server whose clock was wrong had moved it on.
+pub fn resets_time(events: &[Event]) -> bool {
+    let puts = |event: &Event| matches!(event, Event::KeyringPut { .. });
+    events.iter().any(puts)
+}
+
 fn is_sealed(catalogue: &Catalogue, found: &Found, record: &Record) -> bool {
     let keyring = keyring_after(catalogue, &record.events);
     keyring.is_none_or(|keyring| found.is_by(signers(&keyring)))
@@ -214,11 +222,19 @@ pub fn check_by(
         }
         match again(rules, catalogue, at, actor, command, enact_at) {
             Ok(right) if is_same(&right, events) => return Ok(()),
-            Ok(right) => why = different(&right, events),
+            Ok(right) => why = different(&right),
             Err(invalid) => why = invalid,
         }
     }
-    Err(why)
+    // Whatever else is wrong: it is not the change that it says was agreed on.
+    Err(enacted(events).map_or(why, |id| Invalid::Other { id }))
+}
+
+fn enacted(events: &[Event]) -> Option<String> {
+    events.iter().find_map(|event| match event {
+        Event::ProposalEnacted { id } => Some(id.clone()),
+        _ => None,
+    })
 }
 
 /// Decides `command` once more.
@@ -253,17 +269,12 @@ fn is_same(right: &[Event], events: &[Event]) -> bool {
 }
 
 /// In which way what happened is not what is right.
-fn different(right: &[Event], events: &[Event]) -> Invalid {
-    let enacted = events.iter().find_map(|event| match event {
-        Event::ProposalEnacted { id } => Some(id.clone()),
-        _ => None,
-    });
-    match (enacted, right) {
-        (Some(id), _) => Invalid::Other { id },
-        (None, [Event::Proposed { proposal, .. }]) => match proposal.kind {
+fn different(right: &[Event]) -> Invalid {
+    match right {
+        [Event::Proposed { proposal, .. }] => match proposal.kind {
             Some(kind) => Invalid::Eyes { kind: kind.word() },
             None => Invalid::Different,
         },
-        (None, _) => Invalid::Different,
+        _ => Invalid::Different,
     }
 }

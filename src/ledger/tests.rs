@@ -6,12 +6,17 @@ use std::{
     time::Duration,
 };
 
+use ed25519_dalek::SigningKey;
 use huidu_core::{
     authority::Role,
     event::{Actor, Event},
-    record::V1,
+    rules::Rules,
     time::Timestamp,
 };
+
+use std::borrow::Cow;
+
+use huidu_core::{checkpoint::Checkpoint, record::V1};
 
 use super::*;
 use crate::{
@@ -50,6 +55,7 @@ impl Cluster {
             ids: Arc::new(CountedIds::series(1_000 + node)),
             backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(10), node),
             node: format!("node-{node}"),
+            signer: Some(Arc::new(log_key())),
         }
     }
 
@@ -119,11 +125,20 @@ impl Fold for Seen {
         self.applied.push(record.rev.get());
     }
 
+    fn skip(&mut self, rev: Revision, _: &Bytes, _: &Invalid) {
+        self.catalogue.apply(rev, Timestamp::EPOCH, &[]);
+    }
+
     type View<'a> = &'a Catalogue;
 
     fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
+}
+
+/// Every node of the cluster signs with it.
+fn log_key() -> SigningKey {
+    SigningKey::from_bytes(&[41; 32])
 }
 
 fn actor() -> Actor {
@@ -152,7 +167,7 @@ async fn add(
 fn record(at: Position) -> Record {
     let ids = CountedIds::series(9_999);
     Record {
-        v: V1,
+        v: Rules::NEWEST,
         rev: at.rev.next(),
         prev: at.head,
         op: ids.op(),
@@ -366,7 +381,7 @@ async fn a_write_that_lands_late_is_found_and_not_written_again() {
 }
 
 #[tokio::test]
-async fn a_new_node_begins_at_a_checkpoint_at_the_tail_and_announces_it() {
+async fn a_new_node_begins_at_a_checkpoint_once_it_is_announced() {
     let cluster = Cluster::new();
     let mut writer = cluster.grown(1, 5).await;
     let name = writer.checkpoint().await.unwrap();
@@ -375,17 +390,12 @@ async fn a_new_node_begins_at_a_checkpoint_at_the_tail_and_announces_it() {
         name,
         "the same state, the same name"
     );
-    let mut new = cluster.node(2).await;
-    assert_eq!(
-        (new.fold().restored, &new.fold().applied),
-        (Some(rev(5)), &vec![])
-    );
-    assert_eq!(new.position(), writer.position());
-    cluster.grow(&mut new).await;
-    let Tail::Record(record) = writer.next().await.unwrap() else {
-        panic!("revision 6")
-    };
-    assert_eq!(record.ck, Some(name));
+    let early = cluster.node(2).await;
+    assert_eq!(early.fold().restored, None, "nobody vouches for it yet");
+    assert_eq!(early.position(), writer.position());
+    cluster.grow(&mut writer).await;
+    let bytes = cluster.store.get(&Key::Log(6)).await.unwrap();
+    assert_eq!(Record::decode(&bytes).unwrap().ck, Some(name));
     cluster.grow(&mut writer).await;
     let later = cluster.node(3).await;
     assert_eq!(
@@ -395,6 +405,70 @@ async fn a_new_node_begins_at_a_checkpoint_at_the_tail_and_announces_it() {
     assert_eq!(later.fold().catalogue, writer.fold().catalogue);
 }
 
+/// Whoever can write into the store can forge a checkpoint, and every record but one that our key signed.
+#[tokio::test]
+async fn a_checkpoint_counts_by_the_word_of_our_own_key_alone() {
+    let forged = async |cluster: &Cluster, at: Position| {
+        let mut catalogue = Catalogue::default();
+        catalogue.apply(at.rev, Timestamp::EPOCH, &added("mine"));
+        let checkpoint = Checkpoint {
+            v: V1,
+            rev: at.rev,
+            head: at.head,
+            catalogue: Cow::Owned(catalogue),
+            ops: Cow::Owned(RecentOps::default()),
+        };
+        let (name, bytes) = checkpoint.encode().unwrap();
+        let key = Key::Checkpoint {
+            rev: name.rev.get(),
+            digest: name.root,
+        };
+        cluster.put(&key, bytes).await;
+        name
+    };
+    // Standing on the last record, named by nobody.
+    let cluster = Cluster::new();
+    let writer = cluster.grown(1, 3).await;
+    forged(&cluster, writer.position()).await;
+    let new = cluster.node(2).await;
+    assert_eq!((new.fold().restored, new.revision()), (None, rev(3)));
+    // Named by a record that says what it likes: of events, and one that voids a want.
+    let stolen = SigningKey::from_bytes(&[66; 32]);
+    for (is_void, signer) in [
+        (false, None),
+        (true, None),
+        (false, Some(&stolen)),
+        (true, Some(&stolen)),
+    ] {
+        let cluster = Cluster::new();
+        let writer = cluster.grown(1, 3).await;
+        let name = forged(&cluster, writer.position()).await;
+        let mut word = record(writer.position());
+        word.ck = Some(name);
+        if is_void {
+            word.events.clear();
+            word.void = Some(cluster.wants.op());
+        }
+        let bytes = signer.map_or_else(|| word.encode(), |key| word.seal(key));
+        cluster.put(&Key::Log(4), bytes.unwrap()).await;
+        let new = cluster.node(2).await;
+        assert_eq!(
+            new.fold().restored,
+            None,
+            "void: {is_void}, signed: {signer:?}"
+        );
+        // The same by our own key does count.
+        let own = cluster.node(2).await;
+        let name = forged(&cluster, own.position()).await;
+        let mut word = record(own.position());
+        word.ck = Some(name);
+        cluster
+            .put(&Key::Log(5), word.seal(&log_key()).unwrap())
+            .await;
+        assert_eq!(cluster.node(3).await.fold().restored, Some(rev(4)));
+    }
+}
+
 #[tokio::test]
 async fn a_retry_is_recognised_across_a_checkpoint() {
     let cluster = Cluster::new();
@@ -402,6 +476,7 @@ async fn a_retry_is_recognised_across_a_checkpoint() {
     let want = cluster.want();
     add(&mut writer, want.clone(), "once").await.unwrap();
     writer.checkpoint().await.unwrap();
+    cluster.grow(&mut writer).await;
     let mut new = cluster.node(2).await;
     assert_eq!(new.fold().restored, Some(rev(3)));
     assert_eq!(
@@ -635,7 +710,7 @@ async fn another_state_at_the_same_revision_is_a_fork() {
 async fn a_record_of_a_later_build_stops_a_node_where_it_is_without_a_fork() {
     let cluster = Cluster::new();
     let mut ledger = cluster.grown(1, 2).await;
-    cluster.put(&Key::Log(3), &br#"{"v":2,"rev":3}"#[..]).await;
+    cluster.put(&Key::Log(3), &br#"{"v":3,"rev":3}"#[..]).await;
     for _ in 0..2 {
         let error = ledger.next().await.unwrap_err();
         assert!(

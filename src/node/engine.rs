@@ -5,19 +5,23 @@
 //! that no two catch-ups of a node interleave. A hint is only a reason to look; the tick makes every hint
 //! dispensable.
 
+mod ahead;
+
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use huidu_core::{
+    ahead::Stop,
     authority::Role,
     command::Command,
     compile::{Context, compile},
     event::Actor,
-    key::PublicKey,
+    key::{PublicKey, Signer},
     keyring::{self, Keyring},
     name::AppId,
     op::{OpId, Settled},
     predicate::Membership,
     revision::Revision,
+    rules::Rules,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -78,6 +82,8 @@ pub(super) struct Engine {
     waiting: BTreeSet<AppId>,
     since_checkpoint: u64,
     storing: bool,
+    /// What stops behind a record that this build cannot read.
+    stops: Vec<Stop>,
 }
 
 impl Engine {
@@ -98,6 +104,7 @@ impl Engine {
             waiting: BTreeSet::new(),
             since_checkpoint: 0,
             storing: true,
+            stops: Vec::new(),
         };
         let opened = if engine.unproved.is_empty() {
             engine.open_store(None).await
@@ -229,7 +236,7 @@ impl Engine {
             let catalogue = self.shared.catalogue.read();
             let open = catalogue.trust.proposals.iter();
             let due = open.filter(|(_, proposal)| {
-                proposal.enact_at.is_some() && proposal.is_due(&catalogue, now)
+                proposal.enact_at.is_some() && proposal.is_due(&catalogue, Rules::NEWEST, now)
             });
             due.map(|(id, _)| id.clone()).collect()
         };
@@ -259,7 +266,7 @@ impl Engine {
             Source::Store(ledger) => {
                 let result = loop {
                     match timeout(LOOK, ledger.next()).await {
-                        Ok(Ok(Tail::Record(_))) => {}
+                        Ok(Ok(Tail::Record(_) | Tail::Void(_))) => {}
                         Ok(Ok(Tail::AtTail { probed_at })) => break Ok(probed_at),
                         Ok(Err(error)) => break Err(error),
                         Err(hangs) => {
@@ -270,8 +277,10 @@ impl Engine {
                 if let Ok(proved_at) = &result {
                     self.shared.proved(*proved_at);
                 }
-                self.note_store(result.err().as_ref());
+                let error = result.err();
+                self.note_store(error.as_ref());
                 self.caught_up().await;
+                self.look_ahead(error.as_ref()).await;
             }
             Source::Mirror { at } => {
                 let at = *at;
@@ -358,6 +367,7 @@ impl Engine {
         let Source::Store(ledger) = &mut self.source else {
             return Err(WriteError::ReadOnly);
         };
+        let log_key = self.parts.log_key.as_ref().map(Signer::public_key);
         let want = Want {
             op: change.op,
             actor: change.actor.clone(),
@@ -368,7 +378,7 @@ impl Engine {
             .append(
                 want,
                 by.saturating_duration_since(Instant::now()),
-                |fold, now| decided(fold, &change, now),
+                |fold, now| decided(fold, &change, now, log_key.as_ref()),
             )
             .await;
         let metrics = &self.parts.metrics;
@@ -485,7 +495,8 @@ impl Engine {
 
     /// `live` with `apps` compiled anew from the catalogue.
     fn compiled(&self, live: &Live, apps: &BTreeSet<AppId>, whole: bool) -> Live {
-        let catalogue = self.shared.catalogue.read();
+        let known = self.shared.catalogue.read();
+        let catalogue = &*ahead::with(&known, &self.stops);
         let context = Context {
             audience: catalogue.audience.clone(),
             poll_after_ms: self.parts.settings.poll_after_ms,
@@ -515,8 +526,8 @@ impl Engine {
         });
         // Apps are never taken away, so compiling all of them replaces all of them.
         let base = if whole { Live::empty() } else { live.clone() };
-        base.with_apps(catalogue.revision, compiled).with_kills(
-            &catalogue,
+        base.with_apps(known.revision, compiled).with_kills(
+            catalogue,
             &self.shared.stamper,
             &self.parts.metrics,
         )

@@ -50,6 +50,7 @@ use huidu_core::{
     digest::Digest,
     event::Actor,
     eyes::EyesPolicy,
+    key::Signer,
     name::{AppId, SegmentName},
     op::OpId,
     record::Record,
@@ -125,7 +126,8 @@ pub struct NodeParts {
     pub ids: Arc<dyn Ids>,
     /// The online key that stamps are signed with.
     pub key: ed25519_dalek::SigningKey,
-    /// Signs heads of the ledger; none: this node signs none.
+    /// Signs the records this node writes, and heads of the ledger; none: it signs neither, and writes nothing once
+    /// a keyring is in force.
     pub log_key: Option<ed25519_dalek::SigningKey>,
     /// Where counters are flushed to.
     pub metrics: Arc<Metrics>,
@@ -143,6 +145,7 @@ struct Parts {
     ids: Arc<dyn Ids>,
     metrics: Arc<Metrics>,
     settings: NodeSettings,
+    log_key: Option<ed25519_dalek::SigningKey>,
 }
 
 impl Parts {
@@ -157,6 +160,8 @@ impl Parts {
                 fastrand::u64(..),
             ),
             node: self.settings.name.clone(),
+            signer: (self.log_key.clone())
+                .map(|key| Arc::new(key) as Arc<dyn Signer + Send + Sync>),
         }
     }
 }
@@ -299,6 +304,7 @@ impl Node {
             ids,
             metrics,
             settings,
+            log_key: log_key.clone(),
         });
         let engine = Engine::open(Arc::clone(&parts), Arc::clone(&shared), unproved).await?;
         let (asks, inbox) = mpsc::channel(WAITING);

@@ -21,7 +21,7 @@ use aws_sdk_s3::{
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
 use data_encoding::BASE64;
-use huidu_core::digest::Digest;
+use huidu_core::{digest::Digest, time::Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -294,6 +294,20 @@ impl Store for S3Store {
 
     fn head<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(self.size(key))
+    }
+
+    fn kept_since<'a>(
+        &'a self,
+        key: &'a Key,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
+        Box::pin(async move {
+            let request = self.client.head_object().bucket(&self.settings.bucket);
+            let answer = request.key(self.name(key)).send().await;
+            let object = answer.map_err(|error| absent_or_unavailable(key, &error))?;
+            let ms = object.last_modified().and_then(|at| at.to_millis().ok());
+            let ms = ms.and_then(|ms| u64::try_from(ms).ok());
+            Ok(ms.map(Timestamp::from_unix_ms))
+        })
     }
 
     fn put_new<'a>(&'a self, key: &'a Key, bytes: Bytes) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -229,6 +229,7 @@ fn forged(story: &Story) -> Vec<Mutation> {
     let agreed = Event::ProposalApproved {
         id: "0123456789abcdef".into(),
         by: "member/wei".into(),
+        hash: None,
     };
     let forged: Vec<(&str, Actor, Vec<Event>)> = vec![
         (
@@ -260,6 +261,7 @@ fn forged(story: &Story) -> Vec<Mutation> {
                 app: app.parse().unwrap(),
                 version: "1.1.0".parse().unwrap(),
                 by: "member/lin".into(),
+                bundle: None,
                 signed: None,
             }],
         ),

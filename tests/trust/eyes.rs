@@ -68,7 +68,10 @@ fn stopping_takes_one_and_bringing_back_takes_two() {
     assert_eq!(world.life("1.0.0"), "killed", "one person asked");
     let (id, proposal) = waiting(&world);
     assert_eq!(
-        (proposal.by.as_str(), proposal.lacks(&world.catalogue, Rules::NEWEST)),
+        (
+            proposal.by.as_str(),
+            proposal.lacks(&world.catalogue, Rules::NEWEST)
+        ),
         ("member/maya", 1)
     );
     world.no(

@@ -61,7 +61,10 @@ fn read(rules: Rules) -> Vec<Bytes> {
     let text = fs::read_to_string(path(rules)).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     match rules {
-        Rules::One => lines.iter().map(|line| Bytes::from((*line).to_owned())).collect(),
+        Rules::One => lines
+            .iter()
+            .map(|line| Bytes::from((*line).to_owned()))
+            .collect(),
         Rules::Two => (lines.chunks(2))
             .map(|pair| format!("{}\n{}\n", pair[0], pair[1]).into())
             .collect(),
@@ -73,7 +76,12 @@ fn fold(records: &[Bytes]) -> Catalogue {
     let (mut catalogue, mut prev) = (Catalogue::default(), GENESIS);
     for (at, bytes) in records.iter().enumerate() {
         let found = Found::read(bytes);
-        assert_eq!(judge(&catalogue, &found), Verdict::Counts, "record {}", at + 1);
+        assert_eq!(
+            judge(&catalogue, &found),
+            Verdict::Counts,
+            "record {}",
+            at + 1
+        );
         let record = found.into_record().unwrap();
         assert_eq!((record.rev.get(), record.prev), (at as u64 + 1, prev));
         prev = Digest::of(bytes);

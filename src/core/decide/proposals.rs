@@ -128,13 +128,15 @@ pub(super) fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timest
                 });
             }
             Ok(
-                enactment(catalogue, id, proposal, authorised.rules(), now).unwrap_or_else(|refusal| {
-                    let why = text("why", &refusal.to_string()).unwrap_or_default();
-                    vec![Event::ProposalFailed {
-                        id: id.clone(),
-                        why,
-                    }]
-                }),
+                enactment(catalogue, id, proposal, authorised.rules(), now).unwrap_or_else(
+                    |refusal| {
+                        let why = text("why", &refusal.to_string()).unwrap_or_default();
+                        vec![Event::ProposalFailed {
+                            id: id.clone(),
+                            why,
+                        }]
+                    },
+                ),
             )
         }
         Command::SetEyes { policy } => {

@@ -126,7 +126,14 @@ pub(super) fn decide_for_app(
             bundle,
             signed,
             ..
-        } => approve(catalogue, app, version, bundle, signed.as_deref(), authorised),
+        } => approve(
+            catalogue,
+            app,
+            version,
+            bundle,
+            signed.as_deref(),
+            authorised,
+        ),
         Command::SignRelease {
             version, signed, ..
         } => signed::sign_release(catalogue, app, version, signed),

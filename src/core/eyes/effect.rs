@@ -77,7 +77,8 @@ fn by_effect(catalogue: &Catalogue, command: &Command) -> Vec<Kind> {
         } => {
             let found = app(id).and_then(|app| app.rule(rule).map(|rule| (app, rule)));
             let sends_on = found.is_some_and(|(app, rule)| {
-                raises(catalogue, rule.share, *share) || (*share < rule.share && holds_back(app, rule))
+                raises(catalogue, rule.share, *share)
+                    || (*share < rule.share && holds_back(app, rule))
             });
             when(sends_on, Kind::RaiseShare)
         }
@@ -98,15 +99,18 @@ fn by_effect(catalogue: &Catalogue, command: &Command) -> Vec<Kind> {
             let loosens = app(id).is_none_or(|app| loosens(catalogue, app, envelope));
             when(loosens, Kind::AppPolicy)
         }
-        Command::PutMember { member, role, .. } => {
-            when(is_closed(catalogue) && admits(catalogue, Some(member), role), Kind::People)
-        }
-        Command::AddToken { member, role, .. } => {
-            when(is_closed(catalogue) && admits(catalogue, member.as_ref(), role), Kind::People)
-        }
-        Command::PutSegment { segment, .. } => {
-            when(catalogue.asking_about(segment).next().is_some(), Kind::Segment)
-        }
+        Command::PutMember { member, role, .. } => when(
+            is_closed(catalogue) && admits(catalogue, Some(member), role),
+            Kind::People,
+        ),
+        Command::AddToken { member, role, .. } => when(
+            is_closed(catalogue) && admits(catalogue, member.as_ref(), role),
+            Kind::People,
+        ),
+        Command::PutSegment { segment, .. } => when(
+            catalogue.asking_about(segment).next().is_some(),
+            Kind::Segment,
+        ),
         Command::SetGrade { tenant, grade } => {
             let is = catalogue.trust.grade_of(tenant.as_str());
             when(*grade > is, Kind::Grades)
@@ -168,7 +172,9 @@ fn holds_back(app: &App, rule: &Rule) -> bool {
 }
 
 fn serves_below(rule: &Rule, rollout: &Rollout) -> bool {
-    rule.arms().iter().all(|(_, _, arm)| arm.version < rollout.stable)
+    rule.arms()
+        .iter()
+        .all(|(_, _, arm)| arm.version < rollout.stable)
 }
 
 /// True once people must agree on who joins them: from the first rollout on. Before it whoever founded names the
