@@ -160,7 +160,7 @@ impl Walk<'_> {
             );
         }
         let had_keyring = !self.catalogue.trust.chain.is_empty();
-        self.catalogue.take(record);
+        record.make_true(&mut self.catalogue);
         if !had_keyring && !self.catalogue.trust.chain.is_empty() {
             self.check_root(rev, report);
         }
@@ -379,7 +379,7 @@ pub(super) fn line(catalogue: &mut Catalogue, rev: Revision, bytes: &Bytes) -> O
     let approved_by = approvers(catalogue, &record.events);
     let void = match verdict {
         Verdict::Counts => {
-            catalogue.take(&record);
+            record.make_true(catalogue);
             None
         }
         Verdict::Void(invalid) | Verdict::Nobody(invalid) => {

@@ -17,9 +17,9 @@ use crate::{
     digest::Digest,
     event::{Actor, Event},
     name::{AppId, HostId, LayerName, MemberId, RuleName, SegmentName, TenantId},
-    record::Record,
     revision::Revision,
     rollout::{Rollout, Rule},
+    rules::Rules,
     slots::Slots,
     time::Timestamp,
     trust::{AppTrust, Era, Trust},
@@ -146,15 +146,11 @@ impl Catalogue {
         self.role_of(&actor.id) == Some(&actor.role)
     }
 
-    /// Makes a record that counts true, and remembers how far the ledger has come with it.
-    pub fn take(&mut self, record: &Record) -> Touched {
-        if !record.v.is_first() {
-            self.trust.era = Era {
-                rules: record.v,
-                at: record.at,
-            };
+    /// Remembers how far the ledger has come: the rules of the newest record that counts, and its time.
+    pub fn reach(&mut self, rules: Rules, at: Timestamp) {
+        if !rules.is_first() {
+            self.trust.era = Era { rules, at };
         }
-        self.apply(record.rev, record.at, &record.events)
     }
 
     /// The time from which on the next record may be written.

@@ -85,8 +85,8 @@ impl Policy {
             || self.floor_seq < other.floor_seq
             || !within(&other.revoked, &self.revoked)
             || !(self.max_permissions.iter()).all(|one| other.max_permissions.contains(one))
-            || (self.on_stale == OnStale::Run && other.on_stale == OnStale::Block)
-            || self.stale_grace_s > other.stale_grace_s
+            || (other.on_stale == OnStale::Block
+                && (self.on_stale == OnStale::Run || self.stale_grace_s > other.stale_grace_s))
     }
 
     /// True when the archive, approved as number `seq`, may run.

@@ -50,11 +50,18 @@ struct Base {
 }
 
 impl<F: Fold> Ledger<F> {
-    /// Opens the ledger in `parts.store` and catches up. Reads only.
+    /// Opens the ledger in `parts.store` and catches up, in front of what this build cannot read. Reads only.
     pub async fn open(parts: Parts, fold: F, start: Start) -> Result<Self, LedgerError> {
         let mut ledger = Self::new(parts, fold);
         let newest = ledger.begin(start.trust).await?;
-        ledger.catch_up().await?;
+        match ledger.catch_up().await {
+            // Following says so again; what is known up to there can be served meanwhile.
+            Err(LedgerError::Unreadable { rev, source }) => {
+                tracing::error!(revision = %rev, error = %source, "the ledger cannot be read further");
+                return Ok(ledger);
+            }
+            reached => reached?,
+        };
         let ours = start.known.map_or(newest, |known| known.rev.max(newest));
         if ledger.at.rev < ours {
             return Err(ledger.forked(Fork::Shorter { ours }));

@@ -85,7 +85,7 @@ impl Fold for Catalogue {
     }
 
     fn apply(&mut self, record: &Record, _: &Bytes) {
-        let _touched = self.take(record);
+        let _touched = record.make_true(self);
     }
 
     fn skip(&mut self, rev: Revision, _: &Bytes, _: &Invalid) {

@@ -157,9 +157,15 @@ impl Engine {
             },
         )
         .await?;
-        let proved_at = ledger.catch_up().await?;
+        let proved_at = match ledger.catch_up().await {
+            // What this build cannot read it stays in front of, and proves nothing.
+            Err(LedgerError::Unreadable { .. }) => None,
+            reached => Some(reached?),
+        };
         ledger.fold_mut().show(&self.shared.catalogue);
-        self.shared.proved(proved_at);
+        if let Some(proved_at) = proved_at {
+            self.shared.proved(proved_at);
+        }
         Ok(ledger)
     }
 

@@ -120,7 +120,7 @@ impl Fold for Folded {
     }
 
     fn apply(&mut self, record: &Record, bytes: &Bytes) {
-        let touched = self.shared.write().take(record);
+        let touched = record.make_true(&mut self.shared.write());
         self.changed.touched.apps.extend(touched.apps);
         self.changed.touched.segments.extend(touched.segments);
         self.changed.touched.kills |= touched.kills;

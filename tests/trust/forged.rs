@@ -4,7 +4,6 @@ use huidu_core::{
     authority::Role,
     command::Command,
     digest::Digest,
-    dossier::{SignedRelease, Vote},
     event::{Actor, Event},
     eyes::EyesPolicy,
     keyring::Trust,
@@ -12,8 +11,10 @@ use huidu_core::{
     share::Share,
     trust::ReviewPolicy,
     validity,
-    version::{Life, Review, Version},
+    version::{Life, Review},
 };
+
+mod versions;
 
 use crate::{
     signed::{approve_signed, keyring, policy, put_keyring, put_policy, signed},
@@ -115,7 +116,7 @@ fn approved(version: &str, release: Option<String>) -> Event {
     }
 }
 
-fn vote(version: &str, who: &str, signed: Option<String>) -> Event {
+fn vote(version: &str, who: &str, signed: Option<&str>) -> Event {
     serde_json::from_value(serde_json::json!({
         "event": "review-approved", "app": app(), "version": version, "by": who, "signed": signed,
     }))
@@ -166,221 +167,6 @@ fn by_nodes() -> Vec<Forged> {
                 id: "x".into(),
                 by: person("maya"),
                 reason: "r".into(),
-            }],
-        ),
-    ]
-}
-
-/// Versions that come with what others must give them.
-fn versions(world: &World) -> Vec<Forged> {
-    let honest = world.version("2.0.0").clone();
-    let fresh = |change: fn(&mut Version)| {
-        let mut version = honest.clone();
-        version.number = number("3.0.0");
-        version.dossier.seq = world.catalogue.apps[&app()].trust.seq + 1;
-        version.submitted_at = world.now;
-        change(&mut version);
-        Event::VersionSubmitted {
-            app: app(),
-            version,
-        }
-    };
-    let again = |change: fn(&mut Version)| {
-        let mut version = world.version("1.0.0").clone();
-        change(&mut version);
-        Event::VersionSubmitted {
-            app: app(),
-            version,
-        }
-    };
-    let ping = || by("ping");
-    vec![
-        (
-            "a version that comes listed",
-            ping(),
-            vec![fresh(|v| v.life = Life::Listed)],
-        ),
-        (
-            "a version that comes approved",
-            ping(),
-            vec![fresh(|v| v.life = Life::Approved)],
-        ),
-        (
-            "a version that comes with votes",
-            ping(),
-            vec![fresh(|v| {
-                v.dossier.approvals = ["rui", "rosa"]
-                    .map(|who| Vote {
-                        by: person(who),
-                        at: NOON,
-                        signed: None,
-                    })
-                    .into();
-            })],
-        ),
-        (
-            "a version that comes with its record",
-            ping(),
-            vec![fresh(|v| {
-                v.dossier.release = Some(SignedRelease {
-                    address: Digest::of(b"x"),
-                    envelope: "{}".into(),
-                });
-            })],
-        ),
-        (
-            "a version handed in by somebody else",
-            ping(),
-            vec![fresh(|v| v.dossier.submitted_by = Some(person("maya")))],
-        ),
-        (
-            "a version with a number above all floors",
-            ping(),
-            vec![fresh(|v| v.dossier.seq = 1_000_000)],
-        ),
-        (
-            "a version with build metadata",
-            ping(),
-            vec![fresh(|v| v.number = number("3.0.0+1"))],
-        ),
-        (
-            "another archive under a number that is listed",
-            ping(),
-            vec![again(|v| v.bundle.sha256 = Digest::of(b"mine"))],
-        ),
-        ("the same number once more", ping(), vec![again(|_| {})]),
-        (
-            "a version of another tenant",
-            ping(),
-            vec![Event::VersionSubmitted {
-                app: "cmb/pay".parse().unwrap(),
-                version: honest,
-            }],
-        ),
-    ]
-}
-
-/// Approvals that nobody gave, or not for this.
-fn approvals(world: &World) -> Vec<Forged> {
-    let three = draft(world, "1.3.0");
-    let other = draft(world, "1.2.0");
-    let whole = |record: &Release| signed(record, &[11, 12, 13]);
-    let mut dear = three.clone();
-    dear.permissions.push("contacts".parse().unwrap());
-    let rui = || by("rui");
-    vec![
-        (
-            "listed before it was approved",
-            by("maya"),
-            vec![listed("2.0.0")],
-        ),
-        (
-            "approved with nobody's approval",
-            rui(),
-            vec![approved("1.3.0", Some(whole(&three)))],
-        ),
-        (
-            "approved with the approval of somebody in the same record",
-            rui(),
-            vec![
-                vote("2.0.0", &person("rui"), None),
-                vote("2.0.0", &person("rosa"), None),
-                approved("2.0.0", None),
-            ],
-        ),
-        (
-            "approved twice by one person in one record",
-            rui(),
-            vec![
-                vote("2.0.0", &person("rui"), None),
-                vote("2.0.0", &person("rui"), None),
-            ],
-        ),
-        (
-            "approved with the record of another version",
-            rui(),
-            vec![
-                vote("1.3.0", &person("rui"), None),
-                approved("1.3.0", Some(whole(&other))),
-            ],
-        ),
-        (
-            "approved with a wider record",
-            rui(),
-            vec![
-                vote("1.3.0", &person("rui"), None),
-                approved("1.3.0", Some(whole(&dear))),
-            ],
-        ),
-        (
-            "approved without a record",
-            rui(),
-            vec![vote("1.3.0", &person("rui"), None), approved("1.3.0", None)],
-        ),
-        (
-            "approved by a credential that is nobody's",
-            by("root"),
-            vec![vote("1.3.0", "token/root", Some(whole(&three)))],
-        ),
-        (
-            "a vote with somebody else's paper",
-            rui(),
-            vec![vote("1.3.0", &person("rui"), Some(whole(&other)))],
-        ),
-        (
-            "a record signed again for another version",
-            rui(),
-            vec![Event::ReleaseSigned {
-                app: app(),
-                version: number("1.0.0"),
-                release: whole(&other),
-            }],
-        ),
-        (
-            "a record signed again by too few",
-            rui(),
-            vec![Event::ReleaseSigned {
-                app: app(),
-                version: number("1.0.0"),
-                release: signed(&draft(world, "1.0.0"), &[11]),
-            }],
-        ),
-        (
-            "a review begun in somebody's name",
-            rui(),
-            vec![Event::ReviewBegun {
-                app: app(),
-                version: number("2.0.0"),
-                by: person("rosa"),
-            }],
-        ),
-        (
-            "a review begun of what is listed",
-            rui(),
-            vec![Event::ReviewBegun {
-                app: app(),
-                version: number("1.0.0"),
-                by: person("rui"),
-            }],
-        ),
-        (
-            "a rejection of what is listed",
-            rui(),
-            vec![Event::VersionRejected {
-                app: app(),
-                version: number("1.0.0"),
-                by: person("rui"),
-                reason: "x".into(),
-            }],
-        ),
-        (
-            "a rejection in somebody's name",
-            rui(),
-            vec![Event::VersionRejected {
-                app: app(),
-                version: number("2.0.0"),
-                by: person("rosa"),
-                reason: "x".into(),
             }],
         ),
     ]
@@ -785,8 +571,8 @@ fn nothing_that_was_written_past_the_servers_counts() {
     let world = bank();
     let table = [
         by_nodes(),
-        versions(&world),
-        approvals(&world),
+        versions::versions(&world),
+        versions::approvals(&world),
         papers(&world),
         stops(&world),
         changes(&world),

@@ -449,6 +449,7 @@ fn endings(world: &mut World) {
             reason: "over".into(),
         },
     );
+    customers(world);
     let mut floor = policy(2);
     floor.floor_seq = 3;
     floor.revoked = vec![bundle("1.0.0").sha256];
@@ -456,6 +457,20 @@ fn endings(world: &mut World) {
     let mut last = policy(3);
     last.state = Standing::Delisted;
     world.ok("sec", put_policy(&last, &[21, 22]));
+}
+
+/// What takes agreement by its effect, asked for by a person and by a credential that is nobody's.
+fn customers(world: &mut World) {
+    let policy = EyesPolicy::for_customers();
+    world.ok("sec", Command::SetEyes { policy });
+    world.ok("maya", list("1.1.0"));
+    world.ok("sec", yes(world));
+    assert_eq!(world.life("1.1.0"), "listed");
+    world.ok("root", put_member("eve", Role::Reviewer));
+    for who in ["maya", "wei"] {
+        world.ok(who, yes(world));
+    }
+    tick(world);
 }
 
 /// The tags of all events of a history.

@@ -37,6 +37,9 @@ pub(crate) struct Step {
     pub(crate) at: Timestamp,
     pub(crate) actor: Actor,
     pub(crate) events: Vec<Event>,
+    /// What was asked for, which is not kept.
+    pub(crate) command: Command,
+    pub(crate) enact_at: Option<Timestamp>,
 }
 
 pub(crate) fn role(name: &str) -> Role {
@@ -129,7 +132,7 @@ impl World {
             id: who.into(),
             role: role(who),
         };
-        let authorised = authorise(command, &actor, self.catalogue.review)
+        let authorised = authorise(command.clone(), &actor, self.catalogue.review)
             .map_err(|error| error.to_string())?
             .at(enact_at);
         let now = self.now;
@@ -152,6 +155,8 @@ impl World {
             at: now,
             actor,
             events: events.clone(),
+            command,
+            enact_at,
         });
         Ok(events)
     }

@@ -158,7 +158,8 @@ fn only_lowers(catalogue: &Catalogue, before: &Rollout, after: &Rollout) -> bool
     bare(before) == bare(after)
         && pairs().all(|(was, is)| {
             let stopped = is.share < was.share || (is.paused && !was.paused);
-            !raises(catalogue, was.share, is.share) && !(stopped && serves_below(was, before))
+            let sends_on = stopped && serves_below(was, before);
+            !(sends_on || raises(catalogue, was.share, is.share))
         })
 }
 

@@ -7,7 +7,7 @@
 mod faults;
 mod network;
 mod refused;
-mod signed;
+pub(crate) mod signed;
 mod stories;
 
 use std::{
