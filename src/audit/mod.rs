@@ -9,8 +9,8 @@ mod walk;
 use std::collections::BTreeMap;
 
 use huidu_core::{
-    catalogue::Catalogue, digest::Digest, key::PublicKey, record::Record, revision::Revision,
-    time::Timestamp, treehead::SignedHead,
+    catalogue::Catalogue, digest::Digest, key::PublicKey, revision::Revision, time::Timestamp,
+    treehead::SignedHead,
 };
 use serde::Serialize;
 
@@ -186,11 +186,8 @@ pub async fn lines(store: &dyn Store) -> Result<Vec<Line>, StoreError> {
     let copy = Copy::read(store).await?;
     let mut catalogue = Catalogue::default();
     let mut lines = Vec::new();
-    for (_, bytes) in &copy.records {
-        let Ok(record) = Record::decode(bytes) else {
-            continue;
-        };
-        lines.push(walk::line(&mut catalogue, record));
+    for (rev, bytes) in &copy.records {
+        lines.extend(walk::line(&mut catalogue, Revision::new(*rev), bytes));
     }
     Ok(lines)
 }

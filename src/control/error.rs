@@ -409,6 +409,7 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
         Refusal::Paper(_) => (INVALID, "not-believed", "Not believed"),
         Refusal::Expired { .. } => (INVALID, "expired", "Expired"),
         Refusal::NoKeyring => (CONFLICT, "no-keyring", "No keyring"),
+        Refusal::NotALogKey { .. } => (CONFLICT, "not-a-log-key", "This node has no voice"),
         Refusal::OtherRecord { .. } => (CONFLICT, "other-record", "Another record"),
         Refusal::Unsigned { .. } => (CONFLICT, "unsigned", "Not signed"),
         Refusal::NoPolicy { .. } => (CONFLICT, "no-policy", "No policy"),

@@ -179,7 +179,9 @@ impl Waits {
             waits: Waiting {
                 id: id.to_owned(),
                 hash: proposal.map(|proposal| proposal.hash),
-                lacks: proposal.map_or(0, |proposal| proposal.lacks(catalogue)),
+                lacks: proposal.map_or(0, |proposal| {
+                    proposal.lacks(catalogue, huidu_core::rules::Rules::NEWEST)
+                }),
                 enact_at: proposal.and_then(|proposal| proposal.enact_at),
             },
         }

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalogue::Catalogue, command::Command, event::Actor, name::TenantId, time::Timestamp,
-    version::Review,
+    catalogue::Catalogue, command::Command, event::Actor, name::TenantId, rules::Rules,
+    time::Timestamp, version::Review,
 };
 
 /// What a credential may do.
@@ -57,9 +57,22 @@ pub struct Authorised {
     command: Command,
     actor: Actor,
     enact_at: Option<Timestamp>,
+    rules: Rules,
 }
 
 impl Authorised {
+    /// The same, as it was decided when these rules were the newest.
+    #[must_use]
+    pub const fn by(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// By which rules it is decided.
+    pub const fn rules(&self) -> Rules {
+        self.rules
+    }
+
     /// The same, to happen at a later time.
     #[must_use]
     pub fn at(mut self, enact_at: Option<Timestamp>) -> Self {
@@ -145,6 +158,7 @@ pub fn authorise(
             command,
             actor: actor.clone(),
             enact_at: None,
+            rules: Rules::NEWEST,
         })
     } else {
         Err(Forbidden::Role {

@@ -20,9 +20,10 @@ use crate::{
     name::{AppId, HostId, LayerName, MemberId, RuleName, SegmentName, TenantId},
     revision::Revision,
     rollout::{Rollout, Rule},
+    rules::Rules,
     slots::Slots,
     time::Timestamp,
-    trust::{AppTrust, Trust},
+    trust::{AppTrust, Era, Trust},
     version::{Life, Number, Review, Version},
 };
 
@@ -151,6 +152,18 @@ impl Catalogue {
     pub fn knows(&self, actor: &Actor, at: Timestamp) -> bool {
         let holds = (self.tokens.get(&actor.id)).is_none_or(|token| token.holds(at));
         holds && self.role_of(&actor.id) == Some(&actor.role)
+    }
+
+    /// Remembers how far the ledger has come: the rules of the newest record that counts, and its time.
+    pub fn reach(&mut self, rules: Rules, at: Timestamp) {
+        if !rules.is_first() {
+            self.trust.era = Era { rules, at };
+        }
+    }
+
+    /// The time from which on the next record may be written.
+    pub const fn written_at(&self) -> Timestamp {
+        self.trust.era.at
     }
 
     /// Makes `events` of revision `revision` true. Total: nothing can be refused here.

@@ -269,6 +269,9 @@ pub enum Event {
         version: Number,
         /// Who.
         by: String,
+        /// The archive that this person saw.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bundle: Option<Digest>,
         /// The release record with this person's signatures.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signed: Option<String>,
@@ -305,6 +308,9 @@ pub enum Event {
         id: String,
         /// Who: `member/<id>`.
         by: String,
+        /// The hash of the change that was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hash: Option<Digest>,
     },
     /// A change that was agreed on happened; the events before this one are it.
     ProposalEnacted {

@@ -17,6 +17,7 @@ use crate::{
     keyring::{self, Keyring},
     name::{HostId, MemberId, Permission, TenantId},
     policy::Policy,
+    rules::Rules,
     time::Timestamp,
     version::{Number, Review},
 };
@@ -48,6 +49,25 @@ pub struct Trust {
     /// What waits to be agreed on, or for its time.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub proposals: BTreeMap<String, Proposal>,
+    /// How far the ledger has come.
+    #[serde(default, skip_serializing_if = "Era::is_first")]
+    pub era: Era,
+}
+
+/// How far the ledger has come: what counts behind it has later rules or the same, and a later time or the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Era {
+    /// The rules of the newest record that counted.
+    pub rules: Rules,
+    /// When that record was written, from the second rules on.
+    pub at: Timestamp,
+}
+
+impl Era {
+    /// True while every record was judged by the first rules.
+    pub fn is_first(&self) -> bool {
+        self.rules.is_first()
+    }
 }
 
 /// The chain of keyrings, from the first. Empty: nothing is signed offline, as between developers.

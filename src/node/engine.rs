@@ -5,21 +5,26 @@
 //! that no two catch-ups of a node interleave. A hint is only a reason to look; the tick makes every hint
 //! dispensable.
 
+mod ahead;
+
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use huidu_core::{
+    ahead::Stop,
     ask,
     authority::Role,
     command::Command,
     compile::{Context, compile},
     digest::Digest,
     event::Actor,
+    key::Signer,
     keyring::{self, Keyring},
     name::AppId,
     op::{OpId, Settled},
     predicate::Membership,
     record::Record,
     revision::Revision,
+    rules::Rules,
     time::Timestamp,
 };
 use tokio::{
@@ -81,6 +86,8 @@ pub(super) struct Engine {
     waiting: BTreeSet<AppId>,
     since_checkpoint: u64,
     storing: bool,
+    /// What stops behind a record that this build cannot read.
+    stops: Vec<Stop>,
 }
 
 impl Engine {
@@ -101,6 +108,7 @@ impl Engine {
             waiting: BTreeSet::new(),
             since_checkpoint: 0,
             storing: true,
+            stops: Vec::new(),
         };
         let opened = if engine.unproved.is_empty() {
             engine.open_store(None).await
@@ -111,7 +119,7 @@ impl Engine {
             Ok((ledger, proved_at)) => {
                 engine.source = Source::Store(Box::new(ledger));
                 engine.caught_up().await;
-                engine.shared.proved(proved_at);
+                engine.shared.proved_if(proved_at);
             }
             Err(error @ LedgerError::Fork(_)) => return Err(error),
             Err(error) => {
@@ -146,7 +154,7 @@ impl Engine {
     async fn open_store(
         &self,
         known: Option<Position>,
-    ) -> Result<(Ledger<Folded>, Timestamp), LedgerError> {
+    ) -> Result<(Ledger<Folded>, Option<Timestamp>), LedgerError> {
         let fold = Folded::new(self.parts.mirror.clone());
         let parts = self.parts.ledger_parts(Arc::clone(&self.parts.store));
         let mut ledger = Ledger::open(
@@ -158,7 +166,11 @@ impl Engine {
             },
         )
         .await?;
-        let proved_at = ledger.catch_up().await?;
+        let proved_at = match ledger.catch_up().await {
+            // What this build cannot read it stays in front of, and proves nothing.
+            Err(LedgerError::Unreadable { .. }) => None,
+            reached => Some(reached?),
+        };
         ledger.fold_mut().show(&self.shared.catalogue);
         Ok((ledger, proved_at))
     }
@@ -236,7 +248,7 @@ impl Engine {
             let catalogue = self.shared.catalogue.read();
             let open = catalogue.trust.proposals.iter();
             let due = open.filter(|(_, proposal)| {
-                proposal.enact_at.is_some() && proposal.is_due(&catalogue, now)
+                proposal.enact_at.is_some() && proposal.is_due(&catalogue, Rules::NEWEST, now)
             });
             due.map(|(id, _)| id.clone()).collect()
         };
@@ -266,7 +278,7 @@ impl Engine {
             Source::Store(ledger) => {
                 let result = loop {
                     match timeout(LOOK, ledger.next()).await {
-                        Ok(Ok(Tail::Record(_))) => {}
+                        Ok(Ok(Tail::Record(_) | Tail::Void(_))) => {}
                         Ok(Ok(Tail::AtTail { probed_at })) => break Ok(probed_at),
                         Ok(Err(error)) => break Err(error),
                         Err(hangs) => {
@@ -275,12 +287,12 @@ impl Engine {
                     }
                 };
                 let proved_at = result.as_ref().ok().copied();
-                self.note_store(result.err().as_ref());
+                let error = result.err();
+                self.note_store(error.as_ref());
                 self.caught_up().await;
                 // Only now is what was proved what is served.
-                if let Some(proved_at) = proved_at {
-                    self.shared.proved(proved_at);
-                }
+                self.shared.proved_if(proved_at);
+                self.look_ahead(error.as_ref()).await;
             }
             Source::Mirror { at } => {
                 let at = *at;
@@ -304,7 +316,7 @@ impl Engine {
                 self.source = Source::Store(Box::new(ledger));
                 self.note_store(None);
                 self.caught_up().await;
-                self.shared.proved(proved_at);
+                self.shared.proved_if(proved_at);
             }
             Err(error) => self.note_store(Some(&error)),
         }
@@ -369,6 +381,7 @@ impl Engine {
             return Err(WriteError::ReadOnly);
         };
         let ask = ask::digest(&change.command, change.enact_at);
+        let log_key = self.parts.log_key.as_ref().map(|key| key.public_key());
         let want = Want {
             op: change.op,
             ask: Some(ask),
@@ -380,7 +393,7 @@ impl Engine {
             .append(
                 want,
                 by.saturating_duration_since(Instant::now()),
-                |fold, now| decided(fold, &change, now),
+                |fold, now| decided(fold, &change, now, log_key.as_ref()),
             )
             .await;
         let result = match self.asked_as(&result).await {
@@ -535,7 +548,8 @@ impl Engine {
 
     /// `live` with `apps` compiled anew from the catalogue.
     fn compiled(&self, live: &Live, apps: &BTreeSet<AppId>, whole: bool) -> Live {
-        let catalogue = self.shared.catalogue.read();
+        let known = self.shared.catalogue.read();
+        let catalogue = &*ahead::with(&known, &self.stops);
         let context = Context {
             audience: catalogue.audience.clone(),
             poll_after_ms: self.parts.settings.poll_after_ms,
@@ -565,8 +579,8 @@ impl Engine {
         });
         // Apps are never taken away, so compiling all of them replaces all of them.
         let base = if whole { Live::empty() } else { live.clone() };
-        base.with_apps(catalogue.revision, compiled).with_kills(
-            &catalogue,
+        base.with_apps(known.revision, compiled).with_kills(
+            catalogue,
             &self.shared.stamper,
             &self.parts.metrics,
         )

@@ -131,7 +131,8 @@ pub struct NodeParts {
     pub ids: Arc<dyn Ids>,
     /// Holds the online key that stamps are signed with: in memory, or elsewhere.
     pub key: Arc<dyn Signer + Send + Sync>,
-    /// Signs heads of the ledger; none: this node signs none.
+    /// Signs the records this node writes, and heads of the ledger; none: it signs neither, and writes nothing once
+    /// a keyring is in force.
     pub log_key: Option<Arc<dyn Signer + Send + Sync>>,
     /// Where counters are flushed to.
     pub metrics: Arc<Metrics>,
@@ -149,6 +150,7 @@ struct Parts {
     ids: Arc<dyn Ids>,
     metrics: Arc<Metrics>,
     settings: NodeSettings,
+    log_key: Option<Arc<dyn Signer + Send + Sync>>,
 }
 
 impl Parts {
@@ -163,6 +165,7 @@ impl Parts {
                 fastrand::u64(..),
             ),
             node: self.settings.name.clone(),
+            signer: self.log_key.clone(),
         }
     }
 }
@@ -197,6 +200,13 @@ impl Flags {
 }
 
 impl Shared {
+    /// The same, where it was read at all.
+    fn proved_if(&self, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.proved(at);
+        }
+    }
+
     /// The log's tail was read at `at`: what is served was all there was.
     fn proved(&self, at: Timestamp) {
         self.health.asof.fetch_max(at.unix_ms(), Ordering::Relaxed);
@@ -307,6 +317,7 @@ impl Node {
             ids,
             metrics,
             settings,
+            log_key: log_key.clone(),
         });
         let engine = Engine::open(Arc::clone(&parts), Arc::clone(&shared), unproved).await?;
         let (asks, inbox) = mpsc::channel(WAITING);

@@ -248,6 +248,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
     (
         "words",
         &[
+            "rules",
             "digest",
             "dossier",
             "files",
@@ -282,6 +283,8 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
     (
         "judged",
         &[
+            "ahead",
+            "asked",
             "cases",
             "check",
             "decide",
@@ -322,8 +325,12 @@ const CORE_ROOMS: &[Room] = &[
     ("heard", &["words"], &[]),
     ("written", &["words"], &[]),
     ("happens", &["words", "written", "signed"], &[]),
-    ("kept", &["words", "happens"], &[]),
-    ("judged", &["words", "written", "happens", "signed"], &[]),
+    ("kept", &["words", "happens", "signed"], &[]),
+    (
+        "judged",
+        &["words", "written", "happens", "signed", "kept"],
+        &[],
+    ),
     ("signed", &["words"], &[]),
     ("bound", &["words", "written"], &[]),
     (

@@ -11,6 +11,7 @@ use huidu_core::{
     eyes::{EyesPolicy, Kind, Requirement},
     limits,
     revision::Revision,
+    rules::Rules,
     time::Timestamp,
     validity::{self, Invalid},
     version::Review,
@@ -69,7 +70,10 @@ fn stopping_takes_one_and_bringing_back_takes_two() {
     assert_eq!(world.life("1.0.0"), "killed", "one person asked");
     let (id, proposal) = waiting(&world);
     assert_eq!(
-        (proposal.by.as_str(), proposal.lacks(&world.catalogue)),
+        (
+            proposal.by.as_str(),
+            proposal.lacks(&world.catalogue, Rules::NEWEST)
+        ),
         ("member/maya", 1)
     );
     world.no(
@@ -320,6 +324,7 @@ fn a_forged_record_does_not_count() {
     let agreed = |by: &str| Event::ProposalApproved {
         id: id.clone(),
         by: format!("member/{by}"),
+        hash: Some(proposal.hash),
     };
     let listed = |version: &str| Event::VersionListed {
         app: app(),
@@ -350,7 +355,7 @@ fn a_forged_record_does_not_count() {
         audience: "bank/test".into(),
         review: Review::Skipped,
     };
-    let mut forged = proposal;
+    let mut forged = proposal.clone();
     forged.approvals.push(huidu_core::eyes::Agreement {
         by: "member/sec".into(),
         at: NOON,
@@ -444,6 +449,7 @@ fn a_forged_record_does_not_count() {
                 app: app(),
                 version: "1.0.0".parse().unwrap(),
                 by: "member/rui".into(),
+                bundle: None,
                 signed: None,
             }],
         ),
@@ -454,6 +460,7 @@ fn a_forged_record_does_not_count() {
                 app: app(),
                 version: "1.0.0".parse().unwrap(),
                 by: "member/ping".into(),
+                bundle: None,
                 signed: None,
             }],
         ),

@@ -6,10 +6,16 @@
 mod commands;
 mod credentials;
 mod eyes;
+mod forged;
+mod golden;
+mod history;
+mod kinds;
+mod mutated;
 mod people;
 mod permissions;
 mod records;
 mod review;
+mod seals;
 mod signed;
 mod trials;
 mod world;

@@ -17,18 +17,18 @@ use huidu_core::{
 
 use crate::world::{NOON, World, app, approve, bundle, list, number, unkill};
 
-const NEXT_YEAR_S: u64 = NOON.unix_ms() / 1_000 + 365 * 86_400;
+pub(crate) const NEXT_YEAR_S: u64 = NOON.unix_ms() / 1_000 + 365 * 86_400;
 
-fn key(seed: u8) -> SigningKey {
+pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
 
-fn quorum(threshold: u32, seeds: &[u8]) -> Quorum {
+pub(crate) fn quorum(threshold: u32, seeds: &[u8]) -> Quorum {
     let kids = seeds.iter().map(|seed| key(*seed).public_key().id());
     Quorum::of(threshold, kids.collect())
 }
 
-fn keyring(trust: Trust) -> Keyring {
+pub(crate) fn keyring(trust: Trust) -> Keyring {
     let seeds = [1, 2, 3, 11, 12, 13, 21, 22, 31, 41];
     let keys = seeds.map(|seed| (key(seed).public_key().id(), key(seed).public_key()));
     Keyring {
@@ -52,7 +52,7 @@ fn keyring(trust: Trust) -> Keyring {
     }
 }
 
-fn signed<T: Paper>(paper: &T, seeds: &[u8]) -> String {
+pub(crate) fn signed<T: Paper>(paper: &T, seeds: &[u8]) -> String {
     let mut envelope = Envelope::new(T::KIND, paper.to_payload());
     for seed in seeds {
         envelope.sign(&key(*seed)).unwrap();
@@ -60,13 +60,13 @@ fn signed<T: Paper>(paper: &T, seeds: &[u8]) -> String {
     String::from_utf8(envelope.to_bytes()).unwrap()
 }
 
-fn put_keyring(keyring: &Keyring, seeds: &[u8]) -> Command {
+pub(crate) fn put_keyring(keyring: &Keyring, seeds: &[u8]) -> Command {
     Command::PutKeyring {
         envelope: signed(keyring, seeds),
     }
 }
 
-fn policy(version: u64) -> Policy {
+pub(crate) fn policy(version: u64) -> Policy {
     Policy {
         v: 1,
         aud: "bank/test".into(),
@@ -82,18 +82,18 @@ fn policy(version: u64) -> Policy {
     }
 }
 
-fn put_policy(policy: &Policy, seeds: &[u8]) -> Command {
+pub(crate) fn put_policy(policy: &Policy, seeds: &[u8]) -> Command {
     Command::PutPolicy {
         app: app(),
         envelope: signed(policy, seeds),
     }
 }
 
-fn record(world: &World, version: &str) -> Release {
+pub(crate) fn record(world: &World, version: &str) -> Release {
     Release::draft("bank/test", &app(), world.version(version))
 }
 
-fn approve_signed(version: &str, signed: String) -> Command {
+pub(crate) fn approve_signed(version: &str, signed: String) -> Command {
     let Command::Approve {
         app,
         version,

@@ -56,7 +56,7 @@ impl Trust {
                 self.proposals.retain(|_, known| at < known.until);
                 self.proposals.insert(id.clone(), (**proposal).clone());
             }
-            Event::ProposalApproved { id, by } => {
+            Event::ProposalApproved { id, by, .. } => {
                 if let Some(proposal) = self.proposals.get_mut(id) {
                     let by = by.clone();
                     proposal.approvals.push(Agreement { by, at });

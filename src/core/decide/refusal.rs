@@ -313,6 +313,16 @@ pub enum Refusal {
     /// There is no keyring that a paper could be held against.
     #[error("no keyring is in force; put the first one with `huidu keys put`")]
     NoKeyring,
+    /// Records would be signed by this node, and the keyring does not list its key.
+    #[error(
+        "keyring {keyring} does not list this node's key ({}) under role `log`, so nothing it writes would count; give the node such a key as `log.key`, or ask another node", key.as_deref().unwrap_or("it has none")
+    )]
+    NotALogKey {
+        /// The keyring that would be in force.
+        keyring: u64,
+        /// The node's key, if it has one.
+        key: Option<String>,
+    },
     /// The signed record is not that of the version.
     #[error(
         "the signed record is not that of version {version} of `{app}`; sign what `huidu review record` writes"

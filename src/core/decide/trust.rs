@@ -136,7 +136,7 @@ pub(super) fn decide_for_app(
                 signed: signed.as_deref(),
                 withheld: withheld.as_ref(),
             };
-            approve(catalogue, app, version, &shown, actor)
+            approve(catalogue, app, version, &shown, authorised)
         }
         Command::SignRelease {
             version, signed, ..
@@ -428,7 +428,7 @@ fn approve(
     app: &App,
     number: &Number,
     shown: &Shown<'_>,
-    actor: &Actor,
+    authorised: &Authorised,
 ) -> Decision {
     let version = under_review(app, number, "approved")?;
     if version.bundle.sha256 != *shown.bundle {
@@ -438,7 +438,7 @@ fn approve(
             is: version.bundle.sha256,
         });
     }
-    let by = reviewer(catalogue, actor)?;
+    let by = reviewer(catalogue, authorised.actor())?;
     let did = match &version.dossier.submitted_by {
         Some(submitter) if *submitter == by => Some("handed it in"),
         None => Some("may have handed it in, which was not recorded"),
@@ -474,6 +474,7 @@ fn approve(
         app: app.id.clone(),
         version: number.clone(),
         by,
+        bundle: (!authorised.rules().is_first()).then_some(*shown.bundle),
         signed: signed.filter(|_| !is_last).map(str::to_owned),
     });
     if is_last {

@@ -92,7 +92,7 @@ struct Bank {
 impl Bank {
     /// A bank whose keyring is in force, with a policy of an app of which one version is under review.
     fn new() -> Self {
-        let (world, ceremony) = bank();
+        let (world, ceremony) = bank("");
         let sec = member(&world, "sec", &json!("security"));
         let reviewers = ["rui", "rosa"].map(|name| member(&world, name, &json!("reviewer")));
         ceremony.done(&world, &sec, "keys put keyring-1.json");

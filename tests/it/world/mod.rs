@@ -9,7 +9,7 @@ mod faults;
 mod network;
 mod offline;
 mod refused;
-mod signed;
+pub(crate) mod signed;
 mod stories;
 mod thief;
 

@@ -194,7 +194,7 @@ fn submitted(world: &World, room: &Ceremony, version: &str, permissions: &str) {
 
 #[test]
 fn a_reviewer_looks_at_the_very_bytes_grants_less_and_signs_again_later() {
-    let (world, room) = bank();
+    let (world, room) = bank("");
     let [rui, rosa] = ["rui", "rosa"].map(|name| member(&world, name, &json!("reviewer")));
     let sec = member(&world, "sec", &json!("security"));
     room.done(&world, &sec, "keys put keyring-1.json");
