@@ -204,17 +204,12 @@ fn an_agreement_by_a_token_without_that_scope_does_not_count() {
     }
     world.ok("root", narrow);
     world.ok("sec", policy_of_two());
-    let id = world
-        .catalogue
-        .trust
-        .proposals
-        .keys()
-        .next()
-        .unwrap()
-        .clone();
+    let (id, proposal) = world.catalogue.trust.proposals.iter().next().unwrap();
+    let (id, hash) = (id.clone(), proposal.hash);
     let agreed = [Event::ProposalApproved {
         id,
         by: "member/rui".into(),
+        hash: Some(hash),
     }];
     for (token, counts) in [("rui", true), ("rui-2", false)] {
         let actor = Actor {

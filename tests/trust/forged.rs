@@ -130,6 +130,8 @@ fn credential(id: &str, role: Role, member: Option<&str>) -> Event {
         role,
         note: String::new(),
         member: member.map(|name| name.parse().unwrap()),
+        expires: None,
+        scopes: std::collections::BTreeSet::new(),
     }
 }
 

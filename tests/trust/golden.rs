@@ -29,6 +29,7 @@ fn records(world: &World, rules: Rules) -> Vec<Bytes> {
             rev: Revision::new(at as u64 + 1),
             prev,
             op: ulid.parse().unwrap(),
+            ask: None,
             put: ulid.parse().unwrap(),
             node: "node-a".into(),
             at: step.at,

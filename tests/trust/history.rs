@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use huidu_core::{
     authority::Role,
     command::Command,
+    credential::Expiry,
     digest::Digest,
     eyes::{EyesPolicy, Kind, Requirement},
     grade::Grade,
@@ -145,6 +146,8 @@ fn people(world: &mut World) {
             role: Role::Reviewer,
             note: "at her desk".into(),
             member: Some("zoe".parse().unwrap()),
+            expires: Expiry::Never,
+            scopes: BTreeSet::new(),
         },
     );
     // Another role takes her token back; then she leaves.
@@ -162,6 +165,8 @@ fn people(world: &mut World) {
             role: Role::Sre,
             note: String::new(),
             member: Some("zed".parse().unwrap()),
+            expires: Expiry::Never,
+            scopes: BTreeSet::new(),
         },
     );
     world.ok(
@@ -178,6 +183,8 @@ fn people(world: &mut World) {
             role: Role::Partner("cmb".parse().unwrap()),
             note: "publishes".into(),
             member: None,
+            expires: Expiry::Never,
+            scopes: BTreeSet::new(),
         },
     );
     world.ok("root", Command::RevokeToken { id: "ci".into() });
@@ -416,6 +423,8 @@ fn agreement(world: &mut World) {
             role: Role::ReleaseManager,
             note: String::new(),
             member: Some("wei".parse().unwrap()),
+            expires: Expiry::Never,
+            scopes: BTreeSet::new(),
         },
     );
     world.ok("wei", agree);

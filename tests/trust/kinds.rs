@@ -1,9 +1,12 @@
 //! What takes agreement goes by what it does: nothing that sends devices on, brings something back or lets somebody
 //! in is to be had by another name.
 
+use std::collections::BTreeSet;
+
 use huidu_core::{
     authority::Role,
     command::Command,
+    credential::Expiry,
     digest::Digest,
     event::Event,
     eyes::{EyesPolicy, Kind, Requirement},
@@ -306,6 +309,8 @@ fn an_admin_who_invents_a_member_cannot_approve_their_own_change() {
         role: Role::ReleaseManager,
         note: String::new(),
         member: Some("mo".parse().unwrap()),
+        expires: Expiry::Never,
+        scopes: BTreeSet::new(),
     };
     assert_eq!(waits(&mut world, "root", token), Some(Kind::People));
     assert_eq!(waits(&mut world, "root", eve()), Some(Kind::People));

@@ -169,10 +169,10 @@ fn decided(
         command,
         Command::Found { .. } | Command::EnactProposal { .. }
     );
-    if by_node != for_nodes || (!by_node && !catalogue.knows(actor)) {
+    if by_node != for_nodes || (!by_node && !catalogue.knows(actor, step.at)) {
         return None;
     }
-    let authorised = authorise(command, actor, catalogue.review).ok()?;
+    let authorised = authorise(command, actor, catalogue, step.at).ok()?;
     decide(catalogue, &authorised.at(step.enact_at), step.at).ok()
 }
 
@@ -355,7 +355,7 @@ fn whatever_counts_could_have_been_asked_for() {
 #[test]
 fn the_search_notices_a_rule_that_does_not_decide_again() {
     let tally =
-        search(|catalogue, _, actor, _| actor.id == validity::NODE || catalogue.knows(actor));
+        search(|catalogue, at, actor, _| actor.id == validity::NODE || catalogue.knows(actor, at));
     println!(
         "{} changed records, {} unexplained",
         tally.tried,
