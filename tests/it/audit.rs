@@ -210,22 +210,21 @@ fn a_copy_of_the_bucket_is_all_it_takes() {
         assert!(lines[0].get("void").is_none(), "{said}");
     }
     // One bit of anything that is named by its digest.
-    for entry in fs::read_dir(Path::new(&copy.to_string()).join("cas/sha256")).unwrap() {
-        let path = entry.unwrap().path();
-        let honest = fs::read(&path).unwrap();
-        let mut changed = honest.clone();
-        changed[honest.len() / 3] ^= 4;
-        fs::write(&path, &changed).unwrap();
-        let (sound, report, said) = huidu(&verify);
-        assert!(!sound, "{}: {said}", path.display());
-        assert!(
-            report["faults"][0]["what"]
-                .as_str()
-                .unwrap()
-                .contains("hash to"),
-            "{report}"
-        );
-        fs::write(&path, honest).unwrap();
+    for folder in ["cas/sha256", "snap"] {
+        let entries = fs::read_dir(Path::new(&copy.to_string()).join(folder)).unwrap();
+        let paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        assert!(paths.len() >= 3, "{folder}: {paths:?}");
+        for path in paths {
+            let honest = fs::read(&path).unwrap();
+            let mut changed = honest.clone();
+            changed[honest.len() / 3] ^= 4;
+            fs::write(&path, &changed).unwrap();
+            let (sound, report, said) = huidu(&verify);
+            assert!(!sound, "{}: {said}", path.display());
+            let told = report["faults"][0]["what"].as_str().unwrap();
+            assert!(told.contains("hash to"), "{report}");
+            fs::write(&path, honest).unwrap();
+        }
     }
     let before = story.last - 1;
     let explain = |at: &str| {

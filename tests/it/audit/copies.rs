@@ -16,6 +16,9 @@ use huidu_core::{
 use super::{Bucket, Mutation, story::Story};
 use crate::world::signed::APP;
 
+/// What somebody would like to be true, and how they would make it so.
+type Edit = (&'static str, fn(&mut Catalogue));
+
 /// Writes `records` from `from` on, each chained to the one before: what whoever can write into the store
 /// and knows the format would do; signed again by whoever has the key.
 fn rechained(
@@ -78,7 +81,7 @@ pub(super) fn clumsy(story: &Story) -> Vec<Mutation> {
     }
     for (key, bytes) in bucket {
         match key {
-            Key::Head(_) | Key::Checkpoint { .. } => {
+            Key::Head(_) => {
                 for at in [0, bytes.len() / 2, bytes.len() - 2] {
                     let mut changed = bytes.to_vec();
                     changed[at] ^= 1;
@@ -152,7 +155,7 @@ pub(super) fn forged_checkpoints(story: &Story) -> Vec<Mutation> {
         let honest = Checkpoint::decode(name, &bucket[&key(name)])
             .unwrap()
             .unwrap();
-        let edits: [(&str, fn(&mut Catalogue)); 3] = [
+        let edits: [Edit; 3] = [
             ("an administrator more", |catalogue| {
                 let token = catalogue.tokens.values().next().unwrap().clone();
                 catalogue.tokens.insert("mine".into(), token);
@@ -206,7 +209,7 @@ pub(super) fn behind_the_heads(story: &Story) -> Vec<Mutation> {
             all.push((format!("byte {at} of record {rev}, behind the heads"), copy));
         }
         let edited = rechained(&bare, rev, last, None, |record| {
-            record.why = Some("x".into())
+            record.why = Some("x".into());
         });
         all.push((format!("record {rev} again, behind the heads"), edited));
         let mut gone = bare.clone();

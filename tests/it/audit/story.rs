@@ -163,13 +163,16 @@ async fn read(store: &dyn Store) -> Bucket {
         .collect();
     for bytes in logged {
         for event in Record::decode(&bytes).unwrap().events {
-            let digest = match event {
-                Event::VersionSubmitted { version, .. } => version.bundle.sha256,
-                Event::SegmentPut { sha256, .. } => sha256,
+            let digests = match event {
+                Event::VersionSubmitted { version, .. } => {
+                    vec![version.bundle.sha256, version.dossier.files.unwrap()]
+                }
+                Event::SegmentPut { sha256, .. } => vec![sha256],
                 _ => continue,
             };
-            let key = Key::Cas(digest);
-            bucket.insert(key.clone(), store.get(&key).await.unwrap());
+            for key in digests.into_iter().map(Key::Cas) {
+                bucket.insert(key.clone(), store.get(&key).await.unwrap());
+            }
         }
     }
     bucket
