@@ -46,6 +46,7 @@ fn person(who: &str) -> String {
 fn bank() -> World {
     let mut world = World::new(Review::Required);
     world.ok("sec", crate::world::policy(2, false));
+    world.ok("sec", crate::signed::graded());
     world.ok("sec", put_keyring(&keyring(Trust::Prod), &[1, 2]));
     world.ok("sec", put_policy(&policy(1), &[21, 22]));
     for version in ["1.0.0", "1.1.0", "1.2.0", "1.4.0"] {

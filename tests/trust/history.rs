@@ -146,7 +146,7 @@ fn people(world: &mut World) {
             role: Role::Reviewer,
             note: "at her desk".into(),
             member: Some("zoe".parse().unwrap()),
-            expires: Expiry::Never,
+            expires: Expiry::Usual,
             scopes: BTreeSet::new(),
         },
     );
@@ -165,7 +165,7 @@ fn people(world: &mut World) {
             role: Role::Sre,
             note: String::new(),
             member: Some("zed".parse().unwrap()),
-            expires: Expiry::Never,
+            expires: Expiry::Usual,
             scopes: BTreeSet::new(),
         },
     );
@@ -183,7 +183,7 @@ fn people(world: &mut World) {
             role: Role::Partner("cmb".parse().unwrap()),
             note: "publishes".into(),
             member: None,
-            expires: Expiry::Never,
+            expires: Expiry::Usual,
             scopes: BTreeSet::new(),
         },
     );
@@ -209,6 +209,20 @@ fn people(world: &mut World) {
 
 fn papers(world: &mut World) {
     world.ok("sec", policy_of_review(2));
+    world.ok("sec", crate::signed::graded());
+    world.submit("ping", "0.9.0", &["camera", "contacts"]);
+    let mut first = approve("0.9.0");
+    if let Command::Approve { withheld, .. } = &mut first {
+        *withheld = Some(BTreeSet::from(["contacts".parse().unwrap()]));
+    }
+    world.ok("rui", first);
+    world.ok("rob", approve("0.9.0"));
+    let exempt = Command::SetInternal {
+        app: app(),
+        internal: true,
+        reason: "the bank's own".into(),
+    };
+    world.ok("sec", exempt);
     world.ok("sec", put_keyring(&keyring(Trust::Prod), &[1, 2]));
     world.submit("ping", "1.0.0", &["camera"]);
     world.ok("rui", begin("1.0.0"));
@@ -231,15 +245,17 @@ fn papers(world: &mut World) {
     next.version = 2;
     next.roles.release = quorum(2, &[12, 13]);
     world.ok("sec", put_keyring(&next, &[2, 3]));
-    let record = draft(world, "1.2.0");
-    world.ok(
-        "rui",
-        Command::SignRelease {
-            app: app(),
-            version: number("1.2.0"),
-            signed: signed(&record, &[12, 13]),
-        },
-    );
+    for version in ["1.0.0", "1.1.0", "1.2.0"] {
+        let record = draft(world, version);
+        world.ok(
+            "rui",
+            Command::SignRelease {
+                app: app(),
+                version: number(version),
+                signed: signed(&record, &[12, 13]),
+            },
+        );
+    }
     tick(world);
 }
 
@@ -303,7 +319,15 @@ fn rollouts(world: &mut World) {
 }
 
 fn permissions(world: &mut World) {
-    world.ok("sec", grades());
+    let text = "[permissions]\ncamera = { grade = \"basic\" }\ncontacts = { grade = \"personal\" }\n\
+         location = { grade = \"sensitive\", title = \"where somebody is\" }";
+    let catalogue = huidu_core::grade::PermissionCatalogue::from_toml(text).unwrap();
+    world.ok(
+        "sec",
+        Command::PutPermissions {
+            catalogue: Box::new(catalogue),
+        },
+    );
     world.ok(
         "sec",
         Command::SetGrade {
@@ -423,7 +447,7 @@ fn agreement(world: &mut World) {
             role: Role::ReleaseManager,
             note: String::new(),
             member: Some("wei".parse().unwrap()),
-            expires: Expiry::Never,
+            expires: Expiry::Usual,
             scopes: BTreeSet::new(),
         },
     );

@@ -309,7 +309,7 @@ fn an_admin_who_invents_a_member_cannot_approve_their_own_change() {
         role: Role::ReleaseManager,
         note: String::new(),
         member: Some("mo".parse().unwrap()),
-        expires: Expiry::Never,
+        expires: Expiry::Usual,
         scopes: BTreeSet::new(),
     };
     assert_eq!(waits(&mut world, "root", token), Some(Kind::People));
@@ -399,6 +399,7 @@ fn whose_agreement_counts_is_looked_at_again_when_it_happens() {
 #[test]
 fn a_policy_that_stops_takes_one_and_one_that_loosens_takes_two() {
     let mut world = World::new(Review::Required);
+    world.ok("sec", crate::signed::graded());
     world.ok("sec", put_keyring(&keyring(Trust::Prod), &[1, 2]));
     world.ok("root", put_member("mo", role("mo")));
     world.ok("root", add_token("mo", "mo"));

@@ -10,6 +10,7 @@ use huidu_core::{
     authority::authorise,
     catalogue::Catalogue,
     command::Command,
+    credential::Expiry,
     decide::decide,
     event::{Actor, Event},
     revision::Revision,
@@ -197,6 +198,23 @@ fn is_explained(
             commands.push(Command::LowerShare { app, rule, share });
         } else if let Command::LowerShare { app, rule, share } = command {
             commands.push(Command::SetShare { app, rule, share });
+        }
+    }
+    // A credential may be asked for until any time, which is not called so in the command.
+    let ends = events.iter().find_map(|event| match event {
+        Event::TokenAdded { expires, .. } => *expires,
+        _ => None,
+    });
+    for mut command in commands.clone() {
+        if let (Command::AddToken { expires, .. }, Some(at)) = (&mut command, ends) {
+            *expires = Expiry::At(at);
+            commands.push(command);
+        }
+    }
+    for mut command in commands.clone() {
+        if let Command::Approve { withheld, .. } = &mut command {
+            *withheld = None;
+            commands.push(command);
         }
     }
     match events {

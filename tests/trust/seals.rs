@@ -46,6 +46,7 @@ fn bank() -> (Catalogue, Record) {
         rev: catalogue.revision.next(),
         prev: Digest::of(b"before"),
         op: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+        ask: None,
         put: "01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap(),
         node: "node-a".into(),
         at: step.at,

@@ -113,7 +113,7 @@ pub(crate) fn approve_signed(version: &str, signed: String) -> Command {
 }
 
 /// What the host has, so that something may be asked for where customers are served.
-fn graded() -> Command {
+pub(crate) fn graded() -> Command {
     let text = "[permissions]\ncamera = { grade = \"basic\" }\ncontacts = { grade = \"basic\" }";
     let catalogue = huidu_core::grade::PermissionCatalogue::from_toml(text).unwrap();
     Command::PutPermissions {
@@ -569,7 +569,7 @@ fn rollouts_name_what_devices_would_run() {
             role: huidu_core::authority::Role::ReleaseManager,
         },
         &world.catalogue,
-        year,
+        NOON,
     );
     let late = huidu_core::decide::decide(&world.catalogue, &authorised.unwrap(), year);
     assert_eq!(

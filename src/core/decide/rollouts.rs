@@ -12,12 +12,20 @@ use crate::{
     event::Event,
     name::RuleName,
     rollout::{Rollout, Rule},
+    rules::Rules,
     share::Share,
     slots::Slots,
     slots_assign,
     time::Timestamp,
     version::Number,
 };
+
+/// When something is decided, and by which rules.
+#[derive(Clone, Copy)]
+pub(super) struct Day {
+    pub(super) now: Timestamp,
+    pub(super) rules: Rules,
+}
 
 /// Where a rollout serves a version, for an error.
 pub(super) fn served_by(rollout: &Rollout, number: &Number) -> Option<String> {
@@ -50,9 +58,9 @@ pub(super) fn put_rollout(
     catalogue: &Catalogue,
     app: &App,
     rollout: &Rollout,
-    now: Timestamp,
+    day: Day,
 ) -> Decision {
-    let rollout = checked(catalogue, app, rollout, &[], now)?;
+    let rollout = checked(catalogue, app, rollout, &[], day)?;
     if app.rollout.as_ref() == Some(&rollout) {
         return Err(Refusal::Nothing {
             what: format!("the rollout of `{}` is this very one", app.id),
@@ -69,9 +77,9 @@ fn checked(
     app: &App,
     rollout: &Rollout,
     tolerated: &[Finding],
-    now: Timestamp,
+    day: Day,
 ) -> Result<Rollout, Refusal> {
-    let mut mistakes = mistakes(catalogue, app, rollout, now);
+    let mut mistakes = mistakes(catalogue, app, rollout, day);
     mistakes.retain(|mistake| !tolerated.contains(mistake));
     if !mistakes.is_empty() {
         return Err(Refusal::Rollout { findings: mistakes });
@@ -88,8 +96,8 @@ fn checked(
         .map_err(|findings| Refusal::Rollout { findings })
 }
 
-fn mistakes(catalogue: &Catalogue, app: &App, rollout: &Rollout, now: Timestamp) -> Vec<Finding> {
-    let barred = barred(catalogue, app, rollout, now);
+fn mistakes(catalogue: &Catalogue, app: &App, rollout: &Rollout, day: Day) -> Vec<Finding> {
+    let barred = barred(catalogue, app, rollout, day);
     let world = World {
         barred: Some(&barred),
         app: Some(app),
@@ -109,27 +117,32 @@ fn barred(
     catalogue: &Catalogue,
     app: &App,
     rollout: &Rollout,
-    now: Timestamp,
+    day: Day,
 ) -> BTreeMap<Number, String> {
     let versions = app.versions.values();
+    // By the first rules only listing asked this.
+    let asks = !day.rules.is_first();
     let named = versions.filter(|version| {
-        version.life.is_listed() && served_by(rollout, &version.number).is_some()
+        asks && version.life.is_listed() && served_by(rollout, &version.number).is_some()
     });
     named
         .filter_map(|version| {
-            let refusal = signed::may_run(catalogue, app, version, now).err()?;
+            let refusal = signed::may_run(catalogue, app, version, day.now).err()?;
             Some((version.number.clone(), refusal.to_string()))
         })
         .collect()
 }
 
 /// What a rule serves must be what devices would run, for its share to grow.
-fn may_grow(catalogue: &Catalogue, app: &App, rule: &Rule, now: Timestamp) -> Result<(), Refusal> {
+fn may_grow(catalogue: &Catalogue, app: &App, rule: &Rule, day: Day) -> Result<(), Refusal> {
+    if day.rules.is_first() {
+        return Ok(());
+    }
     for (_, _, arm) in rule.arms() {
         if let Some(version) = app.versions.get(&arm.version)
             && version.life.is_listed()
         {
-            signed::may_run(catalogue, app, version, now)?;
+            signed::may_run(catalogue, app, version, day.now)?;
         }
     }
     Ok(())
@@ -155,7 +168,7 @@ pub(super) fn set_share(
     app: &App,
     name: &RuleName,
     share: Share,
-    now: Timestamp,
+    day: Day,
 ) -> Decision {
     let (rollout, at) = rule_of(app, name)?;
     let is = rollout.rules[at].share;
@@ -165,7 +178,7 @@ pub(super) fn set_share(
         });
     }
     if share > is {
-        may_grow(catalogue, app, &rollout.rules[at], now)?;
+        may_grow(catalogue, app, &rollout.rules[at], day)?;
     }
     let mut changed = rollout.clone();
     changed.rules[at].share = share;
@@ -174,8 +187,8 @@ pub(super) fn set_share(
     }
     // The same checks as a whole rollout, but what is wrong already must not stop a share from moving:
     // after a kill the other ramps still have to be steered.
-    let tolerated = mistakes(catalogue, app, rollout, now);
-    let slots = checked(catalogue, app, &changed, &tolerated, now)?
+    let tolerated = mistakes(catalogue, app, rollout, day);
+    let slots = checked(catalogue, app, &changed, &tolerated, day)?
         .rules
         .swap_remove(at)
         .slots;
@@ -192,7 +205,7 @@ pub(super) fn lower_share(
     app: &App,
     name: &RuleName,
     share: Share,
-    now: Timestamp,
+    day: Day,
 ) -> Decision {
     let (rollout, at) = rule_of(app, name)?;
     let is = rollout.rules[at].share;
@@ -203,7 +216,7 @@ pub(super) fn lower_share(
             asked: share,
         });
     }
-    set_share(catalogue, app, name, share, now)
+    set_share(catalogue, app, name, share, day)
 }
 
 pub(super) fn set_pause(
@@ -211,7 +224,7 @@ pub(super) fn set_pause(
     app: &App,
     name: &RuleName,
     paused: bool,
-    now: Timestamp,
+    day: Day,
 ) -> Decision {
     let (rollout, at) = rule_of(app, name)?;
     if rollout.rules[at].paused == paused {
@@ -221,7 +234,7 @@ pub(super) fn set_pause(
         });
     }
     if !paused {
-        may_grow(catalogue, app, &rollout.rules[at], now)?;
+        may_grow(catalogue, app, &rollout.rules[at], day)?;
     }
     Ok(vec![Event::PauseSet {
         app: app.id.clone(),
