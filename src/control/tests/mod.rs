@@ -124,7 +124,7 @@ impl Plane {
             clock: Arc::<Manual>::clone(&clock),
             ids: Arc::new(CountedIds::series(7)),
             key: Arc::new(ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
-            log_key: None,
+            log_key: Some(Arc::new(ed25519_dalek::SigningKey::from_bytes(&[5; 32]))),
             metrics: Arc::new(Metrics::new()),
             settings: NodeSettings {
                 name: "n1".into(),

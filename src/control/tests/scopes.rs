@@ -84,6 +84,7 @@ async fn every_scope_opens_exactly_this() {
     catalogue      POST /api/v1/apps
     read           GET /api/v1/apps/{tenant}/{app}
     read           POST /api/v1/apps/{tenant}/{app}/explain
+    policies       PUT /api/v1/apps/{tenant}/{app}/internal
     kill           POST /api/v1/apps/{tenant}/{app}/kill
     read           GET /api/v1/apps/{tenant}/{app}/permissions
     permissions    DELETE /api/v1/apps/{tenant}/{app}/permissions/{permission}/grant
@@ -101,6 +102,7 @@ async fn every_scope_opens_exactly_this() {
     read           GET /api/v1/apps/{tenant}/{app}/versions
     submit         POST /api/v1/apps/{tenant}/{app}/versions
     review         POST /api/v1/apps/{tenant}/{app}/versions/{version}/approve
+    read           GET /api/v1/apps/{tenant}/{app}/versions/{version}/bundle
     kill rollout   POST /api/v1/apps/{tenant}/{app}/versions/{version}/delist
     read           GET /api/v1/apps/{tenant}/{app}/versions/{version}/files
     rollout        POST /api/v1/apps/{tenant}/{app}/versions/{version}/list

@@ -455,6 +455,7 @@ async fn every_grave_change_takes_a_fresh_proof() {
     }
     println!("figure: requests by a session that is no longer fresh {asked}");
     insta::assert_snapshot!(asked_again, @r#"
+    PUT /api/v1/apps/{tenant}/{app}/internal
     POST /api/v1/apps/{tenant}/{app}/permissions/{permission}/restore
     PUT /api/v1/apps/{tenant}/{app}/policy
     POST /api/v1/apps/{tenant}/{app}/unkill
