@@ -27,7 +27,10 @@ impl Service<Request<Incoming>> for PrivatePlane {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        if let Some(refused) = heads::too_many(request.headers()) {
+        let headers = request.headers();
+        let refused =
+            heads::too_many(headers).or_else(|| heads::ambiguous(headers, request.body()));
+        if let Some(refused) = refused {
             return Box::pin(async move { Ok(refused.into_response()) });
         }
         let reply = self.0.call(request);

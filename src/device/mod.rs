@@ -207,7 +207,9 @@ impl<O: Origin> DevicePlane<O> {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     {
         let headers = request.headers();
-        if let Some(refused) = heads::too_many(headers) {
+        let refused =
+            heads::too_many(headers).or_else(|| heads::ambiguous(headers, request.body()));
+        if let Some(refused) = refused {
             return refused.into();
         }
         let method = request.method();
