@@ -588,6 +588,6 @@ fn nothing_that_was_written_past_the_servers_counts() {
         })
         .map(|(name, ..)| *name)
         .collect();
-    println!("{} forged records, counted: {}", table.len(), counted.len());
+    println!("{} forgeries, counted: {}", table.len(), counted.len());
     assert_eq!(counted, Vec::<&str>::new());
 }

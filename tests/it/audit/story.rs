@@ -36,6 +36,10 @@ impl Story {
         let sven = member(&world, "sven", &json!("sre"));
         ceremony.done(&world, &sec, "keys put keyring-1.json");
         agree(&world, &mo);
+        let host = "[permissions]\ncamera = { grade = \"basic\" }\n";
+        fs::write(ceremony.dir.join("host.toml"), host).unwrap();
+        ceremony.done(&world, &sec, "permission put host.toml");
+        agree(&world, &mo);
         let app = world
             .by(&maya, "POST", "/apps")
             .json(&json!({ "app": APP }));
@@ -54,7 +58,7 @@ impl Story {
         agree(&world, &mo);
         for version in ["1.0.0", "1.1.0"] {
             let archive = fs::read(world.archive(APP, version)).unwrap();
-            let path = format!("/apps/{APP}/versions?version={version}&permissions=camera");
+            let path = format!("/apps/{APP}/versions?version={version}&permissions=camera&filing=ICP-1");
             let submit = world.by(&world.ping, "POST", &path);
             world.done(&submit.body("application/gzip", archive).send());
             ceremony.done(
