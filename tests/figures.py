@@ -38,6 +38,7 @@ FIGURES = [
     ("histories rewritten with every hash computed anew", f"{IT} audit::every_edit", r"skilled, without a key: (\d+) copies, missed: 0", "at least 20, missed 0", lambda n: n >= 20),
     ("histories rewritten with a stolen server's key as well", f"{IT} audit::every_edit", r"with a stolen server's key: (\d+) copies, missed: 0", "at least 5, missed 0", lambda n: n >= 5),
     ("agreements forged with that key", f"{IT} audit::every_edit", r"forged with that key: (\d+) copies, missed: 0", "at least 5, missed 0", lambda n: n >= 5),
+    ("checkpoints that somebody forged", f"{IT} audit::every_edit", r"checkpoints: (\d+) copies, missed: 0", "at least 20, missed 0", lambda n: n >= 20),
     ("ambiguous HTTP messages, to each port", f"{IT} no_two_readers", r"(\d+) ambiguous messages to each of two ports, understood as two: 0", "at least 90, understood as two 0", lambda n: n >= 90),
     ("connections that dribble beside good polls", f"{IT} thousands_of_connections", r"beside (\d+) connections that dribble", "at least 5000", lambda n: n >= 5_000),
     ("99 of 100 polls beside them, ms", f"{IT} thousands_of_connections", r"99 of 100 polls within ([\d.]+) ms beside \d+ connections that dribble", "at most 250", lambda n: n <= 250),

@@ -14,6 +14,7 @@ use crate::{
     command::Command,
     digest::Digest,
     event::{Actor, Event},
+    keyring::Keyring,
     record::Found,
     revision::Revision,
     time::Timestamp,
@@ -63,6 +64,15 @@ pub fn stops(catalogue: &Catalogue, slot: Revision, head: &Digest, found: &Found
         Some(Stop { rev, at, event })
     });
     events.collect()
+}
+
+/// The keyring that a record of any form puts in force, when it follows the one there is.
+pub(crate) fn keyring(catalogue: &Catalogue, found: &Found) -> Option<Keyring> {
+    let loose: Loose = serde_json::from_slice(found.payload()).ok()?;
+    let known = catalogue.trust.chain.newest.as_deref()?;
+    let puts = |event: &Value| event["event"] == "keyring-put";
+    let event = loose.events.iter().find(|event| puts(event))?;
+    known.follow(event["envelope"].as_str()?.as_bytes()).ok()
 }
 
 fn asked(event: &Event) -> Option<Command> {

@@ -9,6 +9,7 @@
 //! counted once counts for ever: a record is decided by the rules of its own form ([`Rules`]).
 
 use crate::{
+    ahead,
     asked::{asked, is_for_nodes, is_node},
     authority,
     catalogue::Catalogue,
@@ -133,7 +134,20 @@ pub fn judge(catalogue: &Catalogue, found: &Found) -> Verdict {
         &record.actor,
         &record.events,
     );
-    checked.map_or_else(Verdict::Void, |()| Verdict::Counts)
+    match checked {
+        Ok(()) => Verdict::Counts,
+        // A keyring that does not come into force vouches for nobody, least of all for whoever wrote the record.
+        Err(why) if !record.v.is_first() && !is_by_servers(catalogue, found) => {
+            Verdict::Nobody(why)
+        }
+        Err(why) => Verdict::Void(why),
+    }
+}
+
+/// True when a server of the keyring in force signed it, or none is in force.
+fn is_by_servers(catalogue: &Catalogue, found: &Found) -> bool {
+    let keyring = catalogue.trust.chain.newest.as_deref();
+    keyring.is_none_or(|keyring| found.is_by(signers(keyring)))
 }
 
 /// What was never a record of any build is nobody's; what merely does not fit may be a later build's, unless
@@ -143,15 +157,13 @@ fn unread(catalogue: &Catalogue, found: &Found, error: &RecordError) -> Verdict 
         let what = error.to_string();
         return Verdict::Nobody(Invalid::Garbage { what });
     }
-    match &catalogue.trust.chain.newest {
-        Some(keyring) if !catalogue.trust.era.is_first() => {
-            if found.is_by(signers(keyring)) {
-                Verdict::Unreadable
-            } else {
-                Verdict::Nobody(Invalid::Unsigned)
-            }
-        }
-        _ => Verdict::Unreadable,
+    // A later build's keyring may be signed by its own servers alone.
+    let is_by_next =
+        || ahead::keyring(catalogue, found).is_some_and(|next| found.is_by(signers(&next)));
+    if catalogue.trust.era.is_first() || is_by_servers(catalogue, found) || is_by_next() {
+        Verdict::Unreadable
+    } else {
+        Verdict::Nobody(Invalid::Unsigned)
     }
 }
 

@@ -597,6 +597,14 @@ impl Engine {
         if !is_known && metrics.keyring_version.get() != version {
             tracing::error!(keyring = keyring.version, key = %key.id(), "the keyring does not list this node's online key: devices will not believe it; give the node a key of role `online`");
         }
+        let own = self.parts.log_key.as_ref().map(Signer::public_key);
+        let writes = own.is_some_and(|own| keyring.signers(keyring::Role::Log).contains(&own));
+        if !writes && metrics.keyring_version.get() != version {
+            tracing::error!(
+                keyring = keyring.version,
+                "the keyring does not list this node's log key: it serves, and writes nothing; give the node a key of role `log`"
+            );
+        }
         metrics.keyring_version.set(version);
         metrics.online_key_trusted.set(i64::from(is_known));
     }

@@ -3,7 +3,7 @@
 mod copies;
 mod story;
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
 
 use bytes::Bytes;
 use huidu::{
@@ -100,7 +100,8 @@ fn every_edit_deletion_reordering_and_forgery_is_found() {
         validity: true,
         ..Blind::default()
     };
-    assert_eq!(missed(&forged.1, validity).len(), forged.1.len());
+    // Another archive that is nowhere is missed by whoever looks at archives.
+    assert!(missed(&forged.1, validity).len() + 1 >= forged.1.len());
     let blind = Blind {
         validity: true,
         checkpoints: true,
@@ -226,6 +227,19 @@ fn a_copy_of_the_bucket_is_all_it_takes() {
             fs::write(&path, honest).unwrap();
         }
     }
+    // A time that the store contradicts, where the copy kept the store's times.
+    let dated = Path::new(&copy.to_string()).join(format!("log/{:020}", story.last));
+    let kept_at = fs::metadata(&dated).unwrap().modified().unwrap();
+    let file = fs::File::options().write(true).open(&dated).unwrap();
+    file.set_modified(kept_at - Duration::from_secs(3_600))
+        .unwrap();
+    let (sound, report, _) = huidu(&verify);
+    let told = report["faults"][0]["what"].as_str().unwrap_or_default();
+    assert!(
+        !sound && told.contains("the store has it since"),
+        "{report}"
+    );
+    file.set_modified(kept_at).unwrap();
     let before = story.last - 1;
     let explain = |at: &str| {
         let words = format!(
@@ -286,4 +300,41 @@ fn a_copy_of_the_bucket_is_all_it_takes() {
         report["faults"][0]["what"],
         "the first keyring is not the root that was given"
     );
+}
+
+/// Records of the first form carry their writers' clocks as they were. What stands before a record in the ledger was
+/// there before it, and one clock that ran ahead does not hide what came after.
+#[test]
+fn a_moment_is_told_by_the_order_of_the_ledger() {
+    let token = json!({"event": "token-added", "id": "root", "sha256": "00".repeat(32), "role": "admin", "note": "first start"});
+    let founded = json!({"event": "founded", "audience": "bank/dev", "review": "skipped"});
+    let tenant = |name: &str| json!([{"event": "tenant-added", "tenant": name, "title": ""}]);
+    let node = json!({"id": "huidu", "role": "admin"});
+    let root = json!({"id": "root", "role": "admin"});
+    let steps = [
+        ("10:00", node, json!([founded, token])),
+        ("12:00", root.clone(), tenant("ahead")),
+        ("11:00", root.clone(), tenant("after")),
+        ("13:00", root, tenant("later")),
+    ];
+    let (store, mut prev) = (MemoryStore::new(), "00".repeat(32));
+    for (n, (at, actor, events)) in (1_u64..).zip(steps) {
+        let record = json!({
+            "v": 1, "rev": n, "prev": prev, "op": format!("{n:026}"), "put": format!("{n:026}"),
+            "node": "node", "at": format!("2026-11-24T{at}:00Z"), "actor": actor, "events": events,
+        });
+        let bytes = Bytes::from(record.to_string());
+        prev = huidu_core::digest::Digest::of(&bytes).to_hex();
+        block(store.put_new(&Key::Log(n), bytes)).unwrap();
+    }
+    let told = |at: &str| {
+        let at = format!("2026-11-24T{at}:00Z").parse().unwrap();
+        let catalogue = block(audit::until(&store, audit::Until::At(at))).unwrap();
+        let names: Vec<String> = catalogue.tenants.keys().map(ToString::to_string).collect();
+        names.join(" ")
+    };
+    assert_eq!(told("10:30"), "");
+    assert_eq!(told("11:30"), "after ahead", "one clock ran ahead");
+    assert_eq!(told("12:30"), "after ahead");
+    assert_eq!(told("13:00"), "after ahead later");
 }

@@ -215,6 +215,66 @@ fn a_keyring_is_put_by_a_server_that_it_lists() {
     assert_eq!(told(&catalogue, &sealed(&stays, 41)), Verdict::Counts);
 }
 
+/// Whoever brings a keyring of their own with the record is no server by its word: not even a fork comes of it.
+#[test]
+fn a_keyring_that_does_not_follow_vouches_for_nobody() {
+    let (catalogue, record) = bank();
+    let mut mine = keyring(Trust::Prod);
+    mine.version = 2;
+    let thief = key(66).public_key();
+    mine.keys.insert(thief.id(), thief);
+    (mine.roles.root, mine.roles.log) = (quorum(1, &[66]), quorum(1, &[66]));
+    let mut put = record;
+    put.actor = huidu_core::event::Actor {
+        id: "sec".into(),
+        role: role("sec"),
+    };
+    put.events = vec![Event::KeyringPut {
+        envelope: signed(&mine, &[66]),
+    }];
+    let verdict = told(&catalogue, &sealed(&put, 66));
+    assert!(
+        matches!(verdict, Verdict::Nobody(Invalid::Refused { .. })),
+        "{verdict:?}"
+    );
+    let signed_by_server = told(&catalogue, &sealed(&put, 41));
+    assert_eq!(
+        signed_by_server,
+        Verdict::Nobody(Invalid::Unsigned),
+        "which it does not list"
+    );
+}
+
+/// A later build's keyring that takes the log keys of today away is not passed over: what follows would be nobody's.
+#[test]
+fn a_later_builds_rotation_is_not_passed_over() {
+    let (mut catalogue, record) = bank();
+    record.make_true(&mut catalogue);
+    let mut next = keyring(Trust::Prod);
+    next.version = 2;
+    let new = key(42).public_key();
+    next.keys.insert(new.id(), new);
+    next.roles.log = quorum(1, &[42]);
+    let mut put = record;
+    let line = |put: &Record| {
+        let text = String::from_utf8(put.encode().unwrap().to_vec()).unwrap();
+        text.replacen("\"v\":2", "\"v\":9,\"new\":true", 1)
+    };
+    for (seeds, verdict) in [
+        (&[1, 2][..], Verdict::Unreadable),
+        (&[1][..], Verdict::Nobody(Invalid::Unsigned)),
+    ] {
+        put.events = vec![Event::KeyringPut {
+            envelope: signed(&next, seeds),
+        }];
+        assert_eq!(
+            told(&catalogue, &sealed_text(&line(&put), 42)),
+            verdict,
+            "{seeds:?}"
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_nobodys_or_a_later_builds() {
     let (mut catalogue, record) = bank();

@@ -10,8 +10,10 @@ use huidu_core::{
     event::{Actor, Event},
     record::{CheckpointRef, Record},
     revision::Revision,
+    time::Timestamp,
     validity,
 };
+use serde_json::{Value, json};
 
 use super::{Bucket, Mutation, story::Story};
 use crate::world::signed::APP;
@@ -261,7 +263,8 @@ pub(super) fn forged(story: &Story) -> Vec<Mutation> {
         by: "member/wei".into(),
         hash: None,
     };
-    let forged: Vec<(&str, Actor, Vec<Event>)> = vec![
+    let mut forged = unchecked_fields(story, &node);
+    forged.extend([
         (
             "what takes two, by one",
             maya.clone(),
@@ -283,7 +286,7 @@ pub(super) fn forged(story: &Story) -> Vec<Mutation> {
             raised,
             vec![listed.clone()],
         ),
-        ("by a node, out of nothing", node, vec![unkilled]),
+        ("by a node, out of nothing", node.clone(), vec![unkilled]),
         (
             "an approval in somebody's name",
             maya,
@@ -295,7 +298,7 @@ pub(super) fn forged(story: &Story) -> Vec<Mutation> {
                 signed: None,
             }],
         ),
-    ];
+    ]);
     let chained = |(name, actor, events): (&str, Actor, Vec<Event>)| {
         let mut record = story.record(last);
         record.prev = Digest::of(&bucket[&Key::Log(last)]);
@@ -307,5 +310,103 @@ pub(super) fn forged(story: &Story) -> Vec<Mutation> {
         copy.insert(Key::Log(last + 1), record.seal(&story.log_key).unwrap());
         (format!("a record {name}"), copy)
     };
-    forged.into_iter().map(chained).collect()
+    let mut all: Vec<Mutation> = forged.into_iter().map(chained).collect();
+    // What sven may well do, at a time that is over.
+    let mut late = story.record(last);
+    late.prev = Digest::of(&bucket[&Key::Log(last)]);
+    (late.rev, late.at) = (Revision::new(last + 1), Timestamp::EPOCH);
+    late.events = vec![Event::PermissionRevoked {
+        app: APP.parse().unwrap(),
+        permission: "camera".parse().unwrap(),
+        reason: "x".into(),
+    }];
+    let mut copy = bucket.clone();
+    copy.insert(Key::Log(last + 1), late.seal(&story.log_key).unwrap());
+    all.push(("a record from before the last one".into(), copy));
+    all
+}
+
+/// Events that happened, said once more with what nobody checked about them.
+fn unchecked_fields(story: &Story, node: &Actor) -> Vec<(&'static str, Actor, Vec<Event>)> {
+    let find = |kind: fn(&Event) -> bool| {
+        let records = (1..=story.last).map(|rev| story.record(rev));
+        let found = records.filter_map(|record| {
+            let event = record.events.iter().find(|event| kind(event))?.clone();
+            Some((record.actor, event))
+        });
+        found.into_iter().next().unwrap()
+    };
+    let (ping, submitted) = find(|event| matches!(event, Event::VersionSubmitted { .. }));
+    let (rosa, approved) = find(|event| matches!(event, Event::VersionApproved { .. }));
+    let (rui, vote) = find(|event| matches!(event, Event::ReviewApproved { .. }));
+    let (ada, admitted) = find(|event| matches!(event, Event::MemberPut { .. }));
+    let (_, token) = find(|event| matches!(event, Event::TokenAdded { .. }));
+    let (mo, keyring) = find(|event| matches!(event, Event::KeyringPut { .. }));
+    let (_, policy) = find(|event| matches!(event, Event::PolicyPut { .. }));
+    let (maya, shared) = find(|event| matches!(event, Event::ShareSet { .. }));
+    let (sven, killed) = find(|event| matches!(event, Event::Killed { .. }));
+    let (_, rollout) = find(|event| matches!(event, Event::RolloutPut { .. }));
+    // Said again with one field changed, as a text.
+    let but = |event: &Event, field: &str, value: Value| {
+        let mut text = json!(event);
+        *text.pointer_mut(field).unwrap() = value;
+        serde_json::from_value::<Event>(text).unwrap()
+    };
+    let with = |event: &Event, field: &str, value: Value| {
+        let mut text = json!(event);
+        text[field] = value;
+        serde_json::from_value::<Event>(text).unwrap()
+    };
+    let failed = Event::ProposalFailed {
+        id: "0123456789abcdef".into(),
+        why: "x".into(),
+    };
+    let third = but(&submitted, "/version/number", json!("3.0.0"));
+    let third = but(&third, "/version/life", json!({ "state": "listed" }));
+    let another = but(&submitted, "/version/bundle/sha256", json!("00".repeat(32)));
+    let mine = but(&token, "/id", json!("mine"));
+    let eve = but(&admitted, "/member", json!("eve"));
+    let lower = but(&shared, "/share", json!("1%"));
+    vec![
+        (
+            "of a node that gives itself a credential",
+            node.clone(),
+            vec![failed, mine],
+        ),
+        ("of a version that comes listed", ping.clone(), vec![third]),
+        ("of another archive under a number", ping, vec![another]),
+        (
+            "of an approval with nobody's approval",
+            rosa,
+            vec![approved],
+        ),
+        ("of two approvals by one", rui, vec![vote.clone(), vote]),
+        ("of a second person that one invents", ada, vec![eve]),
+        ("of the first keyring once more", mo.clone(), vec![keyring]),
+        ("of a policy that is over", mo, vec![policy]),
+        (
+            "of a lower share with every slot",
+            sven.clone(),
+            vec![with(&lower, "slots", json!("0-9999"))],
+        ),
+        (
+            "of a kill that lists afterwards",
+            sven.clone(),
+            vec![with(&killed, "before", json!({ "state": "listed" }))],
+        ),
+        (
+            "of what nobody asked for, taken back",
+            sven,
+            vec![Event::ProposalWithdrawn {
+                id: "0123456789abcdef".into(),
+                by: "member/maya".into(),
+                reason: "x".into(),
+            }],
+        ),
+        (
+            "of a rollout to what is killed",
+            maya,
+            vec![but(&rollout, "/rollout/stable", json!("1.1.0"))],
+        ),
+    ]
 }

@@ -58,7 +58,8 @@ impl Story {
         agree(&world, &mo);
         for version in ["1.0.0", "1.1.0"] {
             let archive = fs::read(world.archive(APP, version)).unwrap();
-            let path = format!("/apps/{APP}/versions?version={version}&permissions=camera&filing=ICP-1");
+            let path =
+                format!("/apps/{APP}/versions?version={version}&permissions=camera&filing=ICP-1");
             let submit = world.by(&world.ping, "POST", &path);
             world.done(&submit.body("application/gzip", archive).send());
             ceremony.done(

@@ -26,7 +26,7 @@ use serde_json::json;
 
 use super::{
     HOST, Person, World,
-    signed::{AUDIENCE, Ceremony, bank, member},
+    signed::{AUDIENCE, Ceremony, agree, bank, member},
     stories::Runs,
 };
 
@@ -89,6 +89,8 @@ struct Bank {
     ceremony: Ceremony,
     sec: Person,
     reviewers: [Person; 2],
+    maya: Person,
+    mo: Person,
 }
 
 impl Bank {
@@ -97,7 +99,14 @@ impl Bank {
         let (world, ceremony) = bank("");
         let sec = member(&world, "sec", &json!("security"));
         let reviewers = ["rui", "rosa"].map(|name| member(&world, name, &json!("reviewer")));
+        let [maya, mo] = ["maya", "mo"].map(|name| member(&world, name, &json!("release-manager")));
         ceremony.done(&world, &sec, "keys put keyring-1.json");
+        agree(&world, &mo);
+        let host =
+            "[permissions]\ncamera = { grade = \"basic\" }\nlocation = { grade = \"basic\" }\n";
+        fs::write(ceremony.dir.join("host.toml"), host).unwrap();
+        ceremony.done(&world, &sec, "permission put host.toml");
+        agree(&world, &mo);
         let admit = world.by(&world.maya, "POST", "/apps");
         world.done(&admit.json(&json!({ "app": APP })).send());
         let bank = Self {
@@ -105,6 +114,8 @@ impl Bank {
             ceremony,
             sec,
             reviewers,
+            maya,
+            mo,
         };
         bank.huidu(&format!(
             "policy draft {APP} --permit camera --permit location --output policy-1.json"
@@ -117,11 +128,14 @@ impl Bank {
 
     fn huidu(&self, words: &str) {
         self.ceremony.done(&self.world, &self.sec, words);
+        agree(&self.world, &self.mo);
     }
 
     fn submit(&self, version: &str) {
         let archive = fs::read(self.world.archive(APP, version)).unwrap();
-        let path = format!("/apps/{APP}/versions?version={version}&permissions=camera,location");
+        let path = format!(
+            "/apps/{APP}/versions?version={version}&permissions=camera,location&filing=ICP-1"
+        );
         let submit = self.world.by(&self.world.ping, "POST", &path);
         let reply = submit.body("application/gzip", archive).send();
         self.world.done(&reply);
@@ -139,17 +153,18 @@ impl Bank {
             self.ceremony.done(&self.world, person, &approve);
         }
         let enlist = format!("/apps/{APP}/versions/{version}/list");
-        let enlist = self.world.by(&self.world.maya, "POST", &enlist);
-        self.world.done(&enlist.if_match("*").send());
+        let waits = self.world.by(&self.maya, "POST", &enlist).if_match("*");
+        assert_eq!(waits.send().status, 202);
+        agree(&self.world, &self.mo);
         self.agreed(&format!("stable = \"{version}\"\n"));
     }
 
     /// A rollout that two managers agree on.
     fn agreed(&self, rest: &str) {
-        let [maya, mo] =
-            ["maya", "mo"].map(|name| member(&self.world, name, &json!("release-manager")));
         let text = format!("app = \"{APP}\"\nhosts = [\"{HOST}\"]\n{rest}");
-        let put = self.world.by(&maya, "PUT", &format!("/apps/{APP}/rollout"));
+        let put = self
+            .world
+            .by(&self.maya, "PUT", &format!("/apps/{APP}/rollout"));
         let put = put
             .if_match("*")
             .body("application/toml", text.into_bytes());
@@ -160,7 +175,7 @@ impl Bank {
         }
         let waits = waits.json()["waits"].clone();
         let approve = format!("/changes/{}/approve", waits["id"].as_str().unwrap());
-        let approve = self.world.by(&mo, "POST", &approve);
+        let approve = self.world.by(&self.mo, "POST", &approve);
         let approve = approve.json(&json!({ "hash": waits["hash"] }));
         self.world.done(&approve.send());
     }
@@ -191,6 +206,7 @@ fn a_phone_walks_fifty_keyrings_and_then_seventy_from_the_one_it_was_born_with()
         mut world,
         ceremony,
         sec,
+        mo,
         ..
     } = bank;
     // Checkpoints are written every few changes, so that the next start begins with one.
@@ -224,7 +240,9 @@ fn a_phone_walks_fifty_keyrings_and_then_seventy_from_the_one_it_was_born_with()
             envelope.sign(&new).unwrap();
             let bytes = envelope.to_bytes();
             let put = world.by(&sec, "POST", "/keyring");
-            world.done(&put.body("application/json", bytes.clone()).send());
+            let waits = put.body("application/json", bytes.clone()).send();
+            assert_eq!(waits.status, 202, "{}", waits.text());
+            agree(world, &mo);
             chain.push(bytes);
             known = Ok(next);
         }

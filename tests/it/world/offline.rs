@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{
     Person, World,
-    signed::{Ceremony, bank, member},
+    signed::{Ceremony, agree, bank, member},
 };
 
 const APP: &str = "pingan/travel";
@@ -197,10 +197,13 @@ fn a_reviewer_looks_at_the_very_bytes_grants_less_and_signs_again_later() {
     let (world, room) = bank("");
     let [rui, rosa] = ["rui", "rosa"].map(|name| member(&world, name, &json!("reviewer")));
     let sec = member(&world, "sec", &json!("security"));
+    let mo = member(&world, "mo", &json!("release-manager"));
     room.done(&world, &sec, "keys put keyring-1.json");
+    agree(&world, &mo);
     let host = "[permissions]\ncamera = { grade = \"basic\" }\ncontacts = { grade = \"basic\" }\n";
     fs::write(room.dir.join("host.toml"), host).unwrap();
     room.done(&world, &sec, "permission put host.toml");
+    agree(&world, &mo);
     let app = world.by(&world.maya, "POST", "/apps");
     world.done(&app.json(&json!({ "app": APP })).send());
     submitted(&world, &room, "1.0.0", "camera,contacts");
@@ -282,6 +285,7 @@ fn a_reviewer_looks_at_the_very_bytes_grants_less_and_signs_again_later() {
     room.huidu(&format!("{rotate} --output keyring-2.json"));
     room.huidu("sign --key root-1.key --key root-2.key keyring-2.json --yes");
     said(&sec, "keys put keyring-2.json");
+    agree(&world, &mo);
     room.huidu("sign --key release-1.key --key release-2.key record.json --output old.json --yes");
     room.refused(&world, &rui, &resign("old.json"), "1 of the 2 signatures");
     room.huidu("sign --key wei.key --key release-2.key record.json --output new.json --yes");

@@ -140,12 +140,11 @@ pub(crate) fn member(world: &World, name: &str, role: &Value) -> Person {
     }
 }
 
-/// Somebody else agrees to everything that waits for it.
+/// Somebody else agrees to everything that waits for it, if anything does.
 pub(crate) fn agree(world: &World, person: &Person) {
     let waits = world.by(person, "GET", "/changes").send().json();
     let open = waits.as_array().unwrap().iter();
     let open: Vec<&Value> = open.filter(|one| one["lacks"] != 0).collect();
-    assert!(!open.is_empty(), "nothing waits: {waits}");
     for change in open {
         let path = format!("/changes/{}/approve", change["id"].as_str().unwrap());
         let shown = json!({ "hash": change["hash"] });
