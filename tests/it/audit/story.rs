@@ -133,6 +133,11 @@ impl Story {
             .if_match("*");
         assert_eq!(unkill.json(&reason("it was none")).send().status, 202);
         agree(&world, &mo);
+        // So that there is something behind the last checkpoint.
+        for share in ["10%", "8%", "6%", "4%"] {
+            let moved = world.by(&maya, "PUT", &ramp).if_match("*");
+            world.done(&moved.json(&json!({ "share": share })).send());
+        }
         let last = kill("fraud");
         let head = world.cluster.nodes[0]
             .dir
