@@ -284,6 +284,7 @@ fn device_plane(
         .with_context(|| format!("setting `device.listen`: {}", device.listen))?;
     let limits = http::serve::Limits {
         connections: device.max_connections,
+        per_address: device.max_connections_per_address,
         head: device.header_timeout,
         idle: device.idle_timeout,
         ..http::serve::Limits::default()

@@ -38,6 +38,7 @@ pub const KEYS: &[Key] = &[
     key("device.listen", "127.0.0.1:8080"),
     key("device.cores", "0"),
     key("device.max_connections", "10000"),
+    key("device.max_connections_per_address", "0"),
     key("device.header_timeout", "10s"),
     key("device.idle_timeout", "75s"),
     key("device.poll_after", "15m"),

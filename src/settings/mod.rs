@@ -56,6 +56,8 @@ pub struct DeviceSettings {
     pub cores: usize,
     /// Connections at once, over all cores.
     pub max_connections: usize,
+    /// Of these, from one address; 0: as many as there are.
+    pub max_connections_per_address: usize,
     /// How long a request's head may take.
     pub header_timeout: Duration,
     /// How long a connection may be idle.
@@ -291,6 +293,10 @@ impl Reader {
             cores: self.parsed("device.cores", |text| whole(text, 0, 1_024)),
             max_connections: self
                 .parsed("device.max_connections", |text| whole(text, 1, 1_000_000)),
+            max_connections_per_address: self
+                .parsed("device.max_connections_per_address", |text| {
+                    whole(text, 0, 1_000_000)
+                }),
             header_timeout: self.parsed("device.header_timeout", |t| duration(t, 1, 300_000)),
             idle_timeout: self.parsed("device.idle_timeout", |t| duration(t, 1, 3_600_000)),
             poll_after: self.parsed("device.poll_after", |t| duration(t, 100, 7 * 86_400_000)),
