@@ -27,7 +27,7 @@ pub enum Tail {
     Void(Revision),
     /// Nothing yet: what is true here was true at `probed_at`.
     AtTail {
-        /// A time at which the store had nothing more; see [`absent_since`].
+        /// A time at which the store had nothing more, by its own clock where it tells one.
         probed_at: Timestamp,
     },
 }
