@@ -215,6 +215,11 @@ impl Envelope {
             }
         }
     }
+
+    /// Drops the signatures that `counts` says no of.
+    pub(crate) fn keep(&mut self, counts: impl FnMut(&Signed) -> bool) {
+        self.signatures.retain(counts);
+    }
 }
 
 #[cfg(test)]

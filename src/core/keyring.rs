@@ -303,12 +303,8 @@ impl Keyring {
         signatures: &[Signed],
     ) -> Option<PaperError> {
         let quorum = self.quorum(role);
-        let named = |kid: &KeyId| quorum.kids().any(|known| known == kid);
         let valid: Vec<(&KeyId, &PublicKey)> = (signatures.iter().take(limits::SIGNATURES))
-            .filter(|one| named(&one.key))
-            .filter_map(|one| Some((one, self.keys.get(&one.key)?)))
-            .filter(|(one, key)| key.verifies(message, &one.signature))
-            .map(|(one, key)| (&one.key, key))
+            .filter_map(|one| Some((&one.key, self.signer(role, message, one)?)))
             .collect();
         quorum.groups.iter().enumerate().find_map(|(at, group)| {
             let signers: Vec<(&str, &PublicKey)> = (valid.iter())
@@ -323,6 +319,18 @@ impl Keyring {
                 need: group.threshold,
             })
         })
+    }
+
+    /// The key of `role` that signed `message` with `one`; none: it counts for nothing.
+    fn signer(&self, role: Role, message: &[u8], one: &Signed) -> Option<&PublicKey> {
+        let is_named = self.quorum(role).kids().any(|known| *known == one.key);
+        let key = self.keys.get(&one.key).filter(|_| is_named)?;
+        key.verifies(message, &one.signature).then_some(key)
+    }
+
+    /// True when `one` is a signature of `role` over `message`.
+    pub(crate) fn counts(&self, role: Role, message: &[u8], one: &Signed) -> bool {
+        self.signer(role, message, one).is_some()
     }
 
     /// Reads the keyring a reader is born with: signed by its own root, of `audience`, fit for `guard`.

@@ -23,7 +23,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -361,10 +364,12 @@ impl<'a> Story<'a> {
             .collect();
         let offered = r#""version":"1.16.0""#;
         let told = AtomicBool::new(false);
+        let (outside, all_amid) = mpsc::channel::<()>();
         let (asked, acknowledged, lanes) = thread::scope(|scope| {
             let lanes: Vec<_> = (self.nodes.iter())
                 .map(|node| {
                     let (runs, told) = (&runs, &told);
+                    let mut outside = Some(outside.clone());
                     scope.spawn(move || {
                         let mut wire = support::wire::Wire::connect(*node).unwrap();
                         let mut last = None;
@@ -383,6 +388,7 @@ impl<'a> Story<'a> {
                                     last = Some(Instant::now());
                                 }
                             }
+                            drop(outside.take());
                             if is_last && offers == 0 {
                                 return (last, polls, Instant::now());
                             }
@@ -390,8 +396,9 @@ impl<'a> Story<'a> {
                     })
                 })
                 .collect();
-            // Let everybody be in the middle of it.
-            thread::sleep(Duration::from_millis(300));
+            // Everybody is in the middle of it when nobody is outside any more.
+            drop(outside);
+            let _nobody_is_outside = all_amid.recv();
             let asked = Instant::now();
             let reason = json!({"version": "1.16.0", "reason": "the gallery loses orders"});
             self.ask("POST", &format!("/apps/{SHOP}/kill"), Content::Json(reason));

@@ -193,6 +193,25 @@ fn a_version_is_approved_when_enough_people_signed_it() {
 }
 
 #[test]
+fn signatures_of_strangers_do_not_crowd_out_those_that_count() {
+    let mut world = World::new(Review::Required);
+    world.ok("sec", graded());
+    world.ok("sec", put_keyring(&keyring(Trust::Prod), &[1, 3]));
+    world.submit("ping", "1.0.0", &["camera"]);
+    let record = record(&world, "1.0.0");
+    for (person, own, strangers) in [("rui", 11, 100_u8..130), ("rosa", 12, 130..160)] {
+        let signers: Vec<u8> = strangers.chain([own]).collect();
+        world.ok(person, approve_signed("1.0.0", signed(&record, &signers)));
+    }
+    assert_eq!(world.life("1.0.0"), "approved");
+    let release = world.version("1.0.0").dossier.release.as_ref().unwrap();
+    let kept = Envelope::parse(release.envelope.as_bytes()).unwrap();
+    let kept: Vec<_> = kept.signatures().iter().map(|one| &one.key).collect();
+    let both = [12, 11].map(|seed| key(seed).public_key().id());
+    assert_eq!(kept, both.iter().collect::<Vec<_>>());
+}
+
+#[test]
 fn nothing_is_listed_without_a_policy_that_allows_it() {
     let mut world = World::new(Review::Required);
     world.ok("sec", graded());

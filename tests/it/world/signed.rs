@@ -145,6 +145,7 @@ pub(crate) fn agree(world: &World, person: &Person) {
     let waits = world.by(person, "GET", "/changes").send().json();
     let open = waits.as_array().unwrap().iter();
     let open: Vec<&Value> = open.filter(|one| one["lacks"] != 0).collect();
+    assert!(!open.is_empty(), "nothing waits for anybody");
     for change in open {
         let path = format!("/changes/{}/approve", change["id"].as_str().unwrap());
         let shown = json!({ "hash": change["hash"] });
