@@ -199,7 +199,7 @@ fn signatures_of_strangers_do_not_crowd_out_those_that_count() {
     world.ok("sec", put_keyring(&keyring(Trust::Prod), &[1, 3]));
     world.submit("ping", "1.0.0", &["camera"]);
     let record = record(&world, "1.0.0");
-    for (person, own, strangers) in [("rui", 11, 100_u8..130), ("rosa", 12, 130..160)] {
+    for (person, own, strangers) in [("rui", 11, 100_u8..131), ("rosa", 12, 131..162)] {
         let signers: Vec<u8> = strangers.chain([own]).collect();
         world.ok(person, approve_signed("1.0.0", signed(&record, &signers)));
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{Decision, Refusal, version as version_of};
 use crate::{
     catalogue::{App, Catalogue},
-    envelope::{Envelope, Kind},
+    envelope::{Envelope, Kind, Signed},
     event::Event,
     keyring::{Guard, Keyring, Role},
     limits,
@@ -135,24 +135,24 @@ pub(super) fn standing(
     if let Some(PaperError::Threshold { have: 0, .. }) = missing {
         return Err(missing.map_or(Refusal::NoKeyring, Refusal::Paper));
     }
+    let keyring = catalogue.trust.chain.newest.as_deref();
+    let keyring = keyring.ok_or(Refusal::NoKeyring)?;
+    let message = envelope.message();
+    let counts = |one: &Signed| keyring.counts(Role::Release, &message, one);
     for vote in &version.dossier.approvals {
         let before = vote.signed.as_deref().map(str::as_bytes);
-        if let Some(Ok(before)) = before.map(Envelope::parse) {
+        if let Some(Ok(mut before)) = before.map(Envelope::parse) {
+            before.keep(counts);
             envelope.join(before.signatures());
         }
     }
-    let keyring = catalogue.trust.chain.newest.as_deref();
-    // More than a reader looks at: what counts for nothing stays out, so that what counts is found.
-    if let Some(keyring) = keyring.filter(|_| envelope.signatures().len() > limits::SIGNATURES) {
-        let message = envelope.message();
-        envelope.keep(|one| keyring.counts(Role::Release, &message, one));
+    // More than a reader looks at: strangers go, so that what counts is found. Nobody adds to the few that are
+    // left when every node decides this once more.
+    if envelope.signatures().len() > limits::SIGNATURES {
+        envelope.keep(counts);
     }
-    let reached = keyring.is_some_and(|keyring| {
-        let (message, signatures) = (envelope.message(), envelope.signatures());
-        keyring
-            .check_signed(Role::Release, &message, signatures)
-            .is_ok()
-    });
+    let signed = keyring.check_signed(Role::Release, &message, envelope.signatures());
+    let reached = signed.is_ok();
     let joined = String::from_utf8(envelope.to_bytes()).ok();
     Ok(Signatures {
         is_enough: reached || catalogue.trust.demanding().is_none(),
