@@ -26,7 +26,7 @@ use serde_json::json;
 
 use super::{
     HOST, Person, World,
-    signed::{AUDIENCE, Ceremony, agree, bank, member},
+    signed::{AUDIENCE, Ceremony, agree, agree_if_asked, bank, member},
     stories::Runs,
 };
 
@@ -128,7 +128,7 @@ impl Bank {
 
     fn huidu(&self, words: &str) {
         self.ceremony.done(&self.world, &self.sec, words);
-        agree(&self.world, &self.mo);
+        agree_if_asked(&self.world, &self.mo);
     }
 
     fn submit(&self, version: &str) {
