@@ -115,29 +115,29 @@ impl Plane {
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
+}
 
-    fn builder(&self) -> auto::Builder<TokioExecutor> {
-        let limits = &self.limits;
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        // Without a timer hyper's time-outs do nothing, silently. The number of headers stays at hyper's
-        // own 100: a smaller one costs an allocation per request, so planes check it where they answer.
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head)
-            .max_buf_size(limits.head_bytes)
-            .half_close(false);
-        let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(limits.streams)
-            .max_header_list_size(header_list)
-            .max_pending_accept_reset_streams(PENDING_RESETS)
-            .keep_alive_interval(limits.idle)
-            .keep_alive_timeout(limits.stall);
-        builder
-    }
+/// hyper with these limits, for HTTP/1 and HTTP/2 alike.
+pub fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Without a timer hyper's time-outs do nothing, silently. The number of headers stays at hyper's
+    // own 100: a smaller one costs an allocation per request, so planes check it where they answer.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(limits.head_bytes)
+        .half_close(false);
+    let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(header_list)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .keep_alive_interval(limits.idle)
+        .keep_alive_timeout(limits.stall);
+    builder
 }
 
 /// A listener on `addr`. With `shared`, several may listen on one port and the kernel spreads the
@@ -227,7 +227,7 @@ pub async fn serve<S: Answers>(
     mut stop: Stop,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let builder = Arc::new(plane.builder());
+    let builder = Arc::new(builder(&plane.limits));
     // Every connection holds a sender: when the receiver sees the end, all of them have ended.
     let (alive, mut ended) = mpsc::channel::<Infallible>(1);
     loop {

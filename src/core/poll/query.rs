@@ -1,23 +1,19 @@
 //! The query string of a poll: `u=…&p=android&hv=8.2.1&v=2.3.1`, also sent as the `Huidu-Device` header.
 //!
-//! Values are borrowed from the request; only a value with a `%` or `+` is decoded, into the caller's
-//! scratch. Nothing is allocated. Never add a key that means something else in an old client.
+//! Values are borrowed from the request; only a value with a `%` or `+` and free attributes are written
+//! into the caller's scratch. Every byte is looked at once. Nothing is allocated. Never add a key that
+//! means something else in an old client.
 
 use super::{
-    Attrs, Device, Installed, Pairs, PollError, Problem, Words, checked, checked_attr_name,
-    checked_failed, checked_tags, checked_unit, optional, wrong,
+    Attrs, Device, Installed, Pairs, PollError, Problem, Words, attr_among, checked,
+    checked_attr_name, checked_failed, checked_tags, checked_unit, optional, wrong,
 };
 use crate::{limits, version_range::StatedVersion};
 
-/// Where decoded values are kept while a poll is answered.
-#[derive(Debug, Clone)]
-pub struct Scratch([u8; limits::QUERY_BYTES]);
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self([0; limits::QUERY_BYTES])
-    }
-}
+/// Where decoded values are kept while a poll is answered. Most polls need none of it, so it is not even
+/// cleared before it is needed.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch(Option<[u8; limits::QUERY_BYTES]>);
 
 /// One app's poll.
 #[derive(Debug, Clone)]
@@ -28,10 +24,53 @@ pub struct Poll<'a> {
     pub installed: Installed<'a>,
 }
 
-/// Known keys, each at most once; the order is that of [`Values`].
+/// Known keys, each at most once; the order is that of the values they lead to.
 const KEYS: [&str; 13] = [
     "u", "p", "r", "c", "l", "m", "ch", "hv", "ov", "v", "t", "x", "pv",
 ];
+
+/// Where `key` is among [`KEYS`].
+const fn known(key: &[u8]) -> Option<usize> {
+    Some(match key {
+        b"u" => 0,
+        b"p" => 1,
+        b"r" => 2,
+        b"c" => 3,
+        b"l" => 4,
+        b"m" => 5,
+        b"ch" => 6,
+        b"hv" => 7,
+        b"ov" => 8,
+        b"v" => 9,
+        b"t" => 10,
+        b"x" => 11,
+        b"pv" => 12,
+        _ => return None,
+    })
+}
+
+/// The value of one key, decoded.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'a> {
+    pub(super) text: &'a str,
+    /// Printable ASCII alone, so that nobody needs to look for control characters.
+    pub(super) is_plain: bool,
+}
+
+impl<'a> Value<'a> {
+    const NONE: Self = Self {
+        text: "",
+        is_plain: true,
+    };
+
+    /// A text that nobody has looked at.
+    pub(super) const fn unknown(text: &'a str) -> Self {
+        Self {
+            text,
+            is_plain: false,
+        }
+    }
+}
 
 impl<'a> Poll<'a> {
     /// Reads a query string. Keys: `u` unit (required), `p` platform, `r` region, `c` city, `l` language,
@@ -42,95 +81,228 @@ impl<'a> Poll<'a> {
             let most = limits::QUERY_BYTES;
             return Err(PollError::TooLong { most });
         }
-        let mut free = &mut scratch.0[..];
-        let mut values: [Option<&'a str>; KEYS.len()] = [None; KEYS.len()];
-        let mut attrs = [("", ""); limits::POLL_ATTRS];
-        let mut attr_count = 0;
-        for pair in query.split('&') {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if let Some(at) = KEYS.iter().position(|known| *known == key) {
-                let value = decoded(KEYS[at], value, &mut free)?;
-                if values[at].replace(value).is_some() {
-                    return Err(wrong(KEYS[at], Problem::Twice));
+        let mut free = Free {
+            unused: Some(scratch),
+            space: &mut [],
+        };
+        let mut values = [Value::NONE; KEYS.len()];
+        let (mut given, mut has_attrs) = (0_u16, false);
+        let mut at = 0;
+        while at < query.len() {
+            let pair = Pair::at(query, at);
+            at = pair.end + 1;
+            let key = &query.as_bytes()[pair.start..pair.equals];
+            if let Some(which) = known(key) {
+                if given & (1 << which) != 0 {
+                    return Err(wrong(KEYS[which], Problem::Twice));
                 }
-            } else if let Some(name) = key.strip_prefix("a.") {
-                checked_attr_name(ATTR, name)?;
-                if attrs[..attr_count].iter().any(|(known, _)| *known == name) {
-                    return Err(wrong(ATTR, Problem::Twice));
-                }
-                let value = decoded(ATTR, value, &mut free)?;
-                *attrs
-                    .get_mut(attr_count)
-                    .ok_or(wrong(ATTR, Problem::Many(limits::POLL_ATTRS)))? =
-                    (name, checked(ATTR, value, limits::ATTR_BYTES)?);
-                attr_count += 1;
+                given |= 1 << which;
+                values[which] = pair.value(KEYS[which], query, &mut free)?;
+            } else if key.starts_with(b"a.") {
+                has_attrs = true;
             }
         }
-        Self::of(values, Attrs(Pairs::Few(attrs, attr_count)))
+        let attrs = if has_attrs {
+            attrs_of(query, free.rest())?
+        } else {
+            Attrs::NONE
+        };
+        Self::of(&values, attrs)
     }
 
-    fn of(values: [Option<&'a str>; KEYS.len()], attrs: Attrs<'a>) -> Result<Self, PollError> {
-        let [u, p, r, c, l, m, ch, hv, ov, v, t, x, pv] = values;
-        let stated = |field, value: Option<&'a str>| optional(field, value.unwrap_or(""));
-        let version = |field, value| Ok(stated(field, value)?.map(StatedVersion::new));
+    fn of(values: &[Value<'a>; KEYS.len()], attrs: Attrs<'a>) -> Result<Self, PollError> {
+        let [u, p, r, c, l, m, ch, hv, ov, v, t, x, pv] = *values;
+        let version = |field, value| Ok(optional(field, value)?.map(StatedVersion::new));
         Ok(Self {
             device: Device {
-                unit: checked_unit("u", u.unwrap_or(""))?,
-                platform: stated("p", p)?,
-                region: stated("r", r)?,
-                city: stated("c", c)?,
-                language: stated("l", l)?,
-                model: stated("m", m)?,
-                channel: stated("ch", ch)?,
+                unit: checked_unit("u", u)?,
+                platform: optional("p", p)?,
+                region: optional("r", r)?,
+                city: optional("c", c)?,
+                language: optional("l", l)?,
+                model: optional("m", m)?,
+                channel: optional("ch", ch)?,
                 host_version: version("hv", hv)?,
                 os_version: version("ov", ov)?,
-                tags: checked_tags("t", Words::Commas(t.unwrap_or("")))?,
+                tags: checked_tags("t", Words::Commas(t.text))?,
                 attrs,
             },
             installed: Installed {
                 version: version("v", v)?,
-                failed: checked_failed("x", Words::Commas(x.unwrap_or("")))?,
-                preview: stated("pv", pv)?,
+                failed: checked_failed("x", Words::Commas(x.text))?,
+                preview: optional("pv", pv)?,
             },
         })
+    }
+}
+
+/// Ends a pair.
+const END: u8 = 1;
+/// Stands for another byte.
+const ESCAPED: u8 = 2;
+/// Is no printable ASCII.
+const STRANGE: u8 = 4;
+
+/// What each byte means in a query.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'&' => END,
+            b'%' | b'+' => ESCAPED,
+            0x20..0x7f => 0,
+            _ => STRANGE,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Where one `key=value` lies in a query.
+struct Pair {
+    start: usize,
+    equals: usize,
+    end: usize,
+    /// Of the bytes of the value.
+    classes: u8,
+}
+
+impl Pair {
+    /// The pair that begins at `start`.
+    fn at(query: &str, start: usize) -> Self {
+        let bytes = query.as_bytes();
+        let mut equals = start;
+        while equals < bytes.len() && bytes[equals] != b'=' && bytes[equals] != b'&' {
+            equals += 1;
+        }
+        let (mut end, mut classes) = (equals, 0);
+        while end < bytes.len() {
+            let class = CLASSES[usize::from(bytes[end])];
+            if class == END {
+                break;
+            }
+            classes |= class;
+            end += 1;
+        }
+        Self {
+            start,
+            equals,
+            end,
+            classes,
+        }
+    }
+
+    fn value<'a>(
+        &self,
+        field: &'static str,
+        query: &'a str,
+        free: &mut Free<'a>,
+    ) -> Result<Value<'a>, PollError> {
+        // A key without `=` has no value; both ends lie beside ASCII, so they are ends of characters.
+        let text = query.get(self.equals + 1..self.end).unwrap_or("");
+        if self.classes & ESCAPED == 0 {
+            let is_plain = self.classes == 0;
+            return Ok(Value { text, is_plain });
+        }
+        let encoding = || wrong(field, Problem::Encoding);
+        let space = free.take(text.len()).ok_or_else(encoding)?;
+        let length = decode(text, space).ok_or_else(encoding)?;
+        let text = std::str::from_utf8(&space[..length]).map_err(|_| encoding())?;
+        Ok(Value::unknown(text))
+    }
+}
+
+/// The part of a scratch that holds nothing yet.
+struct Free<'a> {
+    unused: Option<&'a mut Scratch>,
+    space: &'a mut [u8],
+}
+
+impl<'a> Free<'a> {
+    /// The next `length` bytes of it. Decoded text is never longer than encoded text, so what fits a query
+    /// fits the scratch.
+    fn take(&mut self, length: usize) -> Option<&'a mut [u8]> {
+        let space = std::mem::take(self).rest();
+        let (taken, rest) = space.split_at_mut_checked(length)?;
+        self.space = rest;
+        Some(taken)
+    }
+
+    /// All of it.
+    fn rest(self) -> &'a mut [u8] {
+        match self.unused {
+            Some(scratch) => scratch.0.get_or_insert([0; limits::QUERY_BYTES]),
+            None => self.space,
+        }
+    }
+}
+
+impl Default for Free<'_> {
+    fn default() -> Self {
+        Self {
+            unused: None,
+            space: &mut [],
+        }
     }
 }
 
 /// How free attributes are named in errors: their own names are the client's words.
 const ATTR: &str = "a.NAME";
 
-/// `value` itself, or its percent-decoded form at the beginning of `free`.
-fn decoded<'a>(
-    field: &'static str,
-    value: &'a str,
-    free: &mut &'a mut [u8],
-) -> Result<&'a str, PollError> {
-    if !value.bytes().any(|b| matches!(b, b'%' | b'+')) {
-        return Ok(value);
+/// The free attributes of a query, written into `space` one after the other as `name=value` and a zero
+/// byte, which no value holds.
+#[cold]
+fn attrs_of<'a>(query: &str, space: &'a mut [u8]) -> Result<Attrs<'a>, PollError> {
+    let encoding = || wrong(ATTR, Problem::Encoding);
+    let (mut length, mut count) = (0, 0);
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let Some(name) = key.strip_prefix("a.") else {
+            continue;
+        };
+        checked_attr_name(ATTR, name)?;
+        let (written, free) = space.split_at_mut_checked(length).ok_or_else(encoding)?;
+        let written = std::str::from_utf8(written).map_err(|_| encoding())?;
+        if attr_among(written, name).is_some() {
+            return Err(wrong(ATTR, Problem::Twice));
+        }
+        if count == limits::POLL_ATTRS {
+            return Err(wrong(ATTR, Problem::Many(limits::POLL_ATTRS)));
+        }
+        let room = name.len() + value.len() + 2;
+        let free = free.get_mut(..room).ok_or_else(encoding)?;
+        let (named, free) = free.split_at_mut(name.len() + 1);
+        named[..name.len()].copy_from_slice(name.as_bytes());
+        named[name.len()] = b'=';
+        let bytes = decode(value, free).ok_or_else(encoding)?;
+        let value = std::str::from_utf8(&free[..bytes]).map_err(|_| encoding())?;
+        checked(ATTR, Value::unknown(value), limits::ATTR_BYTES)?;
+        free[bytes] = 0;
+        length += name.len() + 1 + bytes + 1;
+        count += 1;
     }
-    let encoding = || wrong(field, Problem::Encoding);
-    // Decoded text is never longer than encoded text, so what fits the query fits the scratch.
-    let space = std::mem::take(free);
-    let (space, rest) = space
-        .split_at_mut_checked(value.len())
-        .ok_or_else(encoding)?;
-    *free = rest;
+    let written = std::str::from_utf8(&space[..length]).map_err(|_| encoding())?;
+    Ok(Attrs(Pairs::Written(written)))
+}
+
+/// The percent-decoded form of `value` at the beginning of `space`, and its length.
+fn decode(value: &str, space: &mut [u8]) -> Option<usize> {
     let mut bytes = value.bytes();
     let mut length = 0;
     while let Some(byte) = bytes.next() {
-        space[length] = match byte {
+        *space.get_mut(length)? = match byte {
             b'+' => b' ',
             b'%' => {
                 let mut digit = || char::from(bytes.next()?).to_digit(16);
-                let high = digit().ok_or_else(encoding)?;
-                let low = digit().ok_or_else(encoding)?;
+                let (high, low) = (digit()?, digit()?);
                 (high * 16 + low) as u8
             }
             other => other,
         };
         length += 1;
     }
-    std::str::from_utf8(&space[..length]).map_err(|_| encoding())
+    Some(length)
 }
 
 #[cfg(test)]
