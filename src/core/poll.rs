@@ -14,7 +14,6 @@ use crate::{limits, name::is_name, version_range::StatedVersion};
 pub use json::{AppPoll, BatchPoll, DeviceDocument, PollLine, Text};
 pub use query::{Poll, Scratch};
 
-use self::query::Value;
 
 /// What a device says it is.
 #[derive(Debug, Clone)]
@@ -254,6 +253,24 @@ pub enum Problem {
 
 fn wrong(field: &'static str, problem: Problem) -> PollError {
     PollError::Field { field, problem }
+}
+
+/// A text that a device states, decoded.
+#[derive(Clone, Copy)]
+struct Value<'a> {
+    text: &'a str,
+    /// Printable ASCII alone, so that nobody needs to look for control characters.
+    is_plain: bool,
+}
+
+impl<'a> Value<'a> {
+    /// A text that nobody has looked at.
+    const fn unknown(text: &'a str) -> Self {
+        Self {
+            text,
+            is_plain: false,
+        }
+    }
 }
 
 /// A text of at most `most` bytes without control characters.

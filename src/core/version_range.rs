@@ -29,17 +29,30 @@ impl<'a> StatedVersion<'a> {
     }
 }
 
-/// `8`, `8.2` and `8.2.1` without allocating; anything else by the semver crate.
+/// `8`, `8.2` and `8.2.1` in one pass over the bytes; anything else by the semver crate.
 fn lenient(text: &str) -> Option<Version> {
-    let mut fields = [0_u64; 3];
-    for (count, part) in text.split('.').enumerate() {
-        let plain = count < 3 && !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        match part.parse() {
-            Ok(number) if plain => fields[count] = number,
-            _ => return Version::parse(text).ok(),
+    plain(text).or_else(|| Version::parse(text).ok())
+}
+
+fn plain(text: &str) -> Option<Version> {
+    let (mut fields, mut field, mut digits) = ([0_u64; 3], 0, 0_usize);
+    for byte in text.bytes() {
+        if byte == b'.' {
+            if digits == 0 || field == 2 {
+                return None;
+            }
+            (field, digits) = (field + 1, 0);
+        } else {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            let more = fields[field].checked_mul(10)?;
+            fields[field] = more.checked_add(u64::from(digit))?;
+            digits += 1;
         }
     }
-    Some(Version::new(fields[0], fields[1], fields[2]))
+    (digits > 0).then(|| Version::new(fields[0], fields[1], fields[2]))
 }
 
 /// An interval of semantic versions, written as comma-separated comparators.

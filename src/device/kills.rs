@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Response};
 
-use super::{Origin, reply};
+use super::{Origin, reply, said::Said};
 use crate::http::body::Body;
 
 /// The list, or 304.
@@ -11,7 +11,7 @@ pub(super) fn list<O: Origin>(origin: &O, headers: &HeaderMap) -> Response<Body>
     match live.kills() {
         Some(kills) => {
             kills.served.inc();
-            reply::prepared(kills, headers).0
+            reply::prepared(kills, &Said::of(headers)).0
         }
         None => reply::not_ready(origin.rhythm()).into_response(),
     }

@@ -5,8 +5,7 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header,
-    uri::PathAndQuery,
+    HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, uri::PathAndQuery,
 };
 use huidu_core::{
     digest::Digest,
@@ -17,7 +16,7 @@ use huidu_core::{
 use hyper::body::Body as HttpBody;
 use sha2::{Digest as _, Sha256};
 
-use super::{Origin, reply};
+use super::{Origin, reply, said::Said};
 use crate::{
     http::{
         body::{self, Body, ReadError, ReadLimits},
@@ -26,14 +25,6 @@ use crate::{
     },
     node::live::{HUIDU_STAMP, Live, LiveAnswer},
 };
-
-/// Where a device may state itself, in place of the query string.
-pub(super) const HUIDU_DEVICE: HeaderName = HeaderName::from_static("huidu-device");
-
-/// What makes an answer an answer to this request alone: 32 bytes that the device chose, base64url.
-pub(super) const HUIDU_CHALLENGE: HeaderName = HeaderName::from_static("huidu-challenge");
-/// The newest revision that the device has heard of.
-pub(super) const HUIDU_SEEN: HeaderName = HeaderName::from_static("huidu-seen");
 
 /// Stands for an app this node does not know, where a batch's answers are digested.
 const UNKNOWN_APP: &str = "unknown-app";
@@ -50,13 +41,19 @@ pub(super) struct Asked<'a> {
 
 /// Answers the poll of one app.
 pub(super) fn single<O: Origin>(origin: &O, asked: &Asked<'_>) -> Response<Body> {
-    match stated(asked) {
-        Ok(query) => answered(origin, asked, query),
+    let said = Said::of(asked.headers);
+    match stated(asked, &said) {
+        Ok(query) => answered(origin, asked, &said, query),
         Err(problem) => refused(origin, problem),
     }
 }
 
-fn answered<O: Origin>(origin: &O, asked: &Asked<'_>, query: &str) -> Response<Body> {
+fn answered<O: Origin>(
+    origin: &O,
+    asked: &Asked<'_>,
+    said: &Said<'_>,
+    query: &str,
+) -> Response<Body> {
     let mut scratch = Scratch::default();
     let poll = match Poll::from_query(query, &mut scratch) {
         Ok(poll) => poll,
@@ -69,12 +66,12 @@ fn answered<O: Origin>(origin: &O, asked: &Asked<'_>, query: &str) -> Response<B
     };
     let answer = app.resolve(asked.host, &poll.device, &poll.installed, origin.now());
     count(answer);
-    let (mut reply, has_it) = reply::prepared(answer, asked.headers);
-    if let Some(seen) = asked.headers.get(HUIDU_SEEN) {
+    let (mut reply, has_it) = reply::prepared(answer, said);
+    if let Some(seen) = said.seen {
         news(origin, &live, seen);
     }
-    if let Some(challenge) = asked.headers.get(HUIDU_CHALLENGE)
-        && let Err(problem) = challenged(origin, asked, answer, challenge, &mut reply)
+    if let Some(challenge) = said.challenge
+        && let Err(problem) = challenged(origin, asked, said, answer, challenge, &mut reply)
     {
         return refused(origin, problem);
     }
@@ -96,14 +93,11 @@ fn news<O: Origin>(origin: &O, live: &Live, seen: &HeaderValue) {
 fn challenged<O: Origin>(
     origin: &O,
     asked: &Asked<'_>,
+    said: &Said<'_>,
     answer: &LiveAnswer,
     challenge: &HeaderValue,
     reply: &mut Response<Body>,
 ) -> Result<(), Problem> {
-    let text = |name: &HeaderName| {
-        let value = asked.headers.get(name).map(HeaderValue::to_str);
-        value.and_then(Result::ok).unwrap_or_default()
-    };
     let nonce = challenge.to_str().ok().and_then(seal::nonce_of_text);
     let nonce = nonce.ok_or_else(|| {
         bad_poll("the Huidu-Challenge header is 32 bytes in base64url without padding")
@@ -116,8 +110,8 @@ fn challenged<O: Origin>(
     let request = seal::request(
         asked.method.as_str(),
         target.map_or("/", PathAndQuery::as_str),
-        text(&HUIDU_DEVICE),
-        text(&header::IF_NONE_MATCH),
+        Said::text(said.device),
+        said.condition(),
     );
     let headers = reply.headers_mut();
     headers.insert(HUIDU_STAMP, answer.challenged(&nonce, &request));
@@ -131,13 +125,12 @@ fn count(answer: &LiveAnswer) {
 }
 
 /// What the device says of itself: in the query string or in the header, never in both.
-fn stated<'a>(asked: &Asked<'a>) -> Result<&'a str, Problem> {
-    let mut headers = asked.headers.get_all(HUIDU_DEVICE).iter();
+fn stated<'a>(asked: &Asked<'a>, said: &Said<'a>) -> Result<&'a str, Problem> {
     let query = asked.query.filter(|query| !query.is_empty());
-    match (query, headers.next(), headers.next()) {
-        (Some(query), None, None) => Ok(query),
-        (None, None, None) => Ok(""),
-        (None, Some(header), None) => header.to_str().map_err(|_| {
+    match (query, said.device, said.device_again) {
+        (Some(query), None, _) => Ok(query),
+        (None, None, _) => Ok(""),
+        (None, Some(header), false) => header.to_str().map_err(|_| {
             bad_poll("the Huidu-Device header holds bytes beyond ASCII; percent-encode them")
                 .with_field("Huidu-Device")
         }),

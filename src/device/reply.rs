@@ -1,30 +1,31 @@
 //! Replies: prepared bytes with prepared headers, and the problems several routes share.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
-use super::Rhythm;
+use super::{Rhythm, said::Said};
 use crate::{
-    http::{body::Body, conditional, problem::Problem},
+    http::{body::Body, problem::Problem},
     node::live::LiveAnswer,
 };
 
-/// `answer` whole, or 304 when `headers` say that the device has it. True: it was 304.
-pub(super) fn prepared(answer: &LiveAnswer, headers: &HeaderMap) -> (Response<Body>, bool) {
-    let has_it = conditional::lists_etag(headers, &header::IF_NONE_MATCH, answer.etag.as_bytes());
+/// `answer` whole, or 304 when the device said that it has it. True: it was 304.
+pub(super) fn prepared(answer: &LiveAnswer, said: &Said<'_>) -> (Response<Body>, bool) {
+    let head = answer.head();
+    // There is a head since it was asked for; without one nobody could believe the answer.
+    let Some(head) = &*head else {
+        return (Response::new(Body::from(answer.body.clone())), false);
+    };
+    let has_it = said.has(head.etag.as_bytes());
     let mut reply = Response::new(if has_it {
         Body::empty()
     } else {
-        Body::from(answer.body.clone())
+        Body::from(head.body.clone())
     });
     if has_it {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
     }
-    if let Some(head) = &*answer.head() {
-        // One map is cloned whole: a sixth of the instructions of setting its headers one by one.
-        let prepared = if has_it { &head.not_modified } else { &head.ok };
-        reply.headers_mut().clone_from(prepared);
-    }
+    *reply.headers_mut() = head.headers(has_it);
     (reply, has_it)
 }
 

@@ -6,5 +6,6 @@
 pub mod body;
 pub mod conditional;
 pub mod problem;
+mod seldom;
 pub mod serve;
 mod stall;

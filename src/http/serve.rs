@@ -7,7 +7,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::{SocketAddr, TcpListener},
     pin::pin,
@@ -15,6 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -29,10 +30,10 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{Semaphore, mpsc, watch},
-    time::{interval_at, sleep, timeout},
+    time::{Instant, interval_at, sleep, sleep_until, timeout},
 };
 
-use super::{body::Body, stall::Stalling};
+use super::{body::Body, seldom::Seldom, stall::Stalling};
 
 /// What bounds a plane's connections. Plain values; the defaults are for a public port.
 #[derive(Debug, Clone)]
@@ -344,7 +345,9 @@ impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
     type Future = S::Future;
 
     fn call(&self, request: Request<Incoming>) -> S::Future {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        // The connection's task alone writes it, so it need not be one locked step.
+        let before = self.requests.load(Ordering::Relaxed);
+        self.requests.store(before + 1, Ordering::Relaxed);
         self.service.call(request)
     }
 }
@@ -354,7 +357,7 @@ async fn connection<S: Answers>(
     builder: &auto::Builder<TokioExecutor>,
     service: S,
     limits: &Limits,
-    mut stop: Stop,
+    stop: Stop,
 ) {
     let requests = Arc::new(AtomicU64::new(0));
     let counting = Counting {
@@ -363,37 +366,67 @@ async fn connection<S: Answers>(
     };
     let socket = TokioIo::new(Stalling::new(socket, limits.stall));
     let mut connection = pin!(builder.serve_connection(socket, counting));
+    let begun = Instant::now();
+    let mut watch = pin!(watched(&requests, limits, begun, stop));
+    let mut watch = Seldom::new(watch.as_mut());
+    // How a peer's connection ended is its own affair: no line is logged that a peer can cause.
+    let verdict = poll_fn(|cx| match connection.as_mut().poll(cx) {
+        Poll::Ready(_ended) => Poll::Ready(Verdict::Ended),
+        Poll::Pending => watch.poll(cx),
+    });
+    if let Verdict::Finish = verdict.await {
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            biased;
+            _ended = connection => {}
+            () = silent(&requests, begun + limits.head) => {}
+        }
+    }
+}
+
+/// What becomes of a connection.
+enum Verdict {
+    /// It has ended by itself.
+    Ended,
+    /// It is cut off.
+    Cut,
+    /// It may finish what it has begun.
+    Finish,
+}
+
+/// Watches over a connection that began at `begun` and answers `requests`.
+async fn watched(
+    requests: &AtomicU64,
+    limits: &Limits,
+    begun: Instant,
+    mut stop: Stop,
+) -> Verdict {
     // hyper-util waits for a connection's first bytes without any time-out, to tell HTTP/2 from HTTP/1.
-    let mut first = pin!(sleep(limits.head));
-    let mut waiting = true;
-    let idle_from = tokio::time::Instant::now() + limits.idle;
-    let mut idle = interval_at(idle_from, limits.idle);
+    let mut first = pin!(silent(requests, begun + limits.head));
+    let mut told = pin!(stop.told());
+    let mut idle = interval_at(begun + limits.idle, limits.idle);
     let mut seen = 0;
-    let mut stopping = false;
     loop {
         tokio::select! {
             biased;
-            // How a peer's connection ended is its own affair: no line is logged that a peer can cause.
-            _ended = connection.as_mut() => return,
-            () = stop.told(), if !stopping => {
-                connection.as_mut().graceful_shutdown();
-                stopping = true;
-            }
-            () = first.as_mut(), if waiting => {
-                waiting = false;
-                if requests.load(Ordering::Relaxed) == 0 {
-                    return;
-                }
-            }
-            _ = idle.tick(), if !stopping => {
+            () = told.as_mut() => return Verdict::Finish,
+            () = first.as_mut() => return Verdict::Cut,
+            _ = idle.tick() => {
                 let now = requests.load(Ordering::Relaxed);
                 if now == seen {
-                    connection.as_mut().graceful_shutdown();
-                    stopping = true;
+                    return Verdict::Finish;
                 }
                 seen = now;
             }
         }
+    }
+}
+
+/// Ends at `until` if nothing was asked by then, else never.
+async fn silent(requests: &AtomicU64, until: Instant) {
+    sleep_until(until).await;
+    if requests.load(Ordering::Relaxed) > 0 {
+        std::future::pending::<()>().await;
     }
 }
 

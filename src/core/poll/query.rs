@@ -1,11 +1,11 @@
 //! The query string of a poll: `u=…&p=android&hv=8.2.1&v=2.3.1`, also sent as the `Huidu-Device` header.
 //!
 //! Values are borrowed from the request; only a value with a `%` or `+` and free attributes are written
-//! into the caller's scratch. Every byte is looked at once. Nothing is allocated. Never add a key that
+//! into the caller's scratch. Nothing is allocated. Never add a key that
 //! means something else in an old client.
 
 use super::{
-    Attrs, Device, Installed, Pairs, PollError, Problem, Words, attr_among, checked,
+    Attrs, Device, Installed, Pairs, PollError, Problem, Value, Words, attr_among, checked,
     checked_attr_name, checked_failed, checked_tags, checked_unit, optional, wrong,
 };
 use crate::{limits, version_range::StatedVersion};
@@ -49,29 +49,6 @@ const fn known(key: &[u8]) -> Option<usize> {
     })
 }
 
-/// The value of one key, decoded.
-#[derive(Clone, Copy)]
-pub(super) struct Value<'a> {
-    pub(super) text: &'a str,
-    /// Printable ASCII alone, so that nobody needs to look for control characters.
-    pub(super) is_plain: bool,
-}
-
-impl<'a> Value<'a> {
-    const NONE: Self = Self {
-        text: "",
-        is_plain: true,
-    };
-
-    /// A text that nobody has looked at.
-    pub(super) const fn unknown(text: &'a str) -> Self {
-        Self {
-            text,
-            is_plain: false,
-        }
-    }
-}
-
 impl<'a> Poll<'a> {
     /// Reads a query string. Keys: `u` unit (required), `p` platform, `r` region, `c` city, `l` language,
     /// `m` model, `ch` channel, `hv` host version, `ov` system version, `v` running version, `t` tags and
@@ -81,24 +58,30 @@ impl<'a> Poll<'a> {
             let most = limits::QUERY_BYTES;
             return Err(PollError::TooLong { most });
         }
+        // Nearly every query is printable ASCII as it stands: one pass says so for all of its values.
+        let is_plain = query.bytes().fold(true, |plain, b| {
+            plain & (b >= 0x20) & (b < 0x7f) & (b != b'%') & (b != b'+')
+        });
         let mut free = Free {
             unused: Some(scratch),
             space: &mut [],
         };
-        let mut values = [Value::NONE; KEYS.len()];
+        let mut values = [""; KEYS.len()];
         let (mut given, mut has_attrs) = (0_u16, false);
-        let mut at = 0;
-        while at < query.len() {
-            let pair = Pair::at(query, at);
-            at = pair.end + 1;
-            let key = &query.as_bytes()[pair.start..pair.equals];
-            if let Some(which) = known(key) {
+        let mut rest = query;
+        while !rest.is_empty() {
+            let (key, value) = next_pair(&mut rest);
+            if let Some(which) = known(key.as_bytes()) {
                 if given & (1 << which) != 0 {
                     return Err(wrong(KEYS[which], Problem::Twice));
                 }
                 given |= 1 << which;
-                values[which] = pair.value(KEYS[which], query, &mut free)?;
-            } else if key.starts_with(b"a.") {
+                values[which] = if is_plain {
+                    value
+                } else {
+                    decoded(KEYS[which], value, &mut free)?
+                };
+            } else if key.starts_with("a.") {
                 has_attrs = true;
             }
         }
@@ -107,11 +90,16 @@ impl<'a> Poll<'a> {
         } else {
             Attrs::NONE
         };
-        Self::of(&values, attrs)
+        Self::of(&values, is_plain, attrs)
     }
 
-    fn of(values: &[Value<'a>; KEYS.len()], attrs: Attrs<'a>) -> Result<Self, PollError> {
-        let [u, p, r, c, l, m, ch, hv, ov, v, t, x, pv] = *values;
+    fn of(
+        values: &[&'a str; KEYS.len()],
+        is_plain: bool,
+        attrs: Attrs<'a>,
+    ) -> Result<Self, PollError> {
+        let [u, p, r, c, l, m, ch, hv, ov, v, t, x, pv] =
+            values.map(|text| Value { text, is_plain });
         let version = |field, value| Ok(optional(field, value)?.map(StatedVersion::new));
         Ok(Self {
             device: Device {
@@ -136,81 +124,56 @@ impl<'a> Poll<'a> {
     }
 }
 
-/// Ends a pair.
-const END: u8 = 1;
-/// Stands for another byte.
-const ESCAPED: u8 = 2;
-/// Is no printable ASCII.
-const STRANGE: u8 = 4;
-
-/// What each byte means in a query.
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'&' => END,
-            b'%' | b'+' => ESCAPED,
-            0x20..0x7f => 0,
-            _ => STRANGE,
-        };
-        byte += 1;
-    }
-    classes
-};
-
-/// Where one `key=value` lies in a query.
-struct Pair {
-    start: usize,
-    equals: usize,
-    end: usize,
-    /// Of the bytes of the value.
-    classes: u8,
+/// Cuts the next `key=value` off `rest`; what has no `=` is a key without a value.
+#[inline]
+fn next_pair<'a>(rest: &mut &'a str) -> (&'a str, &'a str) {
+    let whole = *rest;
+    let bytes = whole.as_bytes();
+    let ends = |b: &u8| matches!(b, b'=' | b'&');
+    let equals = bytes.iter().position(ends).unwrap_or(bytes.len());
+    let (key, behind) = whole.split_at(equals);
+    let Some(behind) = behind.strip_prefix('=') else {
+        *rest = behind.get(1..).unwrap_or("");
+        return (key, "");
+    };
+    let end = end_of(behind.as_bytes());
+    let (value, behind) = behind.split_at(end);
+    *rest = behind.get(1..).unwrap_or("");
+    (key, value)
 }
 
-impl Pair {
-    /// The pair that begins at `start`.
-    fn at(query: &str, start: usize) -> Self {
-        let bytes = query.as_bytes();
-        let mut equals = start;
-        while equals < bytes.len() && bytes[equals] != b'=' && bytes[equals] != b'&' {
-            equals += 1;
+/// Where the first `&` is, or the end. Eight bytes at a time: values are short, and there are many.
+#[inline]
+fn end_of(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    let mut at = 0;
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        // A byte of `differs` is zero where there is a `&`; the lowest mark is never a false one.
+        let differs = u64::from_le_bytes(*eight) ^ (ONES * b'&' as u64);
+        let marks = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize / 8;
         }
-        let (mut end, mut classes) = (equals, 0);
-        while end < bytes.len() {
-            let class = CLASSES[usize::from(bytes[end])];
-            if class == END {
-                break;
-            }
-            classes |= class;
-            end += 1;
-        }
-        Self {
-            start,
-            equals,
-            end,
-            classes,
-        }
+        at += 8;
     }
+    let tail = &bytes[at..];
+    at + tail.iter().position(|b| *b == b'&').unwrap_or(tail.len())
+}
 
-    fn value<'a>(
-        &self,
-        field: &'static str,
-        query: &'a str,
-        free: &mut Free<'a>,
-    ) -> Result<Value<'a>, PollError> {
-        // A key without `=` has no value; both ends lie beside ASCII, so they are ends of characters.
-        let text = query.get(self.equals + 1..self.end).unwrap_or("");
-        if self.classes & ESCAPED == 0 {
-            let is_plain = self.classes == 0;
-            return Ok(Value { text, is_plain });
-        }
-        let encoding = || wrong(field, Problem::Encoding);
-        let space = free.take(text.len()).ok_or_else(encoding)?;
-        let length = decode(text, space).ok_or_else(encoding)?;
-        let text = std::str::from_utf8(&space[..length]).map_err(|_| encoding())?;
-        Ok(Value::unknown(text))
+/// `value` itself, or its percent-decoded form in what is free.
+#[cold]
+fn decoded<'a>(
+    field: &'static str,
+    value: &'a str,
+    free: &mut Free<'a>,
+) -> Result<&'a str, PollError> {
+    if !value.bytes().any(|b| matches!(b, b'%' | b'+')) {
+        return Ok(value);
     }
+    let encoding = || wrong(field, Problem::Encoding);
+    let space = free.take(value.len()).ok_or_else(encoding)?;
+    let length = decode(value, space).ok_or_else(encoding)?;
+    std::str::from_utf8(&space[..length]).map_err(|_| encoding())
 }
 
 /// The part of a scratch that holds nothing yet.
@@ -343,6 +306,33 @@ mod tests {
         assert_eq!(installed.version.unwrap().text, "2.3.1");
         assert_eq!(installed.preview, Some("s3cret"));
         assert!(installed.failed.names("2.4.0", "") && !installed.failed.names("2.3.1", ""));
+    }
+
+    #[test]
+    fn pairs_end_where_they_end_whatever_their_length() {
+        for length in 0..40 {
+            let unit = format!("d{}", "x".repeat(length));
+            for query in [
+                format!("u={unit}"),
+                format!("new&u={unit}&p=ios"),
+                format!("&&=&a&u={unit}&"),
+                format!("l=\u{e9}\u{a6}\u{27}&u={unit}&m=é"),
+            ] {
+                let mut scratch = Scratch::default();
+                let poll = Poll::from_query(&query, &mut scratch).unwrap();
+                assert_eq!(poll.device.unit, unit, "{query}");
+            }
+        }
+    }
+
+    #[test]
+    fn attributes_are_decoded_side_by_side() {
+        let query = "a.name=%E4%B8%8A+%E6%B5%B7&u=d%31&a.empty&a.x=a%3Db%26c&c=%E4%B8%8A";
+        let mut scratch = Scratch::default();
+        let device = Poll::from_query(query, &mut scratch).unwrap().device;
+        assert_eq!((device.unit, device.city), ("d1", Some("上")));
+        let stated = ["name", "empty", "x", "y", "nam"].map(|name| device.attrs.get(name));
+        assert_eq!(stated, [Some("上 海"), Some(""), Some("a=b&c"), None, None]);
     }
 
     #[test]

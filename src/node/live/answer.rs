@@ -1,7 +1,9 @@
 //! `LiveAnswer`: one prepared body with the headers it is sent with, stamped and ready to be cloned.
 //!
-//! A poll that gets this answer clones one header map whole and adds nothing. Counters are resolved here,
-//! once, so that no poll looks up a label.
+//! What differs between answers (entity tag, stamp, body) lies in one piece of memory with one count of
+//! its users, so that a poll of an app that nobody asked for lately waits for few lines of it. What is the
+//! same for all answers of a kind is one header map, cloned whole: a sixth of the instructions of setting
+//! headers one by one. Counters are resolved here, once, so that no poll looks up a label.
 
 use std::sync::{
     Arc,
@@ -35,19 +37,85 @@ pub(super) struct Subject {
     pub(super) digest: Digest,
     pub(super) revision: Revision,
     pub(super) scope: Digest,
-    pub(super) cache: &'static str,
-    pub(super) vary: Option<&'static str>,
+    /// Headers that say how it may be kept.
+    pub(super) kept: &'static Kept,
 }
 
-/// The heads an answer is sent with, for one stamp.
+/// The headers that all answers of a kind have, with empty values where each has its own.
+pub(super) struct Kept {
+    ok: HeaderMap,
+    not_modified: HeaderMap,
+}
+
+impl Kept {
+    /// The headers of answers that say `cache`, and `vary` where they depend on a header.
+    pub(super) fn new(cache: &'static str, vary: Option<&'static str>) -> Self {
+        let own = HeaderValue::from_static("");
+        let mut not_modified = HeaderMap::with_capacity(5);
+        not_modified.insert(header::ETAG, own.clone());
+        not_modified.insert(HUIDU_STAMP, own);
+        not_modified.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        if let Some(vary) = vary {
+            not_modified.insert(header::VARY, HeaderValue::from_static(vary));
+        }
+        let mut ok = not_modified.clone();
+        ok.insert(header::CONTENT_TYPE, JSON);
+        Self { ok, not_modified }
+    }
+}
+
+/// What an answer is sent with, for one stamp; the three texts lie side by side.
 pub struct Head {
-    /// Of the answer itself.
-    pub ok: HeaderMap,
-    /// When the device has it already.
-    pub not_modified: HeaderMap,
-    /// The stamp alone, for a batch.
+    /// The entity tag, quoted.
+    pub etag: HeaderValue,
+    /// The stamp.
     pub stamp: HeaderValue,
+    /// The body.
+    pub body: Bytes,
     asof: u64,
+    kept: &'static Kept,
+}
+
+impl Head {
+    fn new(etag: &[u8], stamp: &[u8], body: &[u8], asof: u64, kept: &'static Kept) -> Self {
+        let mut together = Vec::with_capacity(etag.len() + stamp.len() + body.len());
+        for part in [etag, stamp, body] {
+            together.extend_from_slice(part);
+        }
+        let mut rest = Bytes::from(together.into_boxed_slice());
+        let etag = rest.split_to(etag.len());
+        let stamp = rest.split_to(stamp.len());
+        // Both are printable ASCII: hexadecimal digits in quotes, and base64url behind two names.
+        let value = |bytes| {
+            HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static("\"\""))
+        };
+        Self {
+            etag: value(etag),
+            stamp: value(stamp),
+            body: rest,
+            asof,
+            kept,
+        }
+    }
+
+    /// The headers of the answer, or those that say that the device has it already.
+    pub fn headers(&self, not_modified: bool) -> HeaderMap {
+        let kept = self.kept;
+        let mut headers = if not_modified {
+            kept.not_modified.clone()
+        } else {
+            kept.ok.clone()
+        };
+        for (name, value) in &mut headers {
+            if *name == header::ETAG {
+                value.clone_from(&self.etag);
+            } else if *name == HUIDU_STAMP {
+                value.clone_from(&self.stamp);
+                break;
+            }
+        }
+        headers
+    }
 }
 
 /// One prepared answer.
@@ -167,7 +235,8 @@ impl LiveAnswer {
             challenge: true,
             ..self.said_at(self.stamper.asof())
         };
-        self.signed(&stamp)
+        let stamp = HeaderValue::from_str(&self.stamper.sign(&stamp));
+        stamp.unwrap_or(HeaderValue::from_static(""))
     }
 
     fn said_at(&self, asof: Timestamp) -> Stamp {
@@ -184,31 +253,15 @@ impl LiveAnswer {
         }
     }
 
-    fn signed(&self, stamp: &Stamp) -> HeaderValue {
-        let stamp = HeaderValue::from_str(&self.stamper.sign(stamp));
-        stamp.unwrap_or(HeaderValue::from_static(""))
-    }
-
     fn made_at(&self, asof: Timestamp) -> Head {
         let subject = &self.subject;
-        let stamp = self.signed(&self.said_at(asof));
-        let mut not_modified = HeaderMap::with_capacity(4);
-        not_modified.insert(header::ETAG, self.etag.clone());
-        not_modified.insert(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static(subject.cache),
-        );
-        if let Some(vary) = subject.vary {
-            not_modified.insert(header::VARY, HeaderValue::from_static(vary));
-        }
-        not_modified.insert(HUIDU_STAMP, stamp.clone());
-        let mut ok = not_modified.clone();
-        ok.insert(header::CONTENT_TYPE, JSON);
-        Head {
-            ok,
-            not_modified,
-            stamp,
-            asof: asof.unix_ms(),
-        }
+        let stamp = self.stamper.sign(&self.said_at(asof));
+        Head::new(
+            self.etag.as_bytes(),
+            stamp.as_bytes(),
+            &subject.body,
+            asof.unix_ms(),
+            subject.kept,
+        )
     }
 }

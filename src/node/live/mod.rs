@@ -9,7 +9,7 @@ mod answer;
 mod shards;
 mod stamper;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 use bytes::Bytes;
 use huidu_core::{
@@ -28,13 +28,17 @@ use huidu_core::{
 pub use answer::{HUIDU_STAMP, Head, LiveAnswer};
 pub use stamper::{Stamper, refresh};
 
-use self::{answer::Subject, shards::Shards};
+use self::{
+    answer::{Kept, Subject},
+    shards::Shards,
+};
 use crate::metrics::Metrics;
 
-/// What a kill list may be kept for by a cache on the way, in an answer to it.
-const KILLS_CACHE: &str = "public, max-age=2";
+/// A cache on the way may keep a kill list for so long, and give it to everybody.
+static KILLS_KEPT: LazyLock<Kept> = LazyLock::new(|| Kept::new("public, max-age=2", None));
 /// A manifest depends on the device, so nobody else may be given it.
-const MANIFEST_CACHE: &str = "private, no-cache";
+static MANIFEST_KEPT: LazyLock<Kept> =
+    LazyLock::new(|| Kept::new("private, no-cache", Some("Huidu-Device")));
 
 /// Everything polls are answered from. A clone shares everything.
 #[derive(Clone)]
@@ -149,8 +153,7 @@ impl Live {
             body,
             revision: catalogue.revision,
             scope: stamper.scope(KILLS_SCOPE),
-            cache: KILLS_CACHE,
-            vary: None,
+            kept: &KILLS_KEPT,
         };
         self.kills = Some(Arc::new(LiveAnswer::new(subject, stamper, metrics, None)));
         let chain = &catalogue.trust.chain.envelopes;
@@ -195,8 +198,7 @@ impl LiveApp {
                 digest: answer.digest,
                 revision,
                 scope,
-                cache: MANIFEST_CACHE,
-                vary: Some("Huidu-Device"),
+                kept: &MANIFEST_KEPT,
             };
             LiveAnswer::new(subject, stamper, metrics, Some((compiled.id(), answer)))
         };
