@@ -81,20 +81,19 @@ def free_port():
 
 
 def script(requests):
-    """A script for wrk that sends `requests` (method, path, headers, body) one after the other, each made beforehand."""
-    lines = ["local all = {}", "init = function(args)"]
-    for method, path, headers, body in requests:
-        table = ", ".join(f"[{quoted(name)}] = {quoted(value)}" for name, value in headers.items())
-        lines.append(f"  all[#all + 1] = wrk.format({quoted(method)}, {quoted(path)}, {{{table}}}, {quoted(body) if body else 'nil'})")
-    # Functions of Lua hold a bounded number of constants, so many requests go in pieces.
-    pieces, chunk = [], lines[2:]
-    for at in range(0, len(chunk), 100):
-        pieces.append(f"local function part{at // 100}()\n" + "\n".join(chunk[at : at + 100]) + "\nend\nparts[#parts + 1] = part" + str(at // 100))
-    body = "do\n" + "\nend\ndo\n".join(pieces) + "\nend"
+    """A script for wrk that sends `requests` (method, path, headers, body) in turn, each made beforehand."""
+    parts = []
+    # A function of Lua holds a bounded number of constants, so many requests are made in parts.
+    for at in range(0, len(requests), 100):
+        made = []
+        for method, path, headers, body in requests[at : at + 100]:
+            table = ", ".join(f"[{quoted(name)}] = {quoted(value)}" for name, value in headers.items())
+            body = quoted(body) if body else "nil"
+            made.append(f"  all[#all + 1] = wrk.format({quoted(method)}, {quoted(path)}, {{{table}}}, {body})\n")
+        parts.append("parts[#parts + 1] = function()\n" + "".join(made) + "end\n")
     return (
-        f"local all, parts = {{}}, {{}}\n{body}\n"
-        "init = function(args) for _, part in ipairs(parts) do part() end end\n"
-        "local at = 0\nrequest = function() at = at + 1; if at > #all then at = 1 end; return all[at] end\n"
+        "local all, parts = {}, {}\n" + "".join(parts) + "init = function(args) for _, part in ipairs(parts) do part() end end\n"
+        "local at = 0\nrequest = function() at = at % #all + 1; return all[at] end\n"
     )
 
 
@@ -116,7 +115,10 @@ class Load:
         """One sample: requests, seconds, seconds of the server's processor."""
         before = server.cpu()
         command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", self.script, f"http://{server.address}/"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        said = run.stdout
+        if run.returncode:
+            raise SystemExit(f"{command}: {run.stderr}{said}")
         cpu = server.cpu() - before
         count, took, unit = re.search(r"(\d+) requests in ([\d.]+)(s|m)", said).groups()
         errors = re.search(r"Non-2xx or 3xx responses: (\d+)", said) or re.search(r"Socket errors:.*", said)

@@ -132,7 +132,7 @@ class World:
             headers = {**AGENT, "content-type": "application/json"}
             status, said, _ = get(self.many.address, "/v1/poll", headers, "POST", body)
             assert status == 200, status
-            batches.append(("POST", "/v1/poll", {**headers, "if-none-match": said["etag"], "content-length": str(len(body))}, body))
+            batches.append(("POST", "/v1/poll", {**headers, "if-none-match": said["etag"]}, body))
         return batches
 
     def stop(self):
@@ -204,6 +204,12 @@ def rates(samples):
     return "\n".join(lines)
 
 
+def built(profile):
+    build = ["cargo", "build", "--quiet", "--locked", "--profile", profile, "--example", "bench-server"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    return str(ROOT / "target" / profile / "examples" / "bench-server")
+
+
 def keep(rows, samples, about):
     RUNS.mkdir(exist_ok=True)
     today = datetime.date.today().isoformat()
@@ -218,15 +224,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under three minutes, builds aside")
     parser.add_argument("--profile", default="release", help="the build that is measured")
+    parser.add_argument("--server", help="a bench-server that is built already")
     parser.add_argument("--turns", type=int, help="samples of each subject")
     parser.add_argument("--seconds", type=int, help="of one sample")
     parser.add_argument("--only", help="subjects to measure, with commas; nothing is kept")
     asked = parser.parse_args()
     turns = asked.turns or (5 if asked.quick else 7)
     seconds = asked.seconds or (2 if asked.quick else 4)
-    build = ["cargo", "build", "--quiet", "--locked", "--profile", asked.profile, "--example", "bench-server"]
-    subprocess.run(build, cwd=ROOT, check=True)
-    server = str(ROOT / "target" / asked.profile / "examples" / "bench-server")
+    server = asked.server or built(asked.profile)
     with tempfile.TemporaryDirectory(prefix="huidu-bench-") as folder:
         world = World(folder, server)
         try:

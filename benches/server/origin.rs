@@ -18,7 +18,7 @@ use huidu::{
     store::memory::MemoryStore,
 };
 use huidu_core::{
-    catalogue::App,
+    catalogue::{App, Catalogue},
     compile::{Context, compile, no_segments},
     digest::Digest,
     revision::Revision,
@@ -95,7 +95,14 @@ impl Fixed {
             let compiled = compile(&app, &context, &no_segments);
             Arc::new(LiveApp::new(compiled, &stamper, &metrics).knowing(&app))
         });
-        let served = Live::empty().with_apps(Revision::new(1), made);
+        let catalogue = Catalogue {
+            audience: "bank/prod".into(),
+            revision: Revision::new(1),
+            ..Catalogue::default()
+        };
+        let served = Live::empty()
+            .with_apps(Revision::new(1), made)
+            .with_kills(&catalogue, &stamper, &metrics);
         let origin = Arc::new(Self {
             live: ArcSwap::from_pointee(served),
             stamper,
