@@ -20,6 +20,7 @@ FIGURES = [
     ("thieves believed by a verifier without the check they need", f"{CORE} without_its_check_every_thief", r"(\d+) passed", "the harness passes", lambda n: n == 1),
     ("changed bits of an answer and its papers", f"{CORE} no_changed_bit_of_an_answer_runs", r"changed bits tried: (\d+), accepted: 0", "at least 10000, accepted 0", lambda n: n >= 10_000),
     ("sets of signatures below and above the threshold", f"{CORE} no_set_of_signatures_below", r"(\d+) sets of signatures, accepted below the threshold: 0", "at least 256, accepted 0", lambda n: n >= 256),
+    ("looks at a node that is cut off for an hour", f"{LIB} a_node_that_is_cut_off", r"looked at (\d+) times, invented times: 0", "at least 60, invented times 0", lambda n: n >= 60),
     ("forged records held against validity", f"{CORE} a_forged_record_does_not_count", r"(\d+) forged records, counted: 0", "at least 20, counted 0", lambda n: n >= 20),
     ("cases on which a verifier in Python agrees", f"{IT} vectors::a_verifier_in_another_language", r'"cases": ?(\d+)', "at least 50, disagreements 0", lambda n: n >= 50),
     ("changed bits tried by the verifier in Python", f"{IT} vectors::a_verifier_in_another_language", r'"changed_bits": ?(\d+)', "at least 10000, accepted 0", lambda n: n >= 10_000),

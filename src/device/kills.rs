@@ -2,16 +2,18 @@
 
 use http::{HeaderMap, Response};
 
-use super::{Origin, reply, said::Said};
+use super::{Origin, poll, reply, said::Said};
 use crate::http::body::Body;
 
 /// The list, or 304.
 pub(super) fn list<O: Origin>(origin: &O, headers: &HeaderMap) -> Response<Body> {
     let live = origin.live();
+    let said = Said::of(headers);
+    poll::news(origin, &live, &said);
     match live.kills() {
         Some(kills) => {
             kills.served.inc();
-            reply::prepared(kills, &Said::of(headers)).0
+            reply::prepared(kills, &said).0
         }
         None => reply::not_ready(origin.rhythm()).into_response(),
     }

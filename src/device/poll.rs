@@ -20,7 +20,6 @@ use super::{Origin, reply, said::Said};
 use crate::{
     http::{
         body::{self, Body, ReadError, ReadLimits},
-        conditional,
         problem::Problem,
     },
     node::live::{HUIDU_STAMP, Live, LiveAnswer},
@@ -67,9 +66,7 @@ fn answered<O: Origin>(
     let answer = app.resolve(asked.host, &poll.device, &poll.installed, origin.now());
     count(answer);
     let (mut reply, has_it) = reply::prepared(answer, said);
-    if let Some(seen) = said.seen {
-        news(origin, &live, seen);
-    }
+    news(origin, &live, said);
     if let Some(challenge) = said.challenge
         && let Err(problem) = challenged(origin, asked, said, answer, challenge, &mut reply)
     {
@@ -82,7 +79,10 @@ fn answered<O: Origin>(
 }
 
 /// A device that heard of more than this node knows makes it look: devices carry news between nodes.
-fn news<O: Origin>(origin: &O, live: &Live, seen: &HeaderValue) {
+pub(super) fn news<O: Origin>(origin: &O, live: &Live, said: &Said<'_>) {
+    let Some(seen) = said.seen else {
+        return;
+    };
     let seen = seen.to_str().ok().and_then(|seen| seen.parse().ok());
     if let Some(seen) = seen.filter(|seen| *seen > live.revision.get()) {
         origin.seen(seen);
@@ -171,9 +171,11 @@ fn batch_answered<O: Origin>(
     let Some(kills) = live.kills() else {
         return reply::not_ready(origin.rhythm()).into_response();
     };
+    let said = Said::of(headers);
+    news(origin, &live, &said);
     let device = batch.device();
     let mut digest = Sha256::new();
-    let mut news: Vec<(&str, Option<&LiveAnswer>)> = Vec::with_capacity(batch.apps().len());
+    let mut differing: Vec<(&str, Option<&LiveAnswer>)> = Vec::with_capacity(batch.apps().len());
     for asked in batch.apps() {
         let answer = live
             .app(asked.app)
@@ -186,14 +188,14 @@ fn batch_answered<O: Origin>(
             None => metrics.polls_unknown_app.inc(),
         }
         if !asked.etag.is_some_and(|has| is_same(has, etag)) {
-            news.push((asked.app, answer));
+            differing.push((asked.app, answer));
         }
     }
     let etag = manifest::etag(&Digest::from_hasher(digest));
     // Hexadecimal digits in quotes are a header value.
     let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
-    let has_all = conditional::lists_etag(headers, &header::IF_NONE_MATCH, etag.as_bytes())
-        || (news.is_empty() && batch.apps().len() > 0);
+    let has_all = said.has(etag.as_bytes())
+        || (differing.is_empty() && batch.apps().len() > 0);
     let mut reply = if has_all {
         metrics.polls_not_modified.inc_by(batch.apps().len() as u64);
         let mut reply = Response::new(Body::empty());
@@ -201,7 +203,7 @@ fn batch_answered<O: Origin>(
         reply
     } else {
         let json = HeaderValue::from_static("application/json");
-        let mut reply = Response::new(Body::from(document(origin, &news)));
+        let mut reply = Response::new(Body::from(document(origin, &differing)));
         reply.headers_mut().insert(header::CONTENT_TYPE, json);
         reply
     };

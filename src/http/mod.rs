@@ -5,7 +5,9 @@
 
 pub mod body;
 pub mod conditional;
+mod flat;
 pub mod problem;
 mod seldom;
 pub mod serve;
 mod stall;
+mod watch;

@@ -13,7 +13,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
     thread,
@@ -30,10 +30,16 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{Semaphore, mpsc, watch},
-    time::{Instant, interval_at, sleep, sleep_until, timeout},
+    time::{sleep, timeout},
 };
 
-use super::{body::Body, seldom::Seldom, stall::Stalling};
+use super::{
+    body::Body,
+    flat::Flat,
+    seldom::Seldom,
+    stall::Stalling,
+    watch::{HeadTimer, Verdict, Watch},
+};
 
 /// What bounds a plane's connections. Plain values; the defaults are for a public port.
 #[derive(Debug, Clone)]
@@ -228,7 +234,7 @@ pub async fn serve<S: Answers>(
     mut stop: Stop,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let builder = Arc::new(builder(&plane.limits));
+    let builder = builder(&plane.limits);
     // Every connection holds a sender: when the receiver sees the end, all of them have ended.
     let (alive, mut ended) = mpsc::channel::<Infallible>(1);
     loop {
@@ -252,10 +258,10 @@ pub async fn serve<S: Answers>(
         };
         // Answers are small and written whole; waiting to fill a packet only delays them.
         let _harmless = socket.set_nodelay(true);
-        let (builder, service) = (Arc::clone(&builder), service.clone());
+        let (builder, service) = (builder.clone(), service.clone());
         let (stop, alive) = (stop.clone(), alive.clone());
         tokio::spawn(async move {
-            connection(socket, &builder, service, &place.0.limits, stop).await;
+            connection(socket, builder, service, &place.0.limits, stop).await;
             drop((place, alive));
         });
     }
@@ -336,7 +342,7 @@ async fn say_busy(socket: &mut TcpStream) -> io::Result<()> {
 #[derive(Clone)]
 struct Counting<S> {
     service: S,
-    requests: Arc<AtomicU64>,
+    watch: Arc<Watch>,
 }
 
 impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
@@ -345,88 +351,40 @@ impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
     type Future = S::Future;
 
     fn call(&self, request: Request<Incoming>) -> S::Future {
-        // The connection's task alone writes it, so it need not be one locked step.
-        let before = self.requests.load(Ordering::Relaxed);
-        self.requests.store(before + 1, Ordering::Relaxed);
+        self.watch.count();
         self.service.call(request)
     }
 }
 
 async fn connection<S: Answers>(
     socket: TcpStream,
-    builder: &auto::Builder<TokioExecutor>,
+    mut builder: auto::Builder<TokioExecutor>,
     service: S,
     limits: &Limits,
     stop: Stop,
 ) {
-    let requests = Arc::new(AtomicU64::new(0));
+    let watch = Watch::new();
+    builder.http1().timer(HeadTimer(Arc::clone(&watch)));
     let counting = Counting {
         service,
-        requests: Arc::clone(&requests),
+        watch: Arc::clone(&watch),
     };
-    let socket = TokioIo::new(Stalling::new(socket, limits.stall));
+    let socket = TokioIo::new(Stalling::new(Flat(socket), limits.stall));
     let mut connection = pin!(builder.serve_connection(socket, counting));
-    let begun = Instant::now();
-    let mut watch = pin!(watched(&requests, limits, begun, stop));
-    let mut watch = Seldom::new(watch.as_mut());
+    let mut verdict = pin!(watch.verdict(limits, stop));
+    let mut verdict = Seldom::new(verdict.as_mut());
     // How a peer's connection ended is its own affair: no line is logged that a peer can cause.
     let verdict = poll_fn(|cx| match connection.as_mut().poll(cx) {
         Poll::Ready(_ended) => Poll::Ready(Verdict::Ended),
-        Poll::Pending => watch.poll(cx),
+        Poll::Pending => verdict.poll(cx),
     });
-    if let Verdict::Finish = verdict.await {
+    if verdict.await == Verdict::Finish {
         connection.as_mut().graceful_shutdown();
         tokio::select! {
             biased;
             _ended = connection => {}
-            () = silent(&requests, begun + limits.head) => {}
+            () = watch.late(limits) => {}
         }
-    }
-}
-
-/// What becomes of a connection.
-enum Verdict {
-    /// It has ended by itself.
-    Ended,
-    /// It is cut off.
-    Cut,
-    /// It may finish what it has begun.
-    Finish,
-}
-
-/// Watches over a connection that began at `begun` and answers `requests`.
-async fn watched(
-    requests: &AtomicU64,
-    limits: &Limits,
-    begun: Instant,
-    mut stop: Stop,
-) -> Verdict {
-    // hyper-util waits for a connection's first bytes without any time-out, to tell HTTP/2 from HTTP/1.
-    let mut first = pin!(silent(requests, begun + limits.head));
-    let mut told = pin!(stop.told());
-    let mut idle = interval_at(begun + limits.idle, limits.idle);
-    let mut seen = 0;
-    loop {
-        tokio::select! {
-            biased;
-            () = told.as_mut() => return Verdict::Finish,
-            () = first.as_mut() => return Verdict::Cut,
-            _ = idle.tick() => {
-                let now = requests.load(Ordering::Relaxed);
-                if now == seen {
-                    return Verdict::Finish;
-                }
-                seen = now;
-            }
-        }
-    }
-}
-
-/// Ends at `until` if nothing was asked by then, else never.
-async fn silent(requests: &AtomicU64, until: Instant) {
-    sleep_until(until).await;
-    if requests.load(Ordering::Relaxed) > 0 {
-        std::future::pending::<()>().await;
     }
 }
 

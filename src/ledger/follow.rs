@@ -2,11 +2,14 @@
 //!
 //! A record is taken in by its slot and never twice, however often it was read and by how many readers.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use huidu_core::{digest::Digest, record::Record, revision::Revision, time::Timestamp};
+use tokio::time::Instant;
 
 use super::{Fold, Fork, Ledger, LedgerError, Position};
-use crate::store::Key;
+use crate::store::{Key, StoreError};
 
 /// What lies behind the last revision taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,9 +18,27 @@ pub enum Tail {
     Record(Box<Record>),
     /// Nothing yet: what is true here was true at `probed_at`.
     AtTail {
-        /// The time just before the store was asked.
+        /// A time at which the store had nothing more; see [`absent_since`].
         probed_at: Timestamp,
     },
+}
+
+/// The most that a store's time is believed to be ahead of this node's, in milliseconds.
+const STORE_AHEAD_MS: u64 = 300_000;
+
+/// A time at which something was absent that a store was asked for at `asked_at`, by this node's clock, and
+/// that it said to be absent after `took`.
+///
+/// Where the store tells its time, that counts: it is one for all nodes, however wrong their own clocks are.
+/// It told it when it answered and may have looked earlier, by `took` at most. A store that is far ahead
+/// is not believed: times that lie in the future would make old answers look fresh.
+fn absent_since(asked_at: Timestamp, said_at: Option<Timestamp>, took: Duration) -> Timestamp {
+    let Some(said_at) = said_at else {
+        return asked_at;
+    };
+    let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let looked = said_at.unix_ms().saturating_sub(took.saturating_add(1));
+    Timestamp::from_unix_ms(looked).min(asked_at.plus_ms(STORE_AHEAD_MS))
 }
 
 impl<F: Fold> Ledger<F> {
@@ -25,13 +46,17 @@ impl<F: Fold> Ledger<F> {
     pub async fn next(&mut self) -> Result<Tail, LedgerError> {
         self.sound()?;
         let slot = self.at.rev.next();
-        let probed_at = self.parts.clock.now();
+        let (asked_at, asked) = (self.parts.clock.now(), Instant::now());
         match self.parts.store.get(&Key::Log(slot.get())).await {
             Ok(bytes) => Ok(match self.offer(slot, &bytes)? {
                 Some(record) => Tail::Record(Box::new(record)),
-                None => Tail::AtTail { probed_at },
+                None => Tail::AtTail {
+                    probed_at: asked_at,
+                },
             }),
-            Err(error) if error.is_not_found() => Ok(Tail::AtTail { probed_at }),
+            Err(StoreError::NotFound { said_at, .. }) => Ok(Tail::AtTail {
+                probed_at: absent_since(asked_at, said_at, asked.elapsed()),
+            }),
             Err(error) => Err(error.into()),
         }
     }
@@ -141,5 +166,36 @@ impl<F: Fold> Ledger<F> {
             .map_err(|source| LedgerError::Unreadable { rev: slot, source })?;
         self.take(&record, bytes);
         Ok(Some(record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_the_store_counts_and_never_one_at_which_it_had_not_looked() {
+        const NOON: u64 = 1_800_000_000_000;
+        let took = Duration::from_millis(40);
+        for (asked_at, said_at, proved, what) in [
+            (500, None, NOON + 500, "a store without a clock"),
+            (500, Some(0), NOON - 41, "the second that had begun"),
+            (600_000, Some(0), NOON - 41, "a node that is ahead"),
+            (0, Some(120_000), NOON + 119_959, "a node that is behind"),
+            (
+                0,
+                Some(9_000_000),
+                NOON + 300_000,
+                "a store that is far ahead",
+            ),
+        ] {
+            let at = |ms: u64| Timestamp::from_unix_ms(NOON + ms);
+            let since = absent_since(at(asked_at), said_at.map(at), took);
+            assert_eq!(since.unix_ms(), proved, "{what}");
+        }
+        let (asked_at, said_at) = (Timestamp::from_unix_ms(NOON), NOON + 2_000);
+        let said_at = Some(Timestamp::from_unix_ms(said_at));
+        let slow = absent_since(asked_at, said_at, Duration::from_secs(2));
+        assert!(slow < asked_at, "it may have looked at once: {slow}");
     }
 }

@@ -18,6 +18,7 @@ use huidu_core::{
     op::{OpId, Settled},
     predicate::Membership,
     revision::Revision,
+    time::Timestamp,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -105,7 +106,11 @@ impl Engine {
             Err(silent())
         };
         match opened {
-            Ok(ledger) => engine.source = Source::Store(Box::new(ledger)),
+            Ok((ledger, proved_at)) => {
+                engine.source = Source::Store(Box::new(ledger));
+                engine.caught_up().await;
+                engine.shared.proved(proved_at);
+            }
             Err(error @ LedgerError::Fork(_)) => return Err(error),
             Err(error) => {
                 let Some(copy) = engine.parts.mirror_store.clone() else {
@@ -131,14 +136,15 @@ impl Engine {
                 engine.refresh(changed).await;
             }
         }
-        if let Source::Store(_) = engine.source {
-            engine.caught_up().await;
-        }
         Ok(engine)
     }
 
-    /// Opens the ledger in the store, which must hold what is `known` already.
-    async fn open_store(&self, known: Option<Position>) -> Result<Ledger<Folded>, LedgerError> {
+    /// Opens the ledger in the store, which must hold what is `known` already. Answers when it was proved
+    /// that this is all there is; what is served may say so once it is served.
+    async fn open_store(
+        &self,
+        known: Option<Position>,
+    ) -> Result<(Ledger<Folded>, Timestamp), LedgerError> {
         let fold = Folded::new(self.parts.mirror.clone());
         let parts = self.parts.ledger_parts(Arc::clone(&self.parts.store));
         let mut ledger = Ledger::open(
@@ -152,8 +158,7 @@ impl Engine {
         .await?;
         let proved_at = ledger.catch_up().await?;
         ledger.fold_mut().show(&self.shared.catalogue);
-        self.shared.proved(proved_at);
-        Ok(ledger)
+        Ok((ledger, proved_at))
     }
 
     /// Runs until every asker is gone.
@@ -267,11 +272,13 @@ impl Engine {
                         }
                     }
                 };
-                if let Ok(proved_at) = &result {
-                    self.shared.proved(*proved_at);
-                }
+                let proved_at = result.as_ref().ok().copied();
                 self.note_store(result.err().as_ref());
                 self.caught_up().await;
+                // Only now is what was proved what is served.
+                if let Some(proved_at) = proved_at {
+                    self.shared.proved(proved_at);
+                }
             }
             Source::Mirror { at } => {
                 let at = *at;
@@ -287,7 +294,7 @@ impl Engine {
             return;
         }
         match self.open_store(Some(at)).await {
-            Ok(ledger) => {
+            Ok((ledger, proved_at)) => {
                 tracing::info!(
                     revision = ledger.revision().get(),
                     "the store answers again"
@@ -295,6 +302,7 @@ impl Engine {
                 self.source = Source::Store(Box::new(ledger));
                 self.note_store(None);
                 self.caught_up().await;
+                self.shared.proved(proved_at);
             }
             Err(error) => self.note_store(Some(&error)),
         }
@@ -464,6 +472,9 @@ impl Engine {
             };
             (catalogue.revision, apps)
         };
+        // An app that cannot be compiled stays as it was, and as old.
+        let asof = self.shared.stamper.asof();
+        self.shared.live.load().retire(&apps, asof);
         if changed.touched.kills || changed.everything {
             let live = self.compiled(&self.shared.live.load(), &apps, changed.everything);
             self.swap(live, revision);

@@ -13,6 +13,7 @@
 //! metered.rs   the store, counted and timed
 //! mirror.rs    the last-known-good copy on this node's disk
 //! pace.rs      so many a second and no more
+//! honesty.rs   tests: no answer is stamped with a time at which it was known to be over
 //! ```
 //!
 //! A node has one way to learn of a change, also of its own: following the ledger. It never answers a
@@ -24,6 +25,8 @@ mod decided;
 mod engine;
 mod fold;
 mod heads;
+#[cfg(test)]
+mod honesty;
 pub mod live;
 mod metered;
 mod mirror;
@@ -70,7 +73,7 @@ use self::{
     live::{Live, Stamper},
     metered::Metered,
     mirror::Mirror,
-    pace::Pace,
+    pace::{Gap, Pace},
 };
 use crate::{
     backoff::Backoff,
@@ -237,8 +240,8 @@ pub struct Health {
     pub fork: bool,
 }
 
-/// Looks at the ledger a second, at most, because devices heard of more.
-const LOOKS: u64 = 10;
+/// Milliseconds between two looks at the ledger because devices heard of more: ten a second, at most.
+const LOOK_GAP_MS: u64 = 100;
 /// Signatures for one request alone a second, at most: 2 000 are about a twentieth of a core.
 const SIGNATURES: u64 = 2_000;
 
@@ -250,7 +253,7 @@ pub struct Node {
     counters: Arc<Counters>,
     asks: mpsc::Sender<Ask>,
     /// Looks at the ledger because devices heard of more.
-    looks: Pace,
+    looks: Gap,
     /// Signatures for one request alone.
     signatures: Pace,
 }
@@ -315,7 +318,7 @@ impl Node {
             bundles,
             counters,
             asks,
-            looks: Pace::new(LOOKS),
+            looks: Gap::new(LOOK_GAP_MS),
             signatures: Pace::new(SIGNATURES),
         }))
     }

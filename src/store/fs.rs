@@ -127,9 +127,7 @@ impl Inner {
         }
         match File::open(self.path_of(key)) {
             Ok(file) => Ok(file),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::NotFound { key: key.clone() })
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(StoreError::not_found(key)),
             Err(e) => Err(StoreError::unavailable(key, e)),
         }
     }

@@ -17,7 +17,7 @@ pub mod s3;
 use std::{error::Error, fmt, ops::Range, path::Path, pin::Pin};
 
 use bytes::Bytes;
-use huidu_core::digest::Digest;
+use huidu_core::{digest::Digest, time::Timestamp};
 
 pub use key::{Folder, Key, KeyError, KeyPrefix, KeyPrefixError, ProbeName};
 
@@ -85,6 +85,8 @@ pub enum StoreError {
     NotFound {
         /// The absent object.
         key: Key,
+        /// What time it was for the store when it said so, where it tells: never before it looked.
+        said_at: Option<Timestamp>,
     },
     /// The store refused to create the object because it exists.
     #[error("`{key}` exists already; read it and decide again")]
@@ -120,6 +122,14 @@ impl StoreError {
         Self::Unavailable {
             key: place.into(),
             source: source.into(),
+        }
+    }
+
+    /// `NotFound`, of a store that tells no time of its own.
+    pub fn not_found(key: &Key) -> Self {
+        Self::NotFound {
+            key: key.clone(),
+            said_at: None,
         }
     }
 

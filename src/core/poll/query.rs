@@ -129,8 +129,15 @@ impl<'a> Poll<'a> {
 fn next_pair<'a>(rest: &mut &'a str) -> (&'a str, &'a str) {
     let whole = *rest;
     let bytes = whole.as_bytes();
-    let ends = |b: &u8| matches!(b, b'=' | b'&');
-    let equals = bytes.iter().position(ends).unwrap_or(bytes.len());
+    // Nearly every key is one or two letters.
+    let equals = match bytes {
+        [first, b'=', ..] if *first != b'&' => 1,
+        [first, second, b'=', ..] if *first != b'&' && *second != b'&' => 2,
+        _ => {
+            let ends = |b: &u8| matches!(b, b'=' | b'&');
+            bytes.iter().position(ends).unwrap_or(bytes.len())
+        }
+    };
     let (key, behind) = whole.split_at(equals);
     let Some(behind) = behind.strip_prefix('=') else {
         *rest = behind.get(1..).unwrap_or("");

@@ -23,7 +23,7 @@ use huidu_core::{
 };
 use prometheus::IntCounter;
 
-use super::Stamper;
+use super::{Stamper, stamper::Current};
 use crate::metrics::Metrics;
 
 /// The header that stamps travel in.
@@ -130,6 +130,7 @@ pub struct LiveAnswer {
     pub outcome: IntCounter,
     subject: Subject,
     stamper: Arc<Stamper>,
+    current: Arc<Current>,
     head: ArcSwapOption<Head>,
     asked: AtomicBool,
     stamped_inline: IntCounter,
@@ -140,6 +141,7 @@ impl LiveAnswer {
     pub(super) fn new(
         subject: Subject,
         stamper: &Arc<Stamper>,
+        current: &Arc<Current>,
         metrics: &Metrics,
         manifest: Option<(&AppId, &Answer)>,
     ) -> Self {
@@ -168,6 +170,7 @@ impl LiveAnswer {
             outcome,
             subject,
             stamper: Arc::clone(stamper),
+            current: Arc::clone(current),
             head: ArcSwapOption::empty(),
             asked: AtomicBool::new(false),
             stamped_inline: metrics.stamps.with_label_values(&["inline"]),
@@ -184,7 +187,7 @@ impl LiveAnswer {
             self.asked.store(true, Ordering::Relaxed);
         }
         match &*head {
-            Some(known) if !self.stamper.is_old(known.asof) => head,
+            Some(known) if !self.stamper.is_old(known.asof) || !self.is_fresher(known) => head,
             _ => {
                 self.stamped_inline.inc();
                 self.stamp();
@@ -205,12 +208,7 @@ impl LiveAnswer {
         if !self.asked.swap(false, Ordering::Relaxed) {
             return false;
         }
-        let asof = self.stamper.asof().unix_ms();
-        let fresher = self
-            .head
-            .load()
-            .as_ref()
-            .is_none_or(|head| head.asof < asof);
+        let fresher = (self.head.load().as_ref()).is_none_or(|known| self.is_fresher(known));
         if fresher {
             self.stamped_ahead.inc();
             self.stamp();
@@ -218,8 +216,23 @@ impl LiveAnswer {
         fresher
     }
 
+    /// True when this answer can be given a later time than `known` has.
+    fn is_fresher(&self, known: &Head) -> bool {
+        known.asof < self.asof().unix_ms()
+    }
+
+    /// Until when this answer was known to be in force.
+    fn asof(&self) -> Timestamp {
+        self.stamper.asof_of(&self.current)
+    }
+
+    /// Something else takes its place; see [`Current`].
+    pub(super) fn retire(&self, asof: Timestamp) {
+        self.current.retire(asof);
+    }
+
     fn stamp(&self) {
-        let asof = self.stamper.asof();
+        let asof = self.asof();
         let head = Arc::new(self.made_at(asof));
         // Two may sign at once: the fresher one stays.
         self.head.rcu(|known| match known {
@@ -233,7 +246,7 @@ impl LiveAnswer {
         let stamp = Stamp {
             scope: seal::challenge(nonce, request),
             challenge: true,
-            ..self.said_at(self.stamper.asof())
+            ..self.said_at(self.asof())
         };
         let stamp = HeaderValue::from_str(&self.stamper.sign(&stamp));
         stamp.unwrap_or(HeaderValue::from_static(""))

@@ -17,7 +17,7 @@ use huidu_core::{
     compile::CompiledApp,
     digest::Digest,
     manifest::KillList,
-    name::ArmName,
+    name::{AppId, ArmName},
     poll::{Device, Installed},
     revision::Revision,
     seal::KILLS_SCOPE,
@@ -31,6 +31,7 @@ pub use stamper::{Stamper, refresh};
 use self::{
     answer::{Kept, Subject},
     shards::Shards,
+    stamper::Current,
 };
 use crate::metrics::Metrics;
 
@@ -133,6 +134,17 @@ impl Live {
         }
     }
 
+    /// `apps` and the list of kills are about to be replaced: at `asof` they were in force, and nobody may
+    /// say so of any later time. Comes before their successors are served, and those before the node's
+    /// time moves on.
+    pub fn retire<'a>(&self, apps: impl IntoIterator<Item = &'a AppId>, asof: Timestamp) {
+        let apps = apps.into_iter().filter_map(|id| self.app(id.as_str()));
+        apps.for_each(|app| app.current.retire(asof));
+        if let Some(kills) = self.kills() {
+            kills.retire(asof);
+        }
+    }
+
     /// The envelope of keyring `version`.
     pub fn keyring(&self, version: u64) -> Option<&Bytes> {
         self.keyrings
@@ -155,7 +167,9 @@ impl Live {
             scope: stamper.scope(KILLS_SCOPE),
             kept: &KILLS_KEPT,
         };
-        self.kills = Some(Arc::new(LiveAnswer::new(subject, stamper, metrics, None)));
+        let current = Arc::default();
+        let answer = LiveAnswer::new(subject, stamper, &current, metrics, None);
+        self.kills = Some(Arc::new(answer));
         let chain = &catalogue.trust.chain.envelopes;
         if chain.len() != self.keyrings.len() {
             let envelopes = chain.iter().map(|one| Bytes::from(one.clone()));
@@ -177,6 +191,8 @@ pub struct LiveApp {
     pub compiled: CompiledApp,
     /// What is said; the same index as in `compiled.answers()`.
     pub answers: Box<[LiveAnswer]>,
+    /// Whether these answers are in force.
+    current: Arc<Current>,
     /// The bundles that devices may have of it.
     bundles: Box<[Digest]>,
     /// Version numbers, rules and arms that reports may name, each sorted.
@@ -192,6 +208,7 @@ impl LiveApp {
     pub fn new(compiled: CompiledApp, stamper: &Arc<Stamper>, metrics: &Metrics) -> Self {
         let scope = stamper.scope(compiled.id().as_str());
         let revision = compiled.revision();
+        let current = Arc::default();
         let answer = |answer: &huidu_core::compile::Answer| {
             let subject = Subject {
                 body: answer.body.clone(),
@@ -200,12 +217,19 @@ impl LiveApp {
                 scope,
                 kept: &MANIFEST_KEPT,
             };
-            LiveAnswer::new(subject, stamper, metrics, Some((compiled.id(), answer)))
+            LiveAnswer::new(
+                subject,
+                stamper,
+                &current,
+                metrics,
+                Some((compiled.id(), answer)),
+            )
         };
         let answers = compiled.answers().iter().map(answer).collect();
         Self {
             compiled,
             answers,
+            current,
             bundles: Box::default(),
             versions: Box::default(),
             arms: Box::default(),

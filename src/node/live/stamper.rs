@@ -22,6 +22,31 @@ use huidu_core::{
 
 use super::Live;
 
+/// Whether an answer is what is in force, and if not, until when it was.
+///
+/// A poll may hold an answer while the next one takes its place, and sign it then. So an answer is retired
+/// before what replaces it is served, and that is served before the node's time is moved on: nobody can
+/// put a time on an answer at which it was known to be over.
+#[derive(Debug)]
+pub(super) struct Current(AtomicU64);
+
+impl Default for Current {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl Current {
+    /// It was in force at `asof`; whether it was later is not known. The first word counts.
+    pub(super) fn retire(&self, asof: Timestamp) {
+        self.0.fetch_min(asof.unix_ms(), Ordering::Release);
+    }
+
+    fn until(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.0.load(Ordering::Acquire))
+    }
+}
+
 /// The online key, whom it speaks for, and how fresh the node is.
 pub struct Stamper {
     key: SigningKey,
@@ -55,12 +80,21 @@ impl Stamper {
 
     /// The node has proved that what it served at `asof` was everything.
     pub fn prove(&self, asof: Timestamp) {
-        self.asof.fetch_max(asof.unix_ms(), Ordering::Relaxed);
+        // Whoever sees this sees what was retired before it: see `Current`.
+        self.asof.fetch_max(asof.unix_ms(), Ordering::Release);
     }
 
     /// When it last did.
     pub fn asof(&self) -> Timestamp {
-        Timestamp::from_unix_ms(self.asof.load(Ordering::Relaxed))
+        Timestamp::from_unix_ms(self.asof.load(Ordering::Acquire))
+    }
+
+    /// Until when `current` was known to be everything: what is in force is as fresh as the node, what
+    /// was replaced stays as old as it was then.
+    pub(super) fn asof_of(&self, current: &Current) -> Timestamp {
+        // The node's own time first: who sees the proof of what came later sees that this was retired.
+        let known = self.asof();
+        known.min(current.until())
     }
 
     /// The key that devices check stamps with.
@@ -78,8 +112,8 @@ impl Stamper {
         Duration::from_millis(u64::from(self.lease_ms() / 2).max(100))
     }
 
-    /// True when a stamp made at `asof` should not be given out any more, because a much fresher one can
-    /// be made. While nothing fresher can be made, an old one is as good.
+    /// True when a stamp made at `asof` should not be given out any more, because a much fresher one may
+    /// be had. While nothing fresher can be made, an old one is as good.
     pub(super) fn is_old(&self, asof: u64) -> bool {
         let newest = self.asof.load(Ordering::Relaxed);
         newest.saturating_sub(asof) > u64::from(self.lease_ms() / 4 * 3)
