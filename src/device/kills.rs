@@ -12,7 +12,7 @@ pub(super) fn list<O: Origin>(origin: &O, headers: &HeaderMap) -> Response<Body>
     poll::news(origin, &live, &said);
     match live.kills() {
         Some(kills) => {
-            kills.served.inc();
+            kills.count();
             reply::prepared(kills, &said).0
         }
         None => reply::not_ready(origin.rhythm()).into_response(),

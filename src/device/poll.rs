@@ -25,8 +25,8 @@ use crate::{
     node::live::{HUIDU_STAMP, Live, LiveAnswer},
 };
 
-/// Stands for an app this node does not know, where a batch's answers are digested.
-const UNKNOWN_APP: &str = "unknown-app";
+/// Stands for an app this node does not know, where a batch's answers are digested: no digest begins so.
+const UNKNOWN_APP: [u8; 16] = *b"unknown-app\0\0\0\0\0";
 
 /// A poll of one app.
 pub(super) struct Asked<'a> {
@@ -64,7 +64,7 @@ fn answered<O: Origin>(
         return unknown_app().into_response();
     };
     let answer = app.resolve(asked.host, &poll.device, &poll.installed, origin.now());
-    count(answer);
+    answer.count();
     let (mut reply, has_it) = reply::prepared(answer, said);
     news(origin, &live, said);
     if let Some(challenge) = said.challenge
@@ -73,7 +73,7 @@ fn answered<O: Origin>(
         return refused(origin, problem);
     }
     if has_it {
-        origin.metrics().polls_not_modified.inc();
+        answer.count_unchanged();
     }
     reply
 }
@@ -117,11 +117,6 @@ fn challenged<O: Origin>(
     headers.insert(HUIDU_STAMP, answer.challenged(&nonce, &request));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(())
-}
-
-fn count(answer: &LiveAnswer) {
-    answer.served.inc();
-    answer.outcome.inc();
 }
 
 /// What the device says of itself: in the query string or in the header, never in both.
@@ -180,22 +175,26 @@ fn batch_answered<O: Origin>(
         let answer = live
             .app(asked.app)
             .map(|app| app.resolve(batch.host(), &device, &asked.installed, now));
-        let etag = answer.map_or(UNKNOWN_APP.as_bytes(), |answer| answer.etag.as_bytes());
-        digest.update(etag);
-        digest.update(b"\n");
-        match answer {
-            Some(answer) => count(answer),
-            None => metrics.polls_unknown_app.inc(),
-        }
-        if !asked.etag.is_some_and(|has| is_same(has, etag)) {
+        digest.update(answer.map_or(&UNKNOWN_APP, |answer| &answer.tag));
+        let has_it = match answer {
+            Some(answer) => {
+                answer.count();
+                (asked.etag).is_some_and(|has| is_same(has, answer.etag().as_bytes()))
+            }
+            None => {
+                metrics.polls_unknown_app.inc();
+                (asked.etag).is_some_and(|has| is_same(has, b"unknown-app"))
+            }
+        };
+        if !has_it {
             differing.push((asked.app, answer));
         }
     }
     let etag = manifest::etag(&Digest::from_hasher(digest));
     // Hexadecimal digits in quotes are a header value.
     let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
-    let has_all = said.has(etag.as_bytes())
-        || (differing.is_empty() && batch.apps().len() > 0);
+    let has_all =
+        said.has(etag.as_bytes()) || (differing.is_empty() && batch.apps().len() > 0);
     let mut reply = if has_all {
         metrics.polls_not_modified.inc_by(batch.apps().len() as u64);
         let mut reply = Response::new(Body::empty());
@@ -226,7 +225,7 @@ fn is_same(has: &str, etag: &[u8]) -> bool {
 fn document<O: Origin>(origin: &O, news: &[(&str, Option<&LiveAnswer>)]) -> Bytes {
     let bodies = news
         .iter()
-        .map(|(_, answer)| answer.map_or(0, |answer| answer.body.len() + 400));
+        .map(|(_, answer)| answer.map_or(0, |answer| answer.body().len() + 400));
     let mut json = Vec::with_capacity(100 + bodies.sum::<usize>() + 160 * news.len());
     let rhythm = origin.rhythm();
     let head = format!(
@@ -244,11 +243,11 @@ fn document<O: Origin>(origin: &O, news: &[(&str, Option<&LiveAnswer>)]) -> Byte
         match answer {
             Some(answer) => {
                 json.extend_from_slice(br#"","etag":"\""#);
-                json.extend_from_slice(answer.etag.as_bytes().trim_ascii().trim_quotes());
+                json.extend_from_slice(answer.etag().as_bytes().trim_ascii().trim_quotes());
                 json.extend_from_slice(br#"\"","stamp":""#);
                 json.extend_from_slice(answer.stamp_value().as_bytes());
                 json.extend_from_slice(br#"","manifest":"#);
-                json.extend_from_slice(&answer.body);
+                json.extend_from_slice(answer.body());
                 json.push(b'}');
             }
             None => json.extend_from_slice(br#"","error":"unknown-app"}"#),

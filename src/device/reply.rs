@@ -14,7 +14,7 @@ pub(super) fn prepared(answer: &LiveAnswer, said: &Said<'_>) -> (Response<Body>,
     let head = answer.head();
     // There is a head since it was asked for; without one nobody could believe the answer.
     let Some(head) = &*head else {
-        return (Response::new(Body::from(answer.body.clone())), false);
+        return (Response::new(Body::from(answer.body().clone())), false);
     };
     let has_it = said.has(head.etag.as_bytes());
     let mut reply = Response::new(if has_it {

@@ -277,6 +277,7 @@ async fn polls_are_counted_by_outcome_and_by_what_was_served() {
         "",
     )
     .await;
+    plane.origin.live.load().tell();
     let text = plane.origin.metrics.render();
     for line in [
         r#"huidu_polls_total{reason="stable",state="run"} 1"#,
@@ -617,6 +618,7 @@ async fn a_large_bundle_is_streamed_whole_and_in_part() {
     assert_eq!((part.status, part.body.len()), (206, 1_000));
     let head = ask(&plane, "HEAD", &path, &[], "").await;
     assert_eq!(head.header("content-length"), bytes.len().to_string());
+    plane.origin.live.load().tell();
     let metrics = plane.origin.metrics.render();
     let sent = format!(
         r#"huidu_bundle_bytes_total{{source="store"}} {}"#,

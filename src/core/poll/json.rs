@@ -448,7 +448,12 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, PollError> {
         let most = limits::POLL_BODY_BYTES;
         return Err(PollError::TooLong { most });
     }
-    serde_json::from_slice(body).map_err(|error| PollError::Json {
+    // Texts are looked at as UTF-8 once and not one by one; what is none keeps serde's own error.
+    let read = match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    read.map_err(|error| PollError::Json {
         line: error.line(),
         column: error.column(),
         problem: told(&error),

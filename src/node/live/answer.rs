@@ -7,7 +7,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -118,21 +118,31 @@ impl Head {
     }
 }
 
-/// One prepared answer.
+/// One prepared answer. What a poll reads and writes of it lies in one line of memory; the rest is apart.
+#[repr(align(64))]
 pub struct LiveAnswer {
-    /// The bytes that are sent.
-    pub body: Bytes,
-    /// Their entity tag, quoted.
-    pub etag: HeaderValue,
-    /// How often it was given.
-    pub served: IntCounter,
-    /// How often its kind of outcome was given.
-    pub outcome: IntCounter,
-    subject: Subject,
-    stamper: Arc<Stamper>,
-    current: Arc<Current>,
     head: ArcSwapOption<Head>,
+    /// How often it was given since [`LiveAnswer::tell`], and how often the device had it already.
+    given: AtomicU64,
+    unchanged: AtomicU64,
+    stamper: Arc<Stamper>,
+    told: Box<Told>,
+    /// The beginning of the body's digest, from which the entity tag is made.
+    pub tag: [u8; 16],
     asked: AtomicBool,
+}
+
+const _: () = assert!(size_of::<LiveAnswer>() == 64, "one line of memory");
+
+/// What polls of one app alone do not come to.
+struct Told {
+    subject: Subject,
+    etag: HeaderValue,
+    current: Arc<Current>,
+    served: IntCounter,
+    /// None: a list of kills is no poll.
+    outcome: Option<IntCounter>,
+    not_modified: IntCounter,
     stamped_inline: IntCounter,
     stamped_ahead: IntCounter,
 }
@@ -156,26 +166,66 @@ impl LiveAnswer {
                 let arm = answer.arm.as_ref().map_or("", ArmName::as_str);
                 (
                     metrics.served_of(app.as_str(), &version, rule, arm),
-                    metrics.outcome(answer.state, answer.reason),
+                    Some(metrics.outcome(answer.state, answer.reason)),
                 )
             }
-            None => (metrics.kill_lists.clone(), metrics.kill_lists.clone()),
+            None => (metrics.kill_lists.clone(), None),
         };
         let etag = huidu_core::manifest::etag(&subject.digest);
-        Self {
-            body: subject.body.clone(),
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&subject.digest.as_bytes()[..16]);
+        let told = Told {
             // Hexadecimal digits in quotes are a header value.
             etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\"")),
+            subject,
+            current: Arc::clone(current),
             served,
             outcome,
-            subject,
-            stamper: Arc::clone(stamper),
-            current: Arc::clone(current),
-            head: ArcSwapOption::empty(),
-            asked: AtomicBool::new(false),
+            not_modified: metrics.polls_not_modified.clone(),
             stamped_inline: metrics.stamps.with_label_values(&["inline"]),
             stamped_ahead: metrics.stamps.with_label_values(&["ahead"]),
+        };
+        Self {
+            head: ArcSwapOption::empty(),
+            given: AtomicU64::new(0),
+            unchanged: AtomicU64::new(0),
+            stamper: Arc::clone(stamper),
+            told: Box::new(told),
+            tag,
+            asked: AtomicBool::new(false),
         }
+    }
+
+    /// The bytes that are sent.
+    pub fn body(&self) -> &Bytes {
+        &self.told.subject.body
+    }
+
+    /// Their entity tag, quoted.
+    pub fn etag(&self) -> &HeaderValue {
+        &self.told.etag
+    }
+
+    /// It was given once more.
+    pub fn count(&self) {
+        self.given.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It was given to a device that had it already.
+    pub fn count_unchanged(&self) {
+        self.unchanged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells the metrics how often it was given since the last time. Polls count here, beside what they read
+    /// anyway, and not in counters that every poll of every app would write to.
+    pub fn tell(&self) {
+        let (told, given) = (&self.told, self.given.swap(0, Ordering::Relaxed));
+        told.served.inc_by(given);
+        if let Some(outcome) = &told.outcome {
+            outcome.inc_by(given);
+        }
+        told.not_modified
+            .inc_by(self.unchanged.swap(0, Ordering::Relaxed));
     }
 
     /// The heads with a stamp as fresh as this node's knowledge allows, give or take a part of the lease.
@@ -189,7 +239,7 @@ impl LiveAnswer {
         match &*head {
             Some(known) if !self.stamper.is_old(known.asof) || !self.is_fresher(known) => head,
             _ => {
-                self.stamped_inline.inc();
+                self.told.stamped_inline.inc();
                 self.stamp();
                 self.head.load()
             }
@@ -210,7 +260,7 @@ impl LiveAnswer {
         }
         let fresher = (self.head.load().as_ref()).is_none_or(|known| self.is_fresher(known));
         if fresher {
-            self.stamped_ahead.inc();
+            self.told.stamped_ahead.inc();
             self.stamp();
         }
         fresher
@@ -223,12 +273,12 @@ impl LiveAnswer {
 
     /// Until when this answer was known to be in force.
     fn asof(&self) -> Timestamp {
-        self.stamper.asof_of(&self.current)
+        self.stamper.asof_of(&self.told.current)
     }
 
     /// Something else takes its place; see [`Current`].
     pub(super) fn retire(&self, asof: Timestamp) {
-        self.current.retire(asof);
+        self.told.current.retire(asof);
     }
 
     fn stamp(&self) {
@@ -253,7 +303,7 @@ impl LiveAnswer {
     }
 
     fn said_at(&self, asof: Timestamp) -> Stamp {
-        let subject = &self.subject;
+        let subject = &self.told.subject;
         Stamp {
             revision: subject.revision,
             asof,
@@ -267,14 +317,20 @@ impl LiveAnswer {
     }
 
     fn made_at(&self, asof: Timestamp) -> Head {
-        let subject = &self.subject;
+        let subject = &self.told.subject;
         let stamp = self.stamper.sign(&self.said_at(asof));
         Head::new(
-            self.etag.as_bytes(),
+            self.told.etag.as_bytes(),
             stamp.as_bytes(),
             &subject.body,
             asof.unix_ms(),
             subject.kept,
         )
+    }
+}
+
+impl Drop for LiveAnswer {
+    fn drop(&mut self) {
+        self.tell();
     }
 }

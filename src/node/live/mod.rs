@@ -88,6 +88,12 @@ impl Live {
         self.bundles.get(digest).is_some()
     }
 
+    /// Tells the metrics what was answered since the last time.
+    pub fn tell(&self) {
+        let answers = self.apps().flat_map(|app| app.answers.iter());
+        answers.chain(self.kills()).for_each(LiveAnswer::tell);
+    }
+
     /// Number of apps.
     pub fn app_count(&self) -> usize {
         self.apps.len()

@@ -76,7 +76,7 @@ fn stamped(answer: &LiveAnswer, stamper: &Stamper, app: &str) -> Stamp {
     Stamp::verify(
         value.to_str().unwrap(),
         &stamper.public_key(),
-        &answer.body,
+        answer.body(),
         &scope,
     )
     .unwrap()
@@ -171,6 +171,6 @@ fn an_app_knows_what_reports_may_name() {
     let app = live_app(&travel(), &stamper(), &Metrics::new());
     assert!(app.has_version("1.0.0") && !app.has_version("9.0.0"));
     assert!(app.has_arm("beta", "") && !app.has_arm("beta", "b") && !app.has_arm("x", ""));
-    let body: Manifest = serde_json::from_slice(&app.answers[0].body).unwrap();
+    let body: Manifest = serde_json::from_slice(app.answers[0].body()).unwrap();
     assert_eq!((body.state, body.reason), (State::None, Reason::None));
 }
