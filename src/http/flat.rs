@@ -5,6 +5,7 @@
 //! out as it came. It lies next to the socket, beneath everything that looks at where bytes lie.
 
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
@@ -14,6 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Most bytes that are copied together.
 const SMALL: usize = 2_048;
+
+thread_local! {
+    /// Where they are copied together: one for each thread, so that it is neither cleared nor far away.
+    static TOGETHER: RefCell<[u8; SMALL]> = const { RefCell::new([0; SMALL]) };
+}
 
 /// A socket.
 pub(super) struct Flat<T>(pub(super) T);
@@ -42,17 +48,19 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Flat<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut together = [0; SMALL];
-        let mut length = 0;
-        for buf in bufs {
-            let end = length + buf.len();
-            match together.get_mut(length..end) {
-                Some(space) => space.copy_from_slice(buf),
-                None => return Pin::new(&mut self.0).poll_write_vectored(cx, bufs),
+        let mut socket = Pin::new(&mut self.0);
+        TOGETHER.with_borrow_mut(|together| {
+            let mut length = 0;
+            for buf in bufs {
+                let end = length + buf.len();
+                match together.get_mut(length..end) {
+                    Some(space) => space.copy_from_slice(buf),
+                    None => return socket.as_mut().poll_write_vectored(cx, bufs),
+                }
+                length = end;
             }
-            length = end;
-        }
-        Pin::new(&mut self.0).poll_write(cx, &together[..length])
+            socket.as_mut().poll_write(cx, &together[..length])
+        })
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -6,7 +6,7 @@
 
 use super::{
     Attrs, Device, Installed, Pairs, PollError, Problem, Value, Words, attr_among, checked,
-    checked_attr_name, checked_failed, checked_tags, checked_unit, optional, wrong,
+    checked_attr_name, checked_failed, checked_tags, wrong,
 };
 use crate::{limits, version_range::StatedVersion};
 
@@ -66,61 +66,77 @@ impl<'a> Poll<'a> {
             unused: Some(scratch),
             space: &mut [],
         };
-        let mut values = [""; KEYS.len()];
+        let mut poll = Self {
+            device: Device::new(""),
+            installed: Installed::default(),
+        };
         let (mut given, mut has_attrs) = (0_u16, false);
         let mut rest = query;
         while !rest.is_empty() {
-            let (key, value) = next_pair(&mut rest);
+            let (key, text) = next_pair(&mut rest);
             if let Some(which) = known(key.as_bytes()) {
                 if given & (1 << which) != 0 {
                     return Err(wrong(KEYS[which], Problem::Twice));
                 }
                 given |= 1 << which;
-                values[which] = if is_plain {
-                    value
+                let text = if is_plain {
+                    text
                 } else {
-                    decoded(KEYS[which], value, &mut free)?
+                    decoded(KEYS[which], text, &mut free)?
                 };
+                // An empty value states nothing.
+                if !text.is_empty() {
+                    poll.state(which, Value { text, is_plain })?;
+                }
             } else if key.starts_with("a.") {
                 has_attrs = true;
             }
         }
-        let attrs = if has_attrs {
-            attrs_of(query, free.rest())?
-        } else {
-            Attrs::NONE
-        };
-        Self::of(&values, is_plain, attrs)
+        if has_attrs {
+            poll.device.attrs = attrs_of(query, free.rest())?;
+        }
+        if poll.device.unit.is_empty() {
+            return Err(wrong("u", Problem::Missing));
+        }
+        Ok(poll)
     }
 
-    fn of(
-        values: &[&'a str; KEYS.len()],
-        is_plain: bool,
-        attrs: Attrs<'a>,
-    ) -> Result<Self, PollError> {
-        let [u, p, r, c, l, m, ch, hv, ov, v, t, x, pv] =
-            values.map(|text| Value { text, is_plain });
-        let version = |field, value| Ok(optional(field, value)?.map(StatedVersion::new));
-        Ok(Self {
-            device: Device {
-                unit: checked_unit("u", u)?,
-                platform: optional("p", p)?,
-                region: optional("r", r)?,
-                city: optional("c", c)?,
-                language: optional("l", l)?,
-                model: optional("m", m)?,
-                channel: optional("ch", ch)?,
-                host_version: version("hv", hv)?,
-                os_version: version("ov", ov)?,
-                tags: checked_tags("t", Words::Commas(t.text))?,
-                attrs,
-            },
-            installed: Installed {
-                version: version("v", v)?,
-                failed: checked_failed("x", Words::Commas(x.text))?,
-                preview: optional("pv", pv)?,
-            },
-        })
+    /// Takes in what stands under the key at `which` in [`KEYS`].
+    #[inline]
+    fn state(&mut self, which: usize, value: Value<'a>) -> Result<(), PollError> {
+        let (device, field) = (&mut self.device, KEYS[which]);
+        // Lists say themselves what is wrong with them.
+        match which {
+            10 => {
+                device.tags = checked_tags(field, Words::Commas(value.text))?;
+                return Ok(());
+            }
+            11 => {
+                self.installed.failed = checked_failed(field, Words::Commas(value.text))?;
+                return Ok(());
+            }
+            _ => {}
+        }
+        let most = if which == 0 {
+            limits::UNIT_BYTES
+        } else {
+            limits::ATTR_BYTES
+        };
+        let text = checked(field, value, most)?;
+        match which {
+            0 => device.unit = text,
+            1 => device.platform = Some(text),
+            2 => device.region = Some(text),
+            3 => device.city = Some(text),
+            4 => device.language = Some(text),
+            5 => device.model = Some(text),
+            6 => device.channel = Some(text),
+            7 => device.host_version = Some(StatedVersion::new(text)),
+            8 => device.os_version = Some(StatedVersion::new(text)),
+            9 => self.installed.version = Some(StatedVersion::new(text)),
+            _ => self.installed.preview = Some(text),
+        }
+        Ok(())
     }
 }
 

@@ -106,12 +106,11 @@ impl Head {
         } else {
             kept.ok.clone()
         };
-        for (name, value) in &mut headers {
-            if *name == header::ETAG {
-                value.clone_from(&self.etag);
-            } else if *name == HUIDU_STAMP {
-                value.clone_from(&self.stamp);
-                break;
+        // Its own are the first two: headers come in the order in which they were put in.
+        let mut values = headers.values_mut();
+        for own in [&self.etag, &self.stamp] {
+            if let Some(value) = values.next() {
+                value.clone_from(own);
             }
         }
         headers

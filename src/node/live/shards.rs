@@ -20,9 +20,24 @@ struct Place<K, V> {
 /// its own place or behind it, with no free place between.
 type Table<K, V> = [Place<K, V>];
 
+/// A table and how many of its places are taken.
+struct Shard<K, V> {
+    places: Arc<Table<K, V>>,
+    taken: usize,
+}
+
+impl<K, V> Clone for Shard<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            places: Arc::clone(&self.places),
+            taken: self.taken,
+        }
+    }
+}
+
 /// A map in 256 shared tables.
 pub(super) struct Shards<K, V> {
-    tables: Arc<[Arc<Table<K, V>>]>,
+    tables: Arc<[Shard<K, V>]>,
     len: usize,
 }
 
@@ -37,9 +52,12 @@ impl<K, V> Clone for Shards<K, V> {
 
 impl<K, V> Default for Shards<K, V> {
     fn default() -> Self {
-        let empty: Arc<Table<K, V>> = Arc::new([]);
+        let empty = Shard {
+            places: Arc::new([]),
+            taken: 0,
+        };
         Self {
-            tables: (0..SHARDS).map(|_| Arc::clone(&empty)).collect(),
+            tables: vec![empty; SHARDS].into(),
             len: 0,
         }
     }
@@ -51,7 +69,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
     {
         let hash = hash_of(key);
-        let table = &self.tables[shard(hash)];
+        let table = &*self.tables[shard(hash)].places;
         match find(table, hash, key) {
             Found::At(at) => table[at].entry.as_ref().map(|(_, value)| value),
             Found::Free(_) => None,
@@ -59,7 +77,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
-        let places = self.tables.iter().flat_map(|table| table.iter());
+        let places = self.tables.iter().flat_map(|shard| shard.places.iter());
         places.filter_map(|place| place.entry.as_ref().map(|(_, value)| value))
     }
 
@@ -67,30 +85,29 @@ impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
         self.len
     }
 
-    /// The table of `hash`, copied if somebody else looks at it.
-    fn table(&mut self, hash: u64) -> &mut Arc<Table<K, V>> {
+    fn shard(&mut self, hash: u64) -> &mut Shard<K, V> {
         &mut Arc::make_mut(&mut self.tables)[shard(hash)]
     }
 
     pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let hash = hash_of(&key);
-        let table = self.table(hash);
-        let at = match find(table, hash, &key) {
-            Found::At(at) => at,
-            Found::Free(at) => {
-                let at = if has_room(table) {
-                    at
-                } else {
-                    *table = larger(table);
-                    find(table, hash, &key).place()
-                };
-                self.len += 1;
-                at
+        let shard = self.shard(hash);
+        let mut found = find(&shard.places, hash, &key);
+        let is_new = matches!(found, Found::Free(_));
+        if is_new {
+            shard.taken += 1;
+            // A quarter stays free.
+            if shard.taken * 4 > shard.places.len() * 3 {
+                shard.places = larger(&shard.places);
+                found = find(&shard.places, hash, &key);
             }
-        };
-        let place = &mut Arc::make_mut(self.table(hash))[at];
+        }
+        // Copied if somebody else looks at it.
+        let place = &mut Arc::make_mut(&mut shard.places)[found.place()];
         place.hash = hash;
-        place.entry.replace((key, value)).map(|(_, before)| before)
+        let before = place.entry.replace((key, value));
+        self.len += usize::from(is_new);
+        before.map(|(_, before)| before)
     }
 
     /// The value of `key`, made when it is absent.
@@ -102,7 +119,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
             self.insert(key.clone(), V::default());
         }
         let hash = hash_of(&key);
-        let table = Arc::make_mut(self.table(hash));
+        let table = Arc::make_mut(&mut self.shard(hash).places);
         let at = find(table, hash, &key).place();
         &mut table[at].entry.get_or_insert_with(|| (key, V::default())).1
     }
@@ -112,10 +129,12 @@ impl<K: Eq + Hash + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
     {
         let hash = hash_of(key);
-        let Found::At(mut hole) = find(&self.tables[shard(hash)], hash, key) else {
+        let Found::At(mut hole) = find(&self.tables[shard(hash)].places, hash, key) else {
             return;
         };
-        let table = Arc::make_mut(self.table(hash));
+        let shard = self.shard(hash);
+        shard.taken -= 1;
+        let table = Arc::make_mut(&mut shard.places);
         table[hole].entry = None;
         // Whatever lies behind moves up, as long as it does not pass its own place.
         let mask = table.len() - 1;
@@ -161,12 +180,6 @@ fn find<K: Borrow<Q>, V, Q: Eq + ?Sized>(table: &Table<K, V>, hash: u64, key: &Q
         }
     }
     Found::Free(0)
-}
-
-/// True when one more entry leaves a quarter free.
-fn has_room<K, V>(table: &Table<K, V>) -> bool {
-    let taken = table.iter().filter(|place| place.entry.is_some()).count();
-    (taken + 1) * 4 <= table.len() * 3
 }
 
 /// The same entries over twice the places.
@@ -257,7 +270,7 @@ mod tests {
         );
         assert_eq!(after.get("tenant-1/app-1"), None);
         let tables = before.tables.iter().zip(after.tables.iter());
-        let copied = tables.filter(|(old, new)| !Arc::ptr_eq(old, new)).count();
+        let copied = tables.filter(|(old, new)| !Arc::ptr_eq(&old.places, &new.places)).count();
         assert!((1..=3).contains(&copied), "{copied}");
         assert_eq!(after.values().count(), after.len());
     }
@@ -268,8 +281,7 @@ mod tests {
         for n in 0..10_000 {
             map.insert(format!("tenant/app-{n}").into(), n);
         }
-        let taken = |table: &Arc<Table<_, _>>| table.iter().filter(|p| p.entry.is_some()).count();
-        let fullest = map.tables.iter().map(taken).max();
+        let fullest = map.tables.iter().map(|shard| shard.taken).max();
         assert!(fullest < Some(80), "{fullest:?}, expected about 39");
     }
 
