@@ -60,7 +60,7 @@ impl<'a> Poll<'a> {
         }
         // Nearly every query is printable ASCII as it stands: one pass says so for all of its values.
         let is_plain = query.bytes().fold(true, |plain, b| {
-            plain & (b >= 0x20) & (b < 0x7f) & (b != b'%') & (b != b'+')
+            plain & (0x20..0x7f).contains(&b) & (b != b'%') & (b != b'+')
         });
         let mut free = Free {
             unused: Some(scratch),
@@ -71,10 +71,10 @@ impl<'a> Poll<'a> {
             installed: Installed::default(),
         };
         let (mut given, mut has_attrs) = (0_u16, false);
-        let mut rest = query;
-        while !rest.is_empty() {
-            let (key, text) = next_pair(&mut rest);
-            if let Some(which) = known(key.as_bytes()) {
+        let mut at = 0;
+        while at < query.len() {
+            let (key, text) = next_pair(query, &mut at);
+            if let Some(which) = known(key) {
                 if given & (1 << which) != 0 {
                     return Err(wrong(KEYS[which], Problem::Twice));
                 }
@@ -88,7 +88,7 @@ impl<'a> Poll<'a> {
                 if !text.is_empty() {
                     poll.state(which, Value { text, is_plain })?;
                 }
-            } else if key.starts_with("a.") {
+            } else if key.starts_with(b"a.") {
                 has_attrs = true;
             }
         }
@@ -140,29 +140,29 @@ impl<'a> Poll<'a> {
     }
 }
 
-/// Cuts the next `key=value` off `rest`; what has no `=` is a key without a value.
+/// The pair `key=value` that begins at `at`, which goes on behind it; what has no `=` is a key without a
+/// value.
 #[inline]
-fn next_pair<'a>(rest: &mut &'a str) -> (&'a str, &'a str) {
-    let whole = *rest;
-    let bytes = whole.as_bytes();
+fn next_pair<'a>(query: &'a str, at: &mut usize) -> (&'a [u8], &'a str) {
+    let rest = query.as_bytes().get(*at..).unwrap_or_default();
     // Nearly every key is one or two letters.
-    let equals = match bytes {
+    let length = match rest {
         [first, b'=', ..] if *first != b'&' => 1,
         [first, second, b'=', ..] if *first != b'&' && *second != b'&' => 2,
         _ => {
             let ends = |b: &u8| matches!(b, b'=' | b'&');
-            bytes.iter().position(ends).unwrap_or(bytes.len())
+            rest.iter().position(ends).unwrap_or(rest.len())
         }
     };
-    let (key, behind) = whole.split_at(equals);
-    let Some(behind) = behind.strip_prefix('=') else {
-        *rest = behind.get(1..).unwrap_or("");
+    let (key, behind) = rest.split_at(length);
+    let Some((b'=', value)) = behind.split_first() else {
+        *at += length + 1;
         return (key, "");
     };
-    let end = end_of(behind.as_bytes());
-    let (value, behind) = behind.split_at(end);
-    *rest = behind.get(1..).unwrap_or("");
-    (key, value)
+    let (from, length) = (*at + length + 1, end_of(value));
+    *at = from + length + 1;
+    // Both ends lie beside ASCII, so they are ends of characters.
+    (key, query.get(from..from + length).unwrap_or(""))
 }
 
 /// Where the first `&` is, or the end. Eight bytes at a time: values are short, and there are many.
@@ -200,6 +200,7 @@ fn decoded<'a>(
 }
 
 /// The part of a scratch that holds nothing yet.
+#[derive(Default)]
 struct Free<'a> {
     unused: Option<&'a mut Scratch>,
     space: &'a mut [u8],
@@ -220,15 +221,6 @@ impl<'a> Free<'a> {
         match self.unused {
             Some(scratch) => scratch.0.get_or_insert([0; limits::QUERY_BYTES]),
             None => self.space,
-        }
-    }
-}
-
-impl Default for Free<'_> {
-    fn default() -> Self {
-        Self {
-            unused: None,
-            space: &mut [],
         }
     }
 }
