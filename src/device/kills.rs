@@ -13,7 +13,7 @@ pub(super) fn list<O: Origin>(origin: &O, headers: &HeaderMap) -> Response<Body>
     match live.kills() {
         Some(kills) => {
             kills.count();
-            reply::prepared(kills, &said).0
+            reply::prepared(kills, &said)
         }
         None => reply::not_ready(origin.rhythm()).into_response(),
     }

@@ -235,7 +235,12 @@ impl<O: Origin> DevicePlane<O> {
                     target: request.uri(),
                     headers,
                 };
-                poll::single(origin, &asked)
+                let reply = poll::single(origin, &asked);
+                if !is_head {
+                    // Nearly every request: moved once, to where hyper takes it.
+                    return Answering::Now(Some(reply));
+                }
+                reply
             }
             Route::Kills => kills::list(origin, headers),
             Route::Bundle { hex } => match bundle::hot(origin, hex, &request) {

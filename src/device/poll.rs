@@ -65,14 +65,14 @@ fn answered<O: Origin>(
     };
     let answer = app.resolve(asked.host, &poll.device, &poll.installed, origin.now());
     answer.count();
-    let (mut reply, has_it) = reply::prepared(answer, said);
     news(origin, &live, said);
+    let mut reply = reply::prepared(answer, said);
     if let Some(challenge) = said.challenge
         && let Err(problem) = challenged(origin, asked, said, answer, challenge, &mut reply)
     {
         return refused(origin, problem);
     }
-    if has_it {
+    if reply.status() == StatusCode::NOT_MODIFIED {
         answer.count_unchanged();
     }
     reply

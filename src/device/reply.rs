@@ -9,24 +9,22 @@ use crate::{
     node::live::LiveAnswer,
 };
 
-/// `answer` whole, or 304 when the device said that it has it. True: it was 304.
-pub(super) fn prepared(answer: &LiveAnswer, said: &Said<'_>) -> (Response<Body>, bool) {
+/// `answer` whole, or 304 when the device said that it has it.
+pub(super) fn prepared(answer: &LiveAnswer, said: &Said<'_>) -> Response<Body> {
     let head = answer.head();
     // There is a head since it was asked for; without one nobody could believe the answer.
     let Some(head) = &*head else {
-        return (Response::new(Body::from(answer.body().clone())), false);
+        return Response::new(Body::from(answer.body().clone()));
     };
-    let has_it = said.has(head.etag.as_bytes());
-    let mut reply = Response::new(if has_it {
-        Body::empty()
-    } else {
-        Body::from(head.body.clone())
-    });
-    if has_it {
+    if said.has(head.etag.as_bytes()) {
+        let mut reply = Response::new(Body::empty());
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
+        *reply.headers_mut() = head.headers(true);
+        return reply;
     }
-    *reply.headers_mut() = head.headers(has_it);
-    (reply, has_it)
+    let mut reply = Response::new(Body::from(head.body.clone()));
+    *reply.headers_mut() = head.headers(false);
+    reply
 }
 
 /// A small document made for this request.

@@ -58,10 +58,7 @@ impl<'a> Poll<'a> {
             let most = limits::QUERY_BYTES;
             return Err(PollError::TooLong { most });
         }
-        // Nearly every query is printable ASCII as it stands: one pass says so for all of its values.
-        let is_plain = query.bytes().fold(true, |plain, b| {
-            plain & (0x20..0x7f).contains(&b) & (b != b'%') & (b != b'+')
-        });
+        let is_plain = is_plain(query.as_bytes());
         let mut free = Free {
             unused: Some(scratch),
             space: &mut [],
@@ -138,6 +135,20 @@ impl<'a> Poll<'a> {
         }
         Ok(())
     }
+}
+
+/// True when `bytes` are printable ASCII that stands for itself, as nearly every query is: then nobody needs
+/// to look at its values one by one. Sixteen bytes at a time, the last sixteen perhaps twice.
+fn is_plain(bytes: &[u8]) -> bool {
+    fn all(bytes: &[u8]) -> bool {
+        let each = |b: &u8| (0x20..0x7f).contains(b) & (*b != b'%') & (*b != b'+');
+        bytes.iter().fold(true, |plain, b| plain & each(b))
+    }
+    let Some(last) = bytes.last_chunk::<16>() else {
+        return all(bytes);
+    };
+    let (chunks, _) = bytes.as_chunks::<16>();
+    chunks.iter().fold(all(last), |plain, chunk| plain & all(chunk))
 }
 
 /// The pair `key=value` that begins at `at`, which goes on behind it; what has no `=` is a key without a
