@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -25,9 +26,13 @@ class Server:
     def __init__(self, command, address=None, cores=None):
         on = ",".join(map(str, cores or [SERVER_CORE]))
         self.process = subprocess.Popen(["taskset", "-c", on, *command], stdout=subprocess.PIPE, text=True)
-        self.address = address or self._announced()
-        host, port = self.address.split(":")
-        wait_for_port(host, int(port))
+        try:
+            self.address = address or self._announced()
+            host, port = self.address.split(":")
+            wait_for_port(host, int(port))
+        except BaseException:
+            self.stop()
+            raise
 
     def _announced(self):
         line = self.process.stdout.readline()
@@ -59,8 +64,6 @@ class Server:
 
 
 def wait_for_port(host, port):
-    import socket
-
     until = time.monotonic() + 20
     while True:
         try:
@@ -73,8 +76,6 @@ def wait_for_port(host, port):
 
 
 def free_port():
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -132,6 +133,13 @@ def median(values):
     values = sorted(values)
     half = len(values) // 2
     return values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
+
+
+def spread(values):
+    """The middle half of `values` as a part of their median."""
+    values = sorted(values)
+    quarter = len(values) // 4
+    return round((values[-1 - quarter] - values[quarter]) / median(values), 3)
 
 
 def rate(sample):
