@@ -117,4 +117,3 @@ fn sample(origin: &Arc<Fixed>, not_modified: bool) -> http::Response<Bytes> {
     assert_eq!(unchanged.status(), 304);
     unchanged
 }
-

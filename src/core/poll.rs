@@ -14,7 +14,6 @@ use crate::{limits, name::is_name, version_range::StatedVersion};
 pub use json::{AppPoll, BatchPoll, DeviceDocument, PollLine, Text};
 pub use query::{Poll, Scratch};
 
-
 /// What a device says it is.
 #[derive(Debug, Clone)]
 pub struct Device<'a> {
@@ -274,11 +273,7 @@ impl<'a> Value<'a> {
 }
 
 /// A text of at most `most` bytes without control characters.
-fn checked<'a>(
-    field: &'static str,
-    value: Value<'a>,
-    most: usize,
-) -> Result<&'a str, PollError> {
+fn checked<'a>(field: &'static str, value: Value<'a>, most: usize) -> Result<&'a str, PollError> {
     let text = value.text;
     if text.len() > most {
         return Err(wrong(field, Problem::Bytes(most)));

@@ -156,7 +156,10 @@ impl<'a> Route<'a> {
             let mut slashes = rest.bytes().enumerate().filter(|(_, b)| *b == b'/');
             let ((host_end, _), _tenant_end) = (slashes.next()?, slashes.next()?);
             let (host, app) = (rest.get(..host_end)?, rest.get(host_end + 1..)?);
-            return slashes.next().is_none().then_some(Self::Manifest { host, app });
+            return slashes
+                .next()
+                .is_none()
+                .then_some(Self::Manifest { host, app });
         }
         if let Some(hex) = path.strip_prefix("/v1/bundles/sha256/") {
             return (!hex.contains('/')).then_some(Self::Bundle { hex });

@@ -4,9 +4,7 @@
 //! so a 304 is only ever given for the very answer that these attributes lead to.
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, uri::PathAndQuery};
 use huidu_core::{
     digest::Digest,
     manifest,
@@ -195,8 +193,7 @@ fn batch_answered<O: Origin>(
     let etag = manifest::etag(&Digest::from_hasher(digest));
     // Hexadecimal digits in quotes are a header value.
     let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
-    let has_all =
-        said.has(etag.as_bytes()) || (differing.is_empty() && batch.apps().len() > 0);
+    let has_all = said.has(etag.as_bytes()) || (differing.is_empty() && batch.apps().len() > 0);
     let mut reply = if has_all {
         metrics.polls_not_modified.inc_by(batch.apps().len() as u64);
         let mut reply = Response::new(Body::empty());

@@ -89,11 +89,16 @@ mod tests {
     async fn pieces_of_every_size_arrive_in_order() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await;
-        let (mut near, mut far) = (
-            Flat(near.unwrap()),
-            listener.accept().await.unwrap().0,
-        );
-        for (head, body) in [(0, 0), (1, 0), (0, 7), (300, 600), (300, 1_748), (300, 1_749), (9, 90_000)] {
+        let (mut near, mut far) = (Flat(near.unwrap()), listener.accept().await.unwrap().0);
+        for (head, body) in [
+            (0, 0),
+            (1, 0),
+            (0, 7),
+            (300, 600),
+            (300, 1_748),
+            (300, 1_749),
+            (9, 90_000),
+        ] {
             let bytes: Vec<u8> = (0..head + body).map(|at| (at % 251) as u8).collect();
             let (head, mut body) = bytes.split_at(head);
             let sending = async {

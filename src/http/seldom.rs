@@ -128,10 +128,7 @@ mod tests {
         let mut rare = pin!(poll_fn(|cx| Pin::new(&mut receive).poll(cx)));
         let mut rare = Seldom::new(rare.as_mut());
         // Polled by nobody's task first, then by this one.
-        assert!(
-            rare.poll(&Context::from_waker(Waker::noop()))
-                .is_pending()
-        );
+        assert!(rare.poll(&Context::from_waker(Waker::noop())).is_pending());
         let sender = tokio::spawn(async move { send.send(7).unwrap() });
         assert_eq!(poll_fn(|cx| rare.poll(cx)).await, Ok(7));
         sender.await.unwrap();

@@ -198,7 +198,11 @@ impl DeviceDocument<'_> {
     fn device(&self) -> Result<Device<'_>, PollError> {
         for (name, value) in &self.attr.0 {
             checked_attr_name("device.attr", name.as_str())?;
-            checked("device.attr", Value::unknown(value.as_str()), limits::ATTR_BYTES)?;
+            checked(
+                "device.attr",
+                Value::unknown(value.as_str()),
+                limits::ATTR_BYTES,
+            )?;
         }
         if self.attr.0.len() > limits::POLL_ATTRS {
             return Err(wrong("device.attr", Problem::Many(limits::POLL_ATTRS)));
@@ -246,7 +250,10 @@ fn stated<'t>(
     field: &'static str,
     value: &'t Option<Text<'_>>,
 ) -> Result<Option<&'t str>, PollError> {
-    optional(field, Value::unknown(value.as_ref().map_or("", Text::as_str)))
+    optional(
+        field,
+        Value::unknown(value.as_ref().map_or("", Text::as_str)),
+    )
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

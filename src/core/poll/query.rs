@@ -148,7 +148,9 @@ fn is_plain(bytes: &[u8]) -> bool {
         return all(bytes);
     };
     let (chunks, _) = bytes.as_chunks::<16>();
-    chunks.iter().fold(all(last), |plain, chunk| plain & all(chunk))
+    chunks
+        .iter()
+        .fold(all(last), |plain, chunk| plain & all(chunk))
 }
 
 /// The pair `key=value` that begins at `at`, which goes on behind it; what has no `=` is a key without a

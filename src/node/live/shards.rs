@@ -270,7 +270,9 @@ mod tests {
         );
         assert_eq!(after.get("tenant-1/app-1"), None);
         let tables = before.tables.iter().zip(after.tables.iter());
-        let copied = tables.filter(|(old, new)| !Arc::ptr_eq(&old.places, &new.places)).count();
+        let copied = tables
+            .filter(|(old, new)| !Arc::ptr_eq(&old.places, &new.places))
+            .count();
         assert!((1..=3).contains(&copied), "{copied}");
         assert_eq!(after.values().count(), after.len());
     }
@@ -322,7 +324,10 @@ mod tests {
         // One table alone, by its own functions: every entry of one shard.
         let mut map = Shards::<Box<str>, u32>::default();
         let names = (0_u32..).map(|n| format!("name-{n}"));
-        let crowd: Vec<_> = names.filter(|name| shard(hash_of(name.as_str())) == 7).take(96).collect();
+        let crowd: Vec<_> = names
+            .filter(|name| shard(hash_of(name.as_str())) == 7)
+            .take(96)
+            .collect();
         for (n, name) in crowd.iter().enumerate() {
             map.insert(name.as_str().into(), n as u32);
         }

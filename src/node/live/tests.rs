@@ -203,7 +203,12 @@ fn what_was_given_is_told_once_also_by_an_answer_that_goes_away() {
     let stable = |live: &Live| {
         let app = Arc::clone(live.app("pingan/travel").unwrap());
         let device = Device::new("d");
-        let told = app.resolve("retail-bank", &device, &Installed::default(), Timestamp::EPOCH);
+        let told = app.resolve(
+            "retail-bank",
+            &device,
+            &Installed::default(),
+            Timestamp::EPOCH,
+        );
         told.count();
         told.count_unchanged();
     };
