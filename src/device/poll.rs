@@ -51,15 +51,13 @@ fn answered<O: Origin>(
     said: &Said<'_>,
     query: &str,
 ) -> Response<Body> {
-    // Looked up first: memory that nobody used lately comes while the query is read.
-    let live = origin.live();
-    let app = live.app(asked.app).inspect(|app| app.touch());
     let mut scratch = Scratch::default();
     let poll = match Poll::from_query(query, &mut scratch) {
         Ok(poll) => poll,
         Err(error) => return refused(origin, misunderstood(error)),
     };
-    let Some(app) = app else {
+    let live = origin.live();
+    let Some(app) = live.app(asked.app) else {
         origin.metrics().polls_unknown_app.inc();
         return unknown_app().into_response();
     };

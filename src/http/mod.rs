@@ -5,7 +5,6 @@
 
 pub mod body;
 pub mod conditional;
-mod flat;
 pub mod problem;
 mod seldom;
 pub mod serve;

@@ -35,7 +35,6 @@ use tokio::{
 
 use super::{
     body::Body,
-    flat::Flat,
     seldom::Seldom,
     stall::Stalling,
     watch::{HeadTimer, Verdict, Watch},
@@ -369,7 +368,7 @@ async fn connection<S: Answers>(
         service,
         watch: Arc::clone(&watch),
     };
-    let socket = TokioIo::new(Stalling::new(Flat(socket), limits.stall));
+    let socket = TokioIo::new(Stalling::new(socket, limits.stall));
     let mut connection = pin!(builder.serve_connection(socket, counting));
     let mut verdict = pin!(watch.verdict(limits, stop));
     let mut verdict = Seldom::new(verdict.as_mut());

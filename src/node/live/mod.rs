@@ -9,10 +9,7 @@ mod answer;
 mod shards;
 mod stamper;
 
-use std::{
-    hint::black_box,
-    sync::{Arc, LazyLock, Weak},
-};
+use std::sync::{Arc, LazyLock, Weak};
 
 use bytes::Bytes;
 use huidu_core::{
@@ -287,14 +284,6 @@ impl LiveApp {
         arms.sort_unstable();
         self.arms = arms.into();
         self
-    }
-
-    /// Has the memory fetched that [`LiveApp::resolve`] is about to read, without waiting for it: nothing is
-    /// made of what is read here.
-    #[inline]
-    pub fn touch(&self) {
-        black_box((self.answers.len(), self.compiled.answers().len()));
-        black_box(self.answers.last().map(|answer| answer.tag[0]));
     }
 
     /// What a device is told now.
