@@ -71,6 +71,15 @@ pub struct Installed<'a> {
     pub preview: Option<&'a str>,
 }
 
+impl Installed<'_> {
+    /// Of a device that has nothing of the app.
+    pub const NONE: Self = Self {
+        version: None,
+        failed: Failed(Words::NONE),
+        preview: None,
+    };
+}
+
 /// Several short texts, as they came: separated by commas, or as a list.
 #[derive(Debug, Clone, Copy)]
 enum Words<'a> {

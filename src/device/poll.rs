@@ -52,10 +52,10 @@ fn answered<O: Origin>(
     query: &str,
 ) -> Response<Body> {
     let mut scratch = Scratch::default();
-    let poll = match Poll::from_query(query, &mut scratch) {
-        Ok(poll) => poll,
-        Err(error) => return refused(origin, misunderstood(error)),
-    };
+    let mut poll = Poll::new();
+    if let Err(error) = poll.read(query, &mut scratch) {
+        return refused(origin, misunderstood(error));
+    }
     let live = origin.live();
     let Some(app) = live.app(asked.app) else {
         origin.metrics().polls_unknown_app.inc();

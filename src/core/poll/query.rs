@@ -24,6 +24,12 @@ pub struct Poll<'a> {
     pub installed: Installed<'a>,
 }
 
+impl Default for Poll<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Known keys, each at most once; the order is that of the values they lead to.
 const KEYS: [&str; 13] = [
     "u", "p", "r", "c", "l", "m", "ch", "hv", "ov", "v", "t", "x", "pv",
@@ -54,6 +60,22 @@ impl<'a> Poll<'a> {
     /// `m` model, `ch` channel, `hv` host version, `ov` system version, `v` running version, `t` tags and
     /// `x` failed releases separated by commas, `pv` secret of a preview link, `a.NAME` free attributes. Other keys are ignored.
     pub fn from_query(query: &'a str, scratch: &'a mut Scratch) -> Result<Self, PollError> {
+        let mut poll = Self::new();
+        poll.read(query, scratch)?;
+        Ok(poll)
+    }
+
+    /// A poll that states nothing yet.
+    pub const fn new() -> Self {
+        Self {
+            device: Device::new(""),
+            installed: Installed::NONE,
+        }
+    }
+
+    /// Reads as [`Poll::from_query`] does, into the place where the poll is: half a kilobyte is not moved. To
+    /// be called once.
+    pub fn read(&mut self, query: &'a str, scratch: &'a mut Scratch) -> Result<(), PollError> {
         if query.len() > limits::QUERY_BYTES {
             let most = limits::QUERY_BYTES;
             return Err(PollError::TooLong { most });
@@ -62,10 +84,6 @@ impl<'a> Poll<'a> {
         let mut free = Free {
             unused: Some(scratch),
             space: &mut [],
-        };
-        let mut poll = Self {
-            device: Device::new(""),
-            installed: Installed::default(),
         };
         let (mut given, mut has_attrs) = (0_u16, false);
         let mut at = 0;
@@ -83,19 +101,19 @@ impl<'a> Poll<'a> {
                 };
                 // An empty value states nothing.
                 if !text.is_empty() {
-                    poll.state(which, Value { text, is_plain })?;
+                    self.state(which, Value { text, is_plain })?;
                 }
             } else if key.starts_with(b"a.") {
                 has_attrs = true;
             }
         }
         if has_attrs {
-            poll.device.attrs = attrs_of(query, free.rest())?;
+            self.device.attrs = attrs_of(query, free.rest())?;
         }
-        if poll.device.unit.is_empty() {
+        if self.device.unit.is_empty() {
             return Err(wrong("u", Problem::Missing));
         }
-        Ok(poll)
+        Ok(())
     }
 
     /// Takes in what stands under the key at `which` in [`KEYS`].
