@@ -11,7 +11,10 @@
     reason = "a benchmark reads a clock, prints, and stops at the first surprise"
 )]
 
-use std::{hint::black_box, time::Instant};
+#[path = "rows.rs"]
+mod rows;
+
+use std::{hint::black_box, process::ExitCode, time::Instant};
 
 use ed25519_dalek::SigningKey;
 use huidu_core::{
@@ -39,7 +42,7 @@ fn micros(mut work: impl FnMut()) -> f64 {
     begun.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
 }
 
-fn main() {
+fn main() -> ExitCode {
     let vectors: Value =
         serde_json::from_str(include_str!("../tests/vectors/verify.json")).unwrap();
     let case = &vectors[0];
@@ -82,7 +85,8 @@ fn main() {
         scope: seal::scope("bank/prod", "pingan/travel"),
         challenge: false,
     };
-    for round in 1..=3 {
+    let mut parts = Vec::new();
+    for round in 1..=5 {
         let one = micros(|| assert!(public.verifies(black_box(&message), &signature)));
         let cold = micros(|| drop(hear(&state)));
         let warm = micros(|| drop(hear(&known)));
@@ -96,6 +100,14 @@ fn main() {
         println!(
             "round {round}: a stamp takes {sign:.1} µs; {ANSWERS} answers renewed every {RENEWED_EVERY_S} s take {percent:.3} % of a core, at most {MOST_PERCENT} %"
         );
-        assert!(percent <= MOST_PERCENT, "stamps cost too much");
+        parts.push(percent / 100.0);
     }
+    let mut rows = rows::Rows::default();
+    rows.row(
+        "stamp refresh",
+        "a core, with 5 000 answers renewed every 300 s",
+        &parts,
+        rows::Bar::AtMost(MOST_PERCENT / 100.0),
+    );
+    rows.end()
 }

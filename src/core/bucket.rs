@@ -17,12 +17,16 @@
 //! because it runs on every poll; the `murmur3` crate is the reference it is checked against, by tests
 //! and once at every start ([`self_check`]).
 
+mod premixed;
+
 use std::{borrow::Cow, fmt};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{limits, name::LayerName, share::Share};
+
+pub(crate) use premixed::{Premixed, Salted};
 
 /// Fine positions in one percent.
 pub const FINE_PER_PERCENT: u64 = 42_949_673;
@@ -167,6 +171,21 @@ pub const fn threshold(share: Share) -> u64 {
     (share.millionths() as u64 * FINE_PER_PERCENT).div_ceil(1_000_000)
 }
 
+/// The positions within a share, as [`threshold`] bounds them, in a form that is quick to compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Reach(u64);
+
+impl Reach {
+    pub(crate) const fn of(share: Share) -> Self {
+        Self(threshold(share))
+    }
+
+    #[inline]
+    pub(crate) const fn holds(self, position: Fine) -> bool {
+        position.0 < self.0
+    }
+}
+
 /// The hash of `salt:unit` that positions are made from.
 pub fn position_hash(salt: &str, unit: &str) -> u32 {
     hash_salted(salt, unit, POSITION_SEED)
@@ -184,7 +203,13 @@ pub fn fine(salt: &str, unit: &str) -> Fine {
 
 /// The ticket of `unit` in a draw of `total_weight` tickets: 1 ..= `total_weight` (1 when it is 0).
 pub fn ticket(salt: &str, unit: &str, total_weight: u32) -> u32 {
-    arm_hash(salt, unit) % total_weight.max(1) + 1
+    ticket_of(arm_hash(salt, unit), total_weight)
+}
+
+/// The ticket that an [`arm_hash`] draws.
+pub(crate) const fn ticket_of(hash: u32, total_weight: u32) -> u32 {
+    let most = if total_weight == 0 { 1 } else { total_weight };
+    hash % most + 1
 }
 
 const C1: u32 = 0xcc9e_2d51;

@@ -1,0 +1,179 @@
+//! The same hash, with everything done beforehand that does not depend on both salt and unit.
+//!
+//! A salt is hashed up to its last whole block when a rollout is compiled. A unit's blocks are mixed once a poll
+//! for every way they can be aligned, which is the salt's length modulo four. What is left for a pair is one
+//! block in which both meet, one short step a block, and the end. It must equal the plain definition in
+//! [`bucket`](super) bit for bit; a property test and every start of a node compare the two.
+
+use super::{ARM_SEED, C1, C2, POSITION_SEED, finished, murmur3, scrambled, stirred};
+use crate::limits::UNIT_BYTES;
+
+/// Whole blocks after the one in which salt and unit meet.
+const BLOCKS: usize = UNIT_BYTES.div_ceil(4) + 1;
+/// Fewest bytes of a unit that fill the block in which it meets the salt, however it is aligned.
+const UNIT_LEAST: usize = 3;
+
+/// A salt, hashed as far as it goes without a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Salted {
+    /// The state after its whole blocks, for positions.
+    state: u32,
+    /// What is left of it, multiplied as its block will be: multiplying distributes over bytes side by side.
+    tail: u32,
+    /// Its bytes and the colon's.
+    bytes: u32,
+}
+
+impl Salted {
+    /// Of the hash that positions are made from.
+    pub(crate) fn for_positions(salt: &str) -> Self {
+        Self::new(salt, POSITION_SEED)
+    }
+
+    /// Of the hash that arms are made from.
+    pub(crate) fn for_arms(salt: &str) -> Self {
+        Self::new(salt, ARM_SEED)
+    }
+
+    fn new(salt: &str, seed: u32) -> Self {
+        let (blocks, rest) = salt.as_bytes().as_chunks::<4>();
+        let state = (blocks.iter()).fold(seed, |state, block| {
+            stirred(state, u32::from_le_bytes(*block))
+        });
+        Self {
+            state,
+            tail: little_endian(rest).wrapping_mul(C1),
+            bytes: salt.len() as u32 + 1,
+        }
+    }
+
+    const fn alignment(&self) -> usize {
+        // The colon counts as a byte of the salt here.
+        (self.bytes.wrapping_sub(1) % 4) as usize
+    }
+}
+
+fn little_endian(bytes: &[u8]) -> u32 {
+    (bytes.iter().rev()).fold(0, |word, byte| word << 8 | u32::from(*byte))
+}
+
+/// A unit's blocks as they are when so many bytes of a salt stand before the colon.
+struct Aligned {
+    /// The colon and the unit's first bytes, multiplied as their block will be.
+    first: u32,
+    /// The whole blocks after it, scrambled.
+    blocks: [u32; BLOCKS],
+    count: usize,
+    /// The bytes after those, scrambled.
+    tail: u32,
+}
+
+impl Aligned {
+    fn new(unit: &[u8], alignment: usize) -> Self {
+        let (head, rest) = unit.split_at(UNIT_LEAST - alignment);
+        let first = (little_endian(head) << 8 | u32::from(b':')) << (8 * alignment);
+        let (whole, tail) = rest.as_chunks::<4>();
+        let mut blocks = [0; BLOCKS];
+        for (mixed, block) in blocks.iter_mut().zip(whole) {
+            *mixed = scrambled(u32::from_le_bytes(*block));
+        }
+        Self {
+            first: first.wrapping_mul(C1),
+            blocks,
+            count: whole.len(),
+            tail: scrambled(little_endian(tail)),
+        }
+    }
+
+    #[inline]
+    fn hash(&self, salted: &Salted, unit_bytes: u32) -> u32 {
+        let meeting = salted.tail.wrapping_add(self.first);
+        let mut hash = step(salted.state, meeting.rotate_left(15).wrapping_mul(C2));
+        for block in &self.blocks[..self.count] {
+            hash = step(hash, *block);
+        }
+        finished(hash ^ self.tail, salted.bytes.wrapping_add(unit_bytes))
+    }
+}
+
+/// One block that is scrambled already.
+#[inline]
+const fn step(hash: u32, block: u32) -> u32 {
+    (hash ^ block)
+        .rotate_left(13)
+        .wrapping_mul(5)
+        .wrapping_add(0xe654_6b64)
+}
+
+/// A unit, mixed once for each alignment that was asked for.
+pub(crate) struct Premixed<'a> {
+    unit: &'a str,
+    aligned: [Option<Aligned>; 4],
+}
+
+impl<'a> Premixed<'a> {
+    /// Nothing is mixed before it is asked for.
+    pub(crate) const fn new(unit: &'a str) -> Self {
+        Self {
+            unit,
+            aligned: [None, None, None, None],
+        }
+    }
+
+    /// The hash of `salt:unit`, `salt` being the text that `salted` was made of.
+    #[inline]
+    pub(crate) fn hash(&mut self, salted: &Salted, salt: &str, seed: u32) -> u32 {
+        let unit = self.unit.as_bytes();
+        if !(UNIT_LEAST..=UNIT_BYTES).contains(&unit.len()) {
+            return murmur3([salt.as_bytes(), b":", unit], seed);
+        }
+        let alignment = salted.alignment();
+        let aligned = self.aligned[alignment].get_or_insert_with(|| Aligned::new(unit, alignment));
+        aligned.hash(salted, unit.len() as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::hash_salted, *};
+
+    fn agrees(salts: &[String], unit: &str) -> Result<(), TestCaseError> {
+        let mut premixed = Premixed::new(unit);
+        for salt in salts {
+            for (seed, salted) in [
+                (POSITION_SEED, Salted::for_positions(salt)),
+                (ARM_SEED, Salted::for_arms(salt)),
+            ] {
+                let plain = hash_salted(salt, unit, seed);
+                prop_assert_eq!(
+                    premixed.hash(&salted, salt, seed),
+                    plain,
+                    "{}:{}",
+                    salt,
+                    unit
+                );
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_length_of_salt_and_unit_is_the_plain_hash() {
+        let text = "0123456789abcdefghijklmnopqrstuvwxyz".repeat(5);
+        let salts: Vec<String> = (0..=20).map(|bytes| text[..bytes].to_owned()).collect();
+        for bytes in 0..=UNIT_BYTES + 8 {
+            agrees(&salts, &text[7..7 + bytes]).unwrap();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_mixed_beforehand_is_the_plain_hash(
+            salts in prop::collection::vec("\\PC{0,40}", 1..6), unit in "\\PC{0,140}"
+        ) {
+            agrees(&salts, &unit)?;
+        }
+    }
+}
