@@ -17,7 +17,7 @@ use crate::{
     bucket::{Salt, Salted},
     catalogue::App,
     digest::Digest,
-    index::{self, Index, Mask},
+    index::{self, Index},
     manifest::{self, BundleRef, FORM, Manifest, OnStale, Reason, State},
     name::{AppId, ArmName, HostId, LayerName, Permission, RuleName},
     predicate::{Members, Predicate},
@@ -30,6 +30,7 @@ use crate::{
     version::{Number, Version},
 };
 
+use row::Shared;
 pub(crate) use row::{By, Row};
 
 /// What every manifest of an installation states.
@@ -78,8 +79,8 @@ pub struct CompiledApp {
     pub(crate) rules: Box<[CompiledRule]>,
     /// What every poll reads of each rule, at the same place.
     pub(crate) rows: Box<[Row]>,
-    /// The rules that take a share, as bits.
-    pub(crate) shared: Mask,
+    /// The rules that take a share, 64 by 64.
+    pub(crate) shared: Box<[Shared]>,
     /// Which rules can mean a device.
     pub(crate) index: Index,
     pub(crate) salts: Box<[(Box<str>, Salted)]>,

@@ -270,7 +270,7 @@ impl Visit<'_, '_> {
             if meant[chunk] == 0 {
                 continue;
             }
-            let mut left = draws.within(64 * chunk, meant[chunk]);
+            let mut left = draws.within(chunk, meant[chunk]);
             while left != 0 {
                 let at = 64 * chunk + left.trailing_zeros() as usize;
                 left &= left - 1;

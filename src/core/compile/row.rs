@@ -4,8 +4,8 @@
 //! kept apart for the few polls that come to them. It says nothing that the rule does not say.
 
 use crate::{
-    bucket::{Reach, Salted},
-    index::{CHUNKS, Mask, RULES_INDEXED},
+    bucket::{Drawn, Reach, Salted},
+    index::RULES_INDEXED,
     rollout::Rule,
     time::Timestamp,
 };
@@ -74,11 +74,30 @@ impl Row {
     }
 }
 
-/// Which of the rows that the index knows take a share.
-pub(super) fn shared(rows: &[Row]) -> Mask {
-    let mut shared = [0; CHUNKS];
-    for (at, row) in rows.iter().take(RULES_INDEXED).enumerate() {
-        shared[at / 64] |= u64::from(row.by == By::Share) << (at % 64);
+impl Drawn for Row {
+    #[inline]
+    fn salted(&self) -> &Salted {
+        &self.salted
     }
-    shared
+
+    #[inline]
+    fn reach(&self) -> Reach {
+        self.reach
+    }
+}
+
+/// Rules that take a share, of 64, by the alignment of their salt.
+pub(crate) type Shared = [u64; 4];
+
+/// Which of the rows that the index knows take a share.
+pub(super) fn shared(rows: &[Row]) -> Box<[Shared]> {
+    let known = &rows[..rows.len().min(RULES_INDEXED)];
+    let of_chunk = |rows: &[Row]| {
+        let mut shared = [0; 4];
+        for (at, row) in rows.iter().enumerate() {
+            shared[row.salted.alignment()] |= u64::from(row.by == By::Share) << at;
+        }
+        shared
+    };
+    known.chunks(64).map(of_chunk).collect()
 }

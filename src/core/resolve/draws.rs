@@ -39,16 +39,16 @@ impl<'a> Draws<'a> {
         ticket_of(self.unit.hash(salted, text, ARM_SEED), tickets)
     }
 
-    /// Of 64 rules from `first` on, those that do not leave the unit out by their share.
+    /// Of 64 rules of a chunk, those that do not leave the unit out by their share.
     #[inline]
-    pub(super) fn within(&mut self, first: usize, rules: u64) -> u64 {
-        let mut asked = rules & self.app.shared[first / 64];
-        let mut within = rules & !asked;
-        while asked != 0 {
-            let at = asked.trailing_zeros();
-            asked &= asked - 1;
-            let row = &self.app.rows[first + at as usize];
-            within |= u64::from(row.reach.holds(self.position(row))) << at;
+    pub(super) fn within(&mut self, chunk: usize, rules: u64) -> u64 {
+        let rows = &self.app.rows[64 * chunk..];
+        let mut within = rules;
+        for (alignment, shared) in self.app.shared[chunk].iter().enumerate() {
+            let asked = rules & shared;
+            if asked != 0 {
+                within ^= asked ^ self.unit.taken_by(alignment, asked, rows);
+            }
         }
         within
     }
