@@ -215,7 +215,9 @@ impl LaunchDarkly {
                 });
                 segments.insert(rule.name.clone(), serde_json::from_value(segment).unwrap());
             }
-            written.push(json!({ "id": rule.name, "clauses": clauses, "variation": at }));
+            written.push(json!({
+                "id": rule.name, "clauses": clauses, "variation": at, "trackEvents": false
+            }));
         }
         let last = rules.len();
         let flag = json!({

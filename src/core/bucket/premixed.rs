@@ -55,8 +55,15 @@ impl Salted {
     }
 }
 
-fn little_endian(bytes: &[u8]) -> u32 {
-    (bytes.iter().rev()).fold(0, |word, byte| word << 8 | u32::from(*byte))
+/// Up to three bytes, the first one lowest.
+#[inline]
+const fn little_endian(bytes: &[u8]) -> u32 {
+    match *bytes {
+        [] => 0,
+        [a] => a as u32,
+        [a, b] => a as u32 | (b as u32) << 8,
+        [a, b, c, ..] => a as u32 | (b as u32) << 8 | (c as u32) << 16,
+    }
 }
 
 /// A salt and the positions in its order that a rule takes.

@@ -119,8 +119,9 @@ const FIELD_MOST: u64 = (1 << FIELD_BITS) - 1;
 /// Three numbers and whether they are a release, as one number in the same order. Exact against a version whose
 /// numbers are all below [`FIELD_MOST`] and which is a release.
 fn packed(version: &Version) -> u64 {
-    let fields = [version.major, version.minor, version.patch];
-    let numbers = (fields.iter()).fold(0, |sum, field| sum << FIELD_BITS | field.min(&FIELD_MOST));
+    let field = |field: u64| field.min(FIELD_MOST);
+    let numbers = (field(version.major) << FIELD_BITS | field(version.minor)) << FIELD_BITS
+        | field(version.patch);
     numbers << 1 | u64::from(version.pre.is_empty())
 }
 
