@@ -32,8 +32,14 @@ GATHERED = [
     # (command, rows it owes, also in the quick run)
     ("python3 benches/instructions.py --rows", 1, True),
     ("python3 benches/growth.py --rows", 4, False),
-    ("cargo bench --quiet --locked -p huidu-core", 0, False),
-    ("cargo bench --quiet --locked -p huidu", 0, False),
+    ("cargo bench --quiet --locked -p huidu-core --bench resolve", 2, True),
+    ("cargo bench --quiet --locked -p huidu-core --bench bucketing", 1, True),
+    ("cargo bench --quiet --locked -p huidu-core --bench segment", 4, False),
+    ("cargo bench --quiet --locked -p huidu-core --bench verify", 1, False),
+    ("cargo run --quiet --release --locked --manifest-path benches/evaluators/Cargo.toml", 3, False),
+    # No rows yet; a failure is said.
+    ("cargo bench --quiet --locked -p huidu-core --bench compile", 0, False),
+    ("cargo bench --quiet --locked -p huidu --bench stamps", 0, False),
 ]
 
 APPS, DEVICES, BATCH = 1_000, 4_096, 30
