@@ -72,6 +72,8 @@ pub struct CompiledApp {
     pub(crate) id: AppId,
     pub(crate) revision: Revision,
     pub(crate) app_killed: bool,
+    /// True when an answer may depend on when it is asked for.
+    pub(crate) asks_time: bool,
     pub(crate) hosts: Box<[HostId]>,
     pub(crate) has_rollout: bool,
     /// Sorted by unit.
@@ -173,6 +175,12 @@ pub(crate) struct CompiledArm {
 
 impl CompiledApp {
     /// The app.
+    /// True when what a device is told may depend on the time; else any time leads to the same answer.
+    pub const fn asks_time(&self) -> bool {
+        self.asks_time
+    }
+
+    /// Which app it is.
     pub fn id(&self) -> &AppId {
         &self.id
     }
@@ -218,6 +226,8 @@ pub fn compile(app: &App, context: &Context, members: Members<'_>) -> CompiledAp
         id: app.id.clone(),
         revision: app.revision,
         app_killed: app.killed.is_some(),
+        asks_time: !trials.is_empty()
+            || (rules.iter()).any(|rule| rule.start > Timestamp::EPOCH || rule.end.is_some()),
         hosts: rollout
             .map(|r| r.hosts.iter().cloned().collect())
             .unwrap_or_default(),

@@ -10,6 +10,7 @@ use huidu_core::{
     manifest,
     poll::{BatchPoll, Poll, PollError, Scratch},
     seal,
+    time::Timestamp,
 };
 use hyper::body::Body as HttpBody;
 use sha2::{Digest as _, Sha256};
@@ -61,7 +62,12 @@ fn answered<O: Origin>(
         origin.metrics().polls_unknown_app.inc();
         return unknown_app().into_response();
     };
-    let answer = app.resolve(asked.host, &poll.device, &poll.installed, origin.now());
+    let now = if app.compiled.asks_time() {
+        origin.now()
+    } else {
+        Timestamp::EPOCH
+    };
+    let answer = app.resolve(asked.host, &poll.device, &poll.installed, now);
     answer.count();
     news(origin, &live, said);
     let mut reply = reply::prepared(answer, said);

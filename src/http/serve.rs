@@ -363,7 +363,9 @@ async fn connection<S: Answers>(
     stop: Stop,
 ) {
     let watch = Watch::new();
-    builder.http1().timer(HeadTimer(Arc::clone(&watch)));
+    builder
+        .http1()
+        .timer(HeadTimer::new(&watch, limits.head));
     let counting = Counting {
         service,
         watch: Arc::clone(&watch),

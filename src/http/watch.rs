@@ -107,43 +107,62 @@ impl Watch {
     }
 }
 
-/// hyper's timer of one connection of HTTP/1, which it asks for nothing but the time for a head.
-pub(super) struct HeadTimer(pub(super) Arc<Watch>);
+/// hyper's timer of one connection of HTTP/1, which it asks for nothing but the time for a head. hyper asks
+/// for a sleep whenever it looks for a head, and polls it only where the head is not whole yet: the clock
+/// is read then, and not for every request.
+pub(super) struct HeadTimer {
+    watch: Arc<Watch>,
+    head: Duration,
+}
 
 impl HeadTimer {
-    fn note(&self, deadline: StdInstant) {
-        let from = Instant::from_std(deadline).duration_since(self.0.begun);
-        let nanos = u64::try_from(from.as_nanos()).unwrap_or(u64::MAX).max(1);
-        self.0.head_until.store(nanos, Ordering::Relaxed);
+    /// A timer that gives each head so long.
+    pub(super) fn new(watch: &Arc<Watch>, head: Duration) -> Self {
+        Self {
+            watch: Arc::clone(watch),
+            head,
+        }
     }
 }
 
 impl Timer for HeadTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(self.now() + duration)
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Sleep>> {
+        Box::pin(Awaited {
+            watch: Arc::clone(&self.watch),
+            head: self.head,
+        })
     }
 
-    fn sleep_until(&self, deadline: StdInstant) -> Pin<Box<dyn Sleep>> {
-        self.note(deadline);
-        Box::pin(Awaited(Arc::clone(&self.0)))
+    fn sleep_until(&self, _: StdInstant) -> Pin<Box<dyn Sleep>> {
+        self.sleep(self.head)
     }
 
+    /// hyper adds the time for a head to this and hands it back, so any instant does.
     fn now(&self) -> StdInstant {
-        Instant::now().into_std()
+        self.watch.begun.into_std()
     }
 
-    fn reset(&self, _: &mut Pin<Box<dyn Sleep>>, deadline: StdInstant) {
-        self.note(deadline);
+    fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, _: StdInstant) {
+        *sleep = self.sleep(self.head);
     }
 }
 
 /// A head that hyper waits for. It never ends by itself: the watch cuts the connection off.
-struct Awaited(Arc<Watch>);
+struct Awaited {
+    watch: Arc<Watch>,
+    head: Duration,
+}
 
 impl Future for Awaited {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let until = &self.watch.head_until;
+        if until.load(Ordering::Relaxed) == 0 {
+            let from_begun = self.watch.begun.elapsed() + self.head;
+            let nanos = u64::try_from(from_begun.as_nanos()).unwrap_or(u64::MAX);
+            until.store(nanos.max(1), Ordering::Relaxed);
+        }
         Poll::Pending
     }
 }
@@ -152,7 +171,7 @@ impl Sleep for Awaited {}
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        self.0.head_until.store(0, Ordering::Relaxed);
+        self.watch.head_until.store(0, Ordering::Relaxed);
     }
 }
 
@@ -171,9 +190,9 @@ mod tests {
 
     /// When the watch cuts the connection off that `peer` plays on, in seconds from its beginning.
     async fn cut_after(peer: impl AsyncFnOnce(&HeadTimer)) -> u64 {
-        let watch = Watch::new();
-        let timer = HeadTimer(Arc::clone(&watch));
-        let (begun, limits) = (Instant::now(), limits());
+        let (watch, limits) = (Watch::new(), limits());
+        let timer = HeadTimer::new(&watch, limits.head);
+        let begun = Instant::now();
         let cut = async {
             watch.late(&limits).await;
             begun.elapsed().as_secs()
@@ -181,14 +200,22 @@ mod tests {
         tokio::join!(cut, peer(&timer)).0
     }
 
+    /// A head that hyper looks for; it is not whole, so hyper waits for it.
+    async fn begin_to_wait(timer: &HeadTimer) -> Pin<Box<dyn Sleep>> {
+        let mut head = timer.sleep_until(timer.now() + timer.head);
+        let polled = std::future::poll_fn(|cx| Poll::Ready(head.as_mut().poll(cx))).await;
+        assert!(polled.is_pending());
+        head
+    }
+
     #[tokio::test(start_paused = true)]
     async fn silence_is_cut_off_at_the_beginning_and_between_heads_to_the_second() {
         assert_eq!(cut_after(async |_| {}).await, 10);
         // A head that hyper begins to wait for at 7 seconds is late at 17.
         let second = async |timer: &HeadTimer| {
-            timer.0.count();
+            timer.watch.count();
             advance(Duration::from_secs(7)).await;
-            let head = timer.sleep(Duration::from_secs(10));
+            let head = begin_to_wait(timer).await;
             sleep(Duration::from_secs(11)).await;
             drop(head);
         };
@@ -198,18 +225,32 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_is_late_while_a_reply_is_under_way_or_heads_come() {
         let busy = async |timer: &HeadTimer| {
-            timer.0.count();
+            timer.watch.count();
             for _ in 0..100 {
-                let head = timer.sleep(Duration::from_secs(10));
+                let head = begin_to_wait(timer).await;
                 sleep(Duration::from_secs(9)).await;
                 drop(head);
             }
             // A reply that takes an hour.
             sleep(Duration::from_secs(3_600)).await;
-            let head = timer.sleep(Duration::from_secs(10));
+            let head = begin_to_wait(timer).await;
             sleep(Duration::from_secs(15)).await;
             drop(head);
         };
         assert_eq!(cut_after(busy).await, 900 + 3_600 + 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_dribbles_is_as_late_as_one_that_does_not_come() {
+        let dribbles = async |timer: &HeadTimer| {
+            timer.watch.count();
+            let mut head = begin_to_wait(timer).await;
+            for _ in 0..15 {
+                sleep(Duration::from_secs(1)).await;
+                let more = std::future::poll_fn(|cx| Poll::Ready(head.as_mut().poll(cx)));
+                assert!(more.await.is_pending());
+            }
+        };
+        assert_eq!(cut_after(dribbles).await, 10);
     }
 }
