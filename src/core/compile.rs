@@ -174,13 +174,12 @@ pub(crate) struct CompiledArm {
 }
 
 impl CompiledApp {
-    /// The app.
     /// True when what a device is told may depend on the time; else any time leads to the same answer.
     pub const fn asks_time(&self) -> bool {
         self.asks_time
     }
 
-    /// Which app it is.
+    /// The app.
     pub fn id(&self) -> &AppId {
         &self.id
     }
