@@ -238,8 +238,8 @@ def main():
     parser.add_argument("--seconds", type=int, help="of one sample")
     parser.add_argument("--only", help="subjects to measure, with commas; nothing is kept")
     asked = parser.parse_args()
-    turns = asked.turns or (5 if asked.quick else 7)
-    seconds = asked.seconds or (2 if asked.quick else 4)
+    turns = asked.turns or (9 if asked.quick else 15)
+    seconds = asked.seconds or (1 if asked.quick else 2)
     server = asked.server or built(asked.profile)
     with tempfile.TemporaryDirectory(prefix="huidu-bench-") as folder, contextlib.ExitStack() as until:
         subjects = World(folder, server, until).subjects
