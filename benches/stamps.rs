@@ -76,6 +76,7 @@ impl Origin for Fixed {
             store: true,
             bus: true,
             from_store: true,
+            signs: true,
         }
     }
     fn rhythm(&self) -> Rhythm {

@@ -13,7 +13,10 @@ pub(super) fn list<O: Origin>(origin: &O, headers: &HeaderMap) -> Response<Body>
     match live.kills() {
         Some(kills) => {
             kills.count();
-            reply::prepared(kills, &said)
+            match reply::prepared(kills, &said) {
+                Some(reply) => reply,
+                None => reply::not_signed(origin.rhythm()).into_response(),
+            }
         }
         None => reply::not_ready(origin.rhythm()).into_response(),
     }

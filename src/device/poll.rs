@@ -69,8 +69,10 @@ fn answered<O: Origin>(
     };
     let answer = app.resolve(asked.host, &poll.device, &poll.installed, now);
     answer.count();
+    let Some(mut reply) = reply::prepared(answer, said) else {
+        return reply::not_signed(origin.rhythm()).into_response();
+    };
     news(origin, &live, said);
-    let mut reply = reply::prepared(answer, said);
     if let Some(challenge) = said.challenge
         && let Err(problem) = challenged(origin, asked, said, answer, challenge, &mut reply)
     {
@@ -117,8 +119,10 @@ fn challenged<O: Origin>(
         Said::text(said.device),
         said.condition(),
     );
+    let stamp = answer.challenged(&nonce, &request);
+    let stamp = stamp.ok_or_else(|| reply::not_signed(origin.rhythm()))?;
     let headers = reply.headers_mut();
-    headers.insert(HUIDU_STAMP, answer.challenged(&nonce, &request));
+    headers.insert(HUIDU_STAMP, stamp);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(())
 }

@@ -9,22 +9,31 @@ use crate::{
     node::live::LiveAnswer,
 };
 
-/// `answer` whole, or 304 when the device said that it has it.
-pub(super) fn prepared(answer: &LiveAnswer, said: &Said<'_>) -> Response<Body> {
+/// `answer` whole, or 304 when the device said that it has it. None: it is not signed yet, and nobody would
+/// believe it.
+pub(super) fn prepared(answer: &LiveAnswer, said: &Said<'_>) -> Option<Response<Body>> {
     let head = answer.head();
-    // There is a head since it was asked for; without one nobody could believe the answer.
-    let Some(head) = &*head else {
-        return Response::new(Body::from(answer.body().clone()));
-    };
+    let head = head.as_ref()?;
     if said.has(head.etag.as_bytes()) {
         let mut reply = Response::new(Body::empty());
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         *reply.headers_mut() = head.headers(true);
-        return reply;
+        return Some(reply);
     }
     let mut reply = Response::new(Body::from(head.body.clone()));
     *reply.headers_mut() = head.headers(false);
-    reply
+    Some(reply)
+}
+
+/// The holder of the online key has not signed this answer yet.
+pub(super) fn not_signed(rhythm: Rhythm) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not-signed",
+        "Not signed yet",
+        "this node cannot sign the answer yet; try again after Retry-After seconds",
+    )
+    .with_retry_after(retry_after(rhythm))
 }
 
 /// A small document made for this request.

@@ -1,11 +1,18 @@
 //! Following: one record after the other, each verified against the one before it.
 //!
-//! A record is taken in by its slot and never twice, however often it was read and by how many readers.
+//! A record is taken in by its slot and never twice, however often it was read and by how many readers. One that
+//! does not count is passed over; what may be a later build's is never passed over.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use huidu_core::{digest::Digest, record::Record, revision::Revision, time::Timestamp};
+use huidu_core::{
+    digest::Digest,
+    record::{Found, Record},
+    revision::Revision,
+    time::Timestamp,
+    validity::{Invalid, Verdict},
+};
 use tokio::time::Instant;
 
 use super::{Fold, Fork, Ledger, LedgerError, Position};
@@ -16,11 +23,22 @@ use crate::store::{Key, StoreError};
 pub enum Tail {
     /// The next revision; it is taken in.
     Record(Box<Record>),
+    /// The next revision does not count; it is passed over.
+    Void(Revision),
     /// Nothing yet: what is true here was true at `probed_at`.
     AtTail {
-        /// A time at which the store had nothing more; see [`absent_since`].
+        /// A time at which the store had nothing more, by its own clock where it tells one.
         probed_at: Timestamp,
     },
+}
+
+/// What became of what lay in a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It counts.
+    Record(Box<Record>),
+    /// It does not.
+    Void(Revision),
 }
 
 /// The most that a store's time is believed to be ahead of this node's, in milliseconds.
@@ -49,7 +67,8 @@ impl<F: Fold> Ledger<F> {
         let (asked_at, asked) = (self.parts.clock.now(), Instant::now());
         match self.parts.store.get(&Key::Log(slot.get())).await {
             Ok(bytes) => Ok(match self.offer(slot, &bytes)? {
-                Some(record) => Tail::Record(Box::new(record)),
+                Some(Taken::Record(record)) => Tail::Record(record),
+                Some(Taken::Void(rev)) => Tail::Void(rev),
                 None => Tail::AtTail {
                     probed_at: asked_at,
                 },
@@ -93,7 +112,7 @@ impl<F: Fold> Ledger<F> {
 
     /// Takes in `bytes`, which the store keeps in `slot`; none when that slot is not the next one: it was
     /// taken in already, or its turn has not come.
-    pub fn offer(&mut self, slot: Revision, bytes: &Bytes) -> Result<Option<Record>, LedgerError> {
+    pub fn offer(&mut self, slot: Revision, bytes: &Bytes) -> Result<Option<Taken>, LedgerError> {
         self.sound()?;
         #[cfg(test)]
         if self.mutations.slots_ignored {
@@ -102,14 +121,31 @@ impl<F: Fold> Ledger<F> {
         if slot != self.at.rev.next() {
             return Ok(None);
         }
-        let record = self.check(slot, bytes)?;
+        let found = Found::read(bytes);
+        let verdict = self.fold.judge(&found);
+        let record = match (found.into_record(), &verdict) {
+            (Err(source), Verdict::Counts | Verdict::Unreadable) => {
+                return Err(LedgerError::Unreadable { rev: slot, source });
+            }
+            // Whoever wrote it is no server: not even which record it follows is believed.
+            (_, Verdict::Nobody(why)) | (Err(_), Verdict::Void(why)) => {
+                self.pass(slot, bytes, why);
+                return Ok(Some(Taken::Void(slot)));
+            }
+            (Ok(record), _) => record,
+        };
+        self.check(slot, &record)?;
+        if let Verdict::Void(why) = &verdict {
+            self.pass(slot, bytes, why);
+            return Ok(Some(Taken::Void(slot)));
+        }
+        self.check_checkpoint(&record)?;
         self.take(&record, bytes);
-        Ok(Some(record))
+        Ok(Some(Taken::Record(Box::new(record))))
     }
 
-    fn check(&mut self, slot: Revision, bytes: &Bytes) -> Result<Record, LedgerError> {
-        let record = Record::decode(bytes)
-            .map_err(|source| LedgerError::Unreadable { rev: slot, source })?;
+    /// Whether a record is in its slot and follows the one before it.
+    fn check(&mut self, slot: Revision, record: &Record) -> Result<(), LedgerError> {
         if record.rev != slot {
             return Err(self.forked(Fork::Misplaced {
                 slot,
@@ -124,6 +160,11 @@ impl<F: Fold> Ledger<F> {
                 found,
             }));
         }
+        Ok(())
+    }
+
+    /// Whether a record that counts vouches for the checkpoint that this node came to as well.
+    fn check_checkpoint(&mut self, record: &Record) -> Result<(), LedgerError> {
         if let (Some(ours), Some(theirs)) = (self.checkpoint, record.ck)
             && ours.rev == theirs.rev
             && ours.root != theirs.root
@@ -135,25 +176,33 @@ impl<F: Fold> Ledger<F> {
                 announced,
             }));
         }
-        Ok(record)
+        Ok(())
     }
 
     fn take(&mut self, record: &Record, bytes: &Bytes) {
         self.fold.apply(record, bytes);
         self.ops.note(record);
-        self.at = Position {
-            rev: record.rev,
-            head: Digest::of(bytes),
-        };
-        // Whoever has the slot, what was on its way to it has arrived or never will.
-        self.pending = self
-            .pending
-            .take()
-            .filter(|pending| pending.slot > record.rev);
+        self.ask = record.ask;
+        self.stand(record.rev, bytes);
         let announced = record.ck.map(|name| name.rev);
         if announced >= self.checkpoint.map(|name| name.rev) {
             self.unannounced = false;
         }
+    }
+
+    /// Passes over what does not count: it has its slot, and settles nobody's want.
+    fn pass(&mut self, slot: Revision, bytes: &Bytes, why: &Invalid) {
+        self.fold.skip(slot, bytes, why);
+        self.stand(slot, bytes);
+    }
+
+    fn stand(&mut self, rev: Revision, bytes: &Bytes) {
+        self.at = Position {
+            rev,
+            head: Digest::of(bytes),
+        };
+        // Whoever has the slot, what was on its way to it has arrived or never will.
+        self.pending = self.pending.take().filter(|pending| pending.slot > rev);
     }
 
     #[cfg(test)]
@@ -161,11 +210,11 @@ impl<F: Fold> Ledger<F> {
         &mut self,
         slot: Revision,
         bytes: &Bytes,
-    ) -> Result<Option<Record>, LedgerError> {
+    ) -> Result<Option<Taken>, LedgerError> {
         let record = Record::decode(bytes)
             .map_err(|source| LedgerError::Unreadable { rev: slot, source })?;
         self.take(&record, bytes);
-        Ok(Some(record))
+        Ok(Some(Taken::Record(Box::new(record))))
     }
 }
 

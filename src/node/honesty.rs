@@ -71,7 +71,7 @@ impl Bench {
             bus: Arc::new(LocalBus::new()),
             clock: Arc::<Told>::clone(&clock),
             ids: Arc::new(RandomIds::new().unwrap()),
-            key: ed25519_dalek::SigningKey::from_bytes(&[7; 32]),
+            key: Arc::new(ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
             log_key: None,
             metrics: Arc::new(Metrics::new()),
             settings: NodeSettings {
@@ -285,7 +285,7 @@ async fn what_was_replaced_stays_as_old_as_it_was() {
     let (nonce, request) = ([9; 32], Digest::of(b"a request"));
     let all = |app: &str| {
         let answer = told(app);
-        let alone = answer.challenged(&nonce, &request);
+        let alone = answer.challenged(&nonce, &request).unwrap();
         [read(answer.stamp_value()), read(alone)]
     };
     assert_eq!(all("pingan/travel"), [300_000, 300_000]);

@@ -53,12 +53,15 @@ use huidu_core::{
     digest::Digest,
     event::Actor,
     eyes::EyesPolicy,
+    key::{PublicKey, Signer, SignerError},
     name::{AppId, SegmentName},
     op::OpId,
+    preview::PreviewLink,
     record::Record,
     revision::Revision,
     segment::Segment,
     time::Timestamp,
+    trust::ReviewPolicy,
     version::Review,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -126,10 +129,11 @@ pub struct NodeParts {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn Ids>,
-    /// The online key that stamps are signed with.
-    pub key: ed25519_dalek::SigningKey,
-    /// Signs heads of the ledger; none: this node signs none.
-    pub log_key: Option<ed25519_dalek::SigningKey>,
+    /// Holds the online key that stamps are signed with: in memory, or elsewhere.
+    pub key: Arc<dyn Signer + Send + Sync>,
+    /// Signs the records this node writes, and heads of the ledger; none: it signs neither, and writes nothing once
+    /// a keyring is in force.
+    pub log_key: Option<Arc<dyn Signer + Send + Sync>>,
     /// Where counters are flushed to.
     pub metrics: Arc<Metrics>,
     /// Values.
@@ -146,6 +150,7 @@ struct Parts {
     ids: Arc<dyn Ids>,
     metrics: Arc<Metrics>,
     settings: NodeSettings,
+    log_key: Option<Arc<dyn Signer + Send + Sync>>,
 }
 
 impl Parts {
@@ -160,6 +165,7 @@ impl Parts {
                 fastrand::u64(..),
             ),
             node: self.settings.name.clone(),
+            signer: self.log_key.clone(),
         }
     }
 }
@@ -194,6 +200,13 @@ impl Flags {
 }
 
 impl Shared {
+    /// The same, where it was read at all.
+    fn proved_if(&self, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.proved(at);
+        }
+    }
+
     /// The log's tail was read at `at`: what is served was all there was.
     fn proved(&self, at: Timestamp) {
         self.health.asof.fetch_max(at.unix_ms(), Ordering::Relaxed);
@@ -238,6 +251,8 @@ pub struct Health {
     pub from_store: bool,
     /// Whether the store's chain is not the one this node knows: nothing is written until people look.
     pub fork: bool,
+    /// Whether the holder of the online key signs; else answers keep their stamps, and age.
+    pub signs: bool,
 }
 
 /// Milliseconds between two looks at the ledger because devices heard of more: ten a second, at most.
@@ -302,6 +317,7 @@ impl Node {
             ids,
             metrics,
             settings,
+            log_key: log_key.clone(),
         });
         let engine = Engine::open(Arc::clone(&parts), Arc::clone(&shared), unproved).await?;
         let (asks, inbox) = mpsc::channel(WAITING);
@@ -371,6 +387,7 @@ impl Node {
                 token,
                 keyring,
                 eyes,
+                reviews: ReviewPolicy::beginning(review),
             },
             op: self.new_op(),
             expected: None,
@@ -397,11 +414,28 @@ impl Node {
 
     /// How a want ended.
     pub async fn op(&self, op: OpId) -> OpState {
+        self.op_and_pending(op).await.0
+    }
+
+    async fn op_and_pending(&self, op: OpId) -> (OpState, Option<Box<Record>>) {
         let (answer, wait) = oneshot::channel();
         if self.asks.send(Ask::Op(op, answer)).await.is_err() {
-            return OpState::Absent;
+            return (OpState::Absent, None);
         }
-        wait.await.unwrap_or(OpState::Absent)
+        wait.await.unwrap_or((OpState::Absent, None))
+    }
+
+    /// How a want ended, and the record that says so: whose it was, and what it changed.
+    pub async fn op_with_record(
+        &self,
+        op: OpId,
+    ) -> Result<(OpState, Option<Box<Record>>), StoreError> {
+        let (state, pending) = self.op_and_pending(op).await;
+        let (OpState::Committed(revision) | OpState::Cancelled(revision)) = state else {
+            return Ok((state, pending));
+        };
+        let bytes = self.record_bytes(revision.get()).await?;
+        Ok((state, Record::decode(&bytes).ok().map(Box::new)))
     }
 
     /// Asks the engine to look at the ledger now.
@@ -419,7 +453,8 @@ impl Node {
 
     /// True when one more signature for one request alone may be made.
     pub fn may_sign_now(&self) -> bool {
-        self.signatures.take(self.now())
+        // One that takes its time would hold up everybody who polls.
+        self.shared.stamper.is_quick() && self.signatures.take(self.now())
     }
 
     /// Stores the units of a segment under their digest; `Command::PutSegment` then names it.
@@ -496,6 +531,7 @@ impl Node {
             bus: self.parts.bus.healthy(),
             from_store: flags.from_store.load(Ordering::Relaxed),
             fork: flags.fork.load(Ordering::Relaxed),
+            signs: !self.shared.stamper.is_failing(),
         }
     }
 
@@ -530,6 +566,14 @@ impl Node {
         metrics.store_up.set(i64::from(health.store));
         metrics.bus_up.set(i64::from(health.bus));
         self.live().tell();
+        let now = self.now();
+        let (mut expiring, mut expired) = (0, 0);
+        for token in self.catalogue().tokens.values() {
+            expiring += i64::from(token.expires_soon(now));
+            expired += i64::from(!token.holds(now));
+        }
+        metrics.tokens_expiring.set(expiring);
+        metrics.tokens_expired.set(expired);
         metrics.render()
     }
 
@@ -546,17 +590,26 @@ impl Node {
     /// The public half of the online key, where versions are listed without review: in development.
     pub fn development_key(&self) -> Option<ed25519_dalek::VerifyingKey> {
         let is_development = self.catalogue().review == Review::Skipped;
-        is_development.then(|| self.shared.stamper.public_key())
+        let key = is_development.then(|| self.shared.stamper.public_key())?;
+        let bytes = <&[u8; 32]>::try_from(key.as_bytes()).ok()?;
+        ed25519_dalek::VerifyingKey::from_bytes(bytes).ok()
     }
 
     /// The public half of the online key.
-    pub fn online_key(&self) -> ed25519_dalek::VerifyingKey {
+    pub fn online_key(&self) -> PublicKey {
         self.shared.stamper.public_key()
     }
 
-    /// A preview link, signed by the online key.
-    pub fn sign_preview(&self, link: &huidu_core::preview::PreviewLink) -> String {
-        self.shared.stamper.sign_preview(link)
+    /// A preview link, signed by the online key; nobody else waits for it.
+    pub async fn sign_preview(&self, link: PreviewLink) -> Result<String, SignerError> {
+        let stamper = Arc::clone(&self.shared.stamper);
+        let signed = tokio::task::spawn_blocking(move || stamper.sign_preview(&link)).await;
+        signed.unwrap_or_else(|error| {
+            Err(SignerError {
+                key: self.online_key().id(),
+                detail: error.to_string(),
+            })
+        })
     }
 
     /// Writes what must survive a stop.

@@ -13,9 +13,11 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
+    time::UNIX_EPOCH,
 };
 
 use bytes::Bytes;
+use huidu_core::time::Timestamp;
 
 use super::{BoxFuture, Folder, Key, Place, Store, StoreError, check_name};
 use disk::{Disk, Step};
@@ -160,6 +162,17 @@ impl Inner {
         Ok(data.map_err(|e| StoreError::unavailable(key, e))?.len())
     }
 
+    fn written(&self, key: &Key) -> Result<Option<Timestamp>, StoreError> {
+        let data = self.open(key)?.metadata();
+        let data = data.map_err(|e| StoreError::unavailable(key, e))?;
+        let since = data
+            .modified()
+            .ok()
+            .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let ms = since.and_then(|since| u64::try_from(since.as_millis()).ok());
+        Ok(ms.map(Timestamp::from_unix_ms))
+    }
+
     fn list(&self, folder: Folder, after: Option<&Key>) -> Result<Vec<Key>, StoreError> {
         let failed = |e| StoreError::unavailable(folder, e);
         // What is being written now is either acknowledged later, and then listed, or never was.
@@ -200,6 +213,14 @@ impl Store for FsStore {
     fn head<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<u64, StoreError>> {
         let wanted = key.clone();
         Box::pin(self.blocking(key.into(), move |store| store.size(&wanted)))
+    }
+
+    fn kept_since<'a>(
+        &'a self,
+        key: &'a Key,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
+        let wanted = key.clone();
+        Box::pin(self.blocking(key.into(), move |store| store.written(&wanted)))
     }
 
     fn put_new<'a>(&'a self, key: &'a Key, bytes: Bytes) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -62,6 +62,15 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&'a Key>,
     ) -> BoxFuture<'a, Result<Vec<Key>, StoreError>>;
 
+    /// Since when the store has the object, by its own clock; none where it does not say. A copy says when it was
+    /// copied, unless whoever copied kept the times.
+    fn kept_since<'a>(
+        &'a self,
+        _key: &'a Key,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Which store this is, for logs and errors. Holds no secret.
     fn describe(&self) -> String;
 }

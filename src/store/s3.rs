@@ -296,6 +296,20 @@ impl Store for S3Store {
         Box::pin(self.size(key))
     }
 
+    fn kept_since<'a>(
+        &'a self,
+        key: &'a Key,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
+        Box::pin(async move {
+            let request = self.client.head_object().bucket(&self.settings.bucket);
+            let answer = request.key(self.name(key)).send().await;
+            let object = answer.map_err(|error| absent_or_unavailable(key, &error))?;
+            let ms = object.last_modified().and_then(|at| at.to_millis().ok());
+            let ms = ms.and_then(|ms| u64::try_from(ms).ok());
+            Ok(ms.map(Timestamp::from_unix_ms))
+        })
+    }
+
     fn put_new<'a>(&'a self, key: &'a Key, bytes: Bytes) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let digest = Digest::of(&bytes);

@@ -144,6 +144,7 @@ struct Told {
     not_modified: IntCounter,
     stamped_inline: IntCounter,
     stamped_ahead: IntCounter,
+    unsigned: IntCounter,
 }
 
 impl LiveAnswer {
@@ -183,6 +184,7 @@ impl LiveAnswer {
             not_modified: metrics.polls_not_modified.clone(),
             stamped_inline: metrics.stamps.with_label_values(&["inline"]),
             stamped_ahead: metrics.stamps.with_label_values(&["ahead"]),
+            unsigned: metrics.signer_failures.with_label_values(&["online"]),
         };
         Self {
             head: ArcSwapOption::empty(),
@@ -191,7 +193,8 @@ impl LiveAnswer {
             stamper: Arc::clone(stamper),
             told: Box::new(told),
             tag,
-            asked: AtomicBool::new(false),
+            // Where whoever answers may not sign, it is signed before anybody asks.
+            asked: AtomicBool::new(!stamper.is_quick()),
         }
     }
 
@@ -228,7 +231,7 @@ impl LiveAnswer {
     }
 
     /// The heads with a stamp as fresh as this node's knowledge allows, give or take a part of the lease.
-    /// Signs only when nobody asked for it lately.
+    /// Signs only when nobody asked for it lately, and only with a key in memory. None: nothing is signed yet.
     pub fn head(&self) -> Guard<Option<Arc<Head>>> {
         let head = self.head.load();
         // Written only when it changes something: cores would else pass the line around on every poll.
@@ -237,6 +240,10 @@ impl LiveAnswer {
         }
         match &*head {
             Some(known) if !self.stamper.is_old(known.asof) || !self.is_fresher(known) => head,
+            _ if !self.stamper.is_quick() => {
+                self.stamper.want();
+                head
+            }
             _ => {
                 self.told.stamped_inline.inc();
                 self.stamp();
@@ -258,11 +265,17 @@ impl LiveAnswer {
             return false;
         }
         let fresher = (self.head.load().as_ref()).is_none_or(|known| self.is_fresher(known));
-        if fresher {
-            self.told.stamped_ahead.inc();
-            self.stamp();
+        if !fresher {
+            return false;
         }
-        fresher
+        let signed = self.stamp();
+        if signed {
+            self.told.stamped_ahead.inc();
+        } else {
+            // Somebody wants it still.
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        signed
     }
 
     /// True when this answer can be given a later time than `known` has.
@@ -280,25 +293,29 @@ impl LiveAnswer {
         self.told.current.retire(asof);
     }
 
-    fn stamp(&self) {
+    /// Signs anew; where that fails, what was signed before stays.
+    fn stamp(&self) -> bool {
         let asof = self.asof();
-        let head = Arc::new(self.made_at(asof));
+        let Some(head) = self.made_at(asof).map(Arc::new) else {
+            return false;
+        };
         // Two may sign at once: the fresher one stays.
         self.head.rcu(|known| match known {
             Some(known) if known.asof > head.asof => Some(Arc::clone(known)),
             _ => Some(Arc::clone(&head)),
         });
+        true
     }
 
     /// A stamp for one request alone: signed now, whatever was signed before.
-    pub fn challenged(&self, nonce: &[u8; 32], request: &Digest) -> HeaderValue {
+    /// None: it could not be.
+    pub fn challenged(&self, nonce: &[u8; 32], request: &Digest) -> Option<HeaderValue> {
         let stamp = Stamp {
             scope: seal::challenge(nonce, request),
             challenge: true,
             ..self.said_at(self.asof())
         };
-        let stamp = HeaderValue::from_str(&self.stamper.sign(&stamp));
-        stamp.unwrap_or(HeaderValue::from_static(""))
+        HeaderValue::try_from(self.signed(&stamp)?).ok()
     }
 
     fn said_at(&self, asof: Timestamp) -> Stamp {
@@ -315,16 +332,24 @@ impl LiveAnswer {
         }
     }
 
-    fn made_at(&self, asof: Timestamp) -> Head {
+    fn signed(&self, stamp: &Stamp) -> Option<String> {
+        let signed = self.stamper.sign(stamp).ok();
+        if signed.is_none() {
+            self.told.unsigned.inc();
+        }
+        signed
+    }
+
+    fn made_at(&self, asof: Timestamp) -> Option<Head> {
         let subject = &self.told.subject;
-        let stamp = self.stamper.sign(&self.said_at(asof));
-        Head::new(
+        let stamp = self.signed(&self.said_at(asof))?;
+        Some(Head::new(
             self.told.etag.as_bytes(),
             stamp.as_bytes(),
             &subject.body,
             asof.unix_ms(),
             subject.kept,
-        )
+        ))
     }
 }
 

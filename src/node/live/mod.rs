@@ -9,7 +9,10 @@ mod answer;
 mod shards;
 mod stamper;
 
-use std::sync::{Arc, LazyLock, Weak};
+use std::{
+    sync::{Arc, LazyLock, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use huidu_core::{
@@ -22,7 +25,7 @@ use huidu_core::{
     revision::Revision,
     seal::KILLS_SCOPE,
     time::Timestamp,
-    version::Life,
+    version::Version,
 };
 
 pub use answer::{HUIDU_STAMP, Head, LiveAnswer};
@@ -247,18 +250,19 @@ impl LiveApp {
     /// Learns from the catalogue's `app` which bundles devices may have and what reports may name.
     #[must_use]
     pub fn knowing(mut self, app: &App) -> Self {
-        // Those of a killed app are not given out, whatever became of its versions.
+        // Those of a killed app are not given out, whatever became of its versions; nor those that nobody is
+        // told of: a digest is no secret, and what was handed in is its tenant's own until it is listed.
         let running = app.killed.is_none();
-        let offered = |life: &Life| running && life.may_be_tried();
-        self.bundles = (app.versions.values())
-            .filter(|version| offered(&version.life))
+        let offered = |version: &&Version| {
+            let tried = app.trust.trials.get(&version.number);
+            let tried = tried.is_some_and(|trial| !trial.is_empty()) && version.life.may_be_tried();
+            running && (tried || version.life.is_listed())
+        };
+        let offered: Vec<&Version> = app.versions.values().filter(offered).collect();
+        self.bundles = (offered.iter())
             .map(|version| version.bundle.sha256)
             .collect();
-        let signed = app
-            .versions
-            .values()
-            .filter(|version| offered(&version.life));
-        let mut releases: Vec<(Digest, Bytes)> = signed
+        let mut releases: Vec<(Digest, Bytes)> = (offered.iter())
             .filter_map(|version| version.dossier.release.as_ref())
             .map(|release| (release.address, Bytes::from(release.envelope.clone())))
             .collect();
@@ -332,16 +336,25 @@ pub trait Served: Send + Sync + 'static {
     fn stamper(&self) -> Arc<Stamper>;
 }
 
-/// Renews the stamps that are asked for, twice in every lease, until nobody serves any more.
+/// Pause before somebody who could not sign is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Renews the stamps that are asked for, and as soon as somebody waits for one; else twice in every lease, until nobody serves any more.
 pub async fn refresh_stamps(served: Weak<dyn Served>) {
     loop {
-        let Some(pause) = served
-            .upgrade()
-            .map(|served| served.stamper().refresh_every())
-        else {
+        let Some(stamper) = served.upgrade().map(|served| served.stamper()) else {
             return;
         };
-        tokio::time::sleep(pause).await;
+        let mut pause = stamper.refresh_every();
+        if stamper.is_failing() {
+            pause = pause.min(RETRY);
+        }
+        let early = tokio::time::timeout(pause, stamper.wanted()).await.is_ok();
+        if early && stamper.is_failing() {
+            // Polls want a stamp all the time; whoever cannot sign is asked now and then.
+            tokio::time::sleep(RETRY).await;
+        }
+        drop(stamper);
         let Some(served) = served.upgrade() else {
             return;
         };

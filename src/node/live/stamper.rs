@@ -7,18 +7,21 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use ed25519_dalek::SigningKey;
 use huidu_core::{
     digest::Digest,
+    key::{PublicKey, Signer, SignerError},
+    preview::PreviewLink,
     seal::{self, Stamp},
     time::Timestamp,
 };
+
+use tokio::sync::Notify;
 
 use super::Live;
 
@@ -49,7 +52,12 @@ impl Current {
 
 /// The online key, whom it speaks for, and how fresh the node is.
 pub struct Stamper {
-    key: SigningKey,
+    key: Arc<dyn Signer + Send + Sync>,
+    /// A key in memory, which anybody may wait for.
+    is_quick: bool,
+    is_failing: AtomicBool,
+    /// Somebody waits for a signature that is not made by whoever answers.
+    wanted: Notify,
     lease_ms: AtomicU32,
     audience: ArcSwap<String>,
     asof: AtomicU64,
@@ -57,9 +65,12 @@ pub struct Stamper {
 
 impl Stamper {
     /// A stamper of nobody yet.
-    pub fn new(key: SigningKey, lease_ms: u32) -> Self {
+    pub fn new(key: impl Signer + Send + Sync + 'static, lease_ms: u32) -> Self {
         Self {
-            key,
+            is_quick: key.is_quick(),
+            key: Arc::new(key),
+            is_failing: AtomicBool::new(false),
+            wanted: Notify::new(),
             lease_ms: AtomicU32::new(lease_ms),
             audience: ArcSwap::default(),
             asof: AtomicU64::new(0),
@@ -98,8 +109,28 @@ impl Stamper {
     }
 
     /// The key that devices check stamps with.
-    pub fn public_key(&self) -> ed25519_dalek::VerifyingKey {
-        self.key.verifying_key()
+    pub fn public_key(&self) -> PublicKey {
+        self.key.public_key()
+    }
+
+    /// True when whoever answers polls may sign: the key is in memory. Any other signs behind the polls.
+    pub fn is_quick(&self) -> bool {
+        self.is_quick
+    }
+
+    /// True while the last signature that was asked for was not made.
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Has the stamps that are asked for signed soon, by whoever waits in [`Stamper::wanted`].
+    pub(super) fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Ends when somebody wants signatures.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
     }
 
     /// How long an answer may be trusted, in milliseconds.
@@ -124,12 +155,22 @@ impl Stamper {
     }
 
     /// A preview link, signed.
-    pub fn sign_preview(&self, link: &huidu_core::preview::PreviewLink) -> String {
-        link.sign(&self.key)
+    pub fn sign_preview(&self, link: &PreviewLink) -> Result<String, SignerError> {
+        link.sign(&*self.key)
     }
 
-    pub(super) fn sign(&self, stamp: &Stamp) -> String {
-        stamp.sign(&self.key)
+    pub(super) fn sign(&self, stamp: &Stamp) -> Result<String, SignerError> {
+        let signed = stamp.sign_by(&*self.key);
+        let fails = signed.is_err();
+        if self.is_failing.swap(fails, Ordering::Relaxed) != fails {
+            match &signed {
+                Err(error) => {
+                    tracing::error!(%error, "answers keep the stamps they have, and age; it is tried again");
+                }
+                Ok(_) => tracing::info!("answers are stamped again"),
+            }
+        }
+        signed
     }
 }
 
