@@ -116,7 +116,7 @@ fn criterion(c: &mut Criterion) {
     let now = world::noon();
     let mut group = c.benchmark_group("resolve");
     group.bench_function("murmur3 crate, 24 bytes", |b| {
-        b.iter(rows::murmur3_by_calls)
+        b.iter(rows::murmur3_by_calls);
     });
     group.bench_function("20 rules", |b| b.iter(|| resolve(&twenty, &poll, now)));
     group.bench_function("1000 rules", |b| b.iter(|| resolve(&thousand, &poll, now)));

@@ -10,6 +10,7 @@
     reason = "a benchmark prints, and stops at the first surprise"
 )]
 
+mod apps;
 mod bare;
 mod origin;
 
@@ -63,7 +64,7 @@ fn main() {
     };
     let listeners = serve::listen_shared(arguments.listen, arguments.cores).unwrap();
     let addr = listeners[0].local_addr().unwrap();
-    let origin = Fixed::start(arguments.apps, arguments.rules);
+    let origin = apps::start(arguments.apps, arguments.rules);
     match arguments.kind {
         Kind::Huidu => {
             let (_stopper, stop) = Stop::pair();

@@ -1,8 +1,8 @@
-//! What the measured device plane serves: apps with a rollout each, in place of a ledger.
+//! What measured device planes serve: apps with a rollout each, in place of a ledger.
 //!
 //! The clock, the counters, the stamps and their renewal are the real ones.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use ed25519_dalek::SigningKey;
@@ -13,7 +13,7 @@ use huidu::{
     node::{
         bundles::Bundles,
         counters::Counters,
-        live::{self, Live, LiveApp, Served, Stamper},
+        live::{Live, LiveApp, Stamper},
     },
     store::memory::MemoryStore,
 };
@@ -26,10 +26,13 @@ use huidu_core::{
     version::{Bundle, BundleFormat, Life, Version},
 };
 
+/// Whom it all belongs to.
+const AUDIENCE: &str = "bank/prod";
+
 /// A node that never changes.
 pub(crate) struct Fixed {
-    live: ArcSwap<Live>,
-    stamper: Arc<Stamper>,
+    pub(crate) live: ArcSwap<Live>,
+    pub(crate) stamper: Arc<Stamper>,
     bundles: Bundles,
     counters: Counters,
     pub(crate) metrics: Arc<Metrics>,
@@ -69,80 +72,54 @@ impl Origin for Fixed {
     }
 }
 
-impl Served for Fixed {
-    fn live(&self) -> Arc<Live> {
-        self.live.load_full()
-    }
-    fn stamper(&self) -> Arc<Stamper> {
-        Arc::clone(&self.stamper)
-    }
-}
-
 impl Fixed {
-    /// Serves `apps` apps with `rules` rules each; its stamps are renewed from a thread of its own.
-    pub(crate) fn start(apps: usize, rules: usize) -> Arc<Self> {
+    /// Serves `apps`, stamped by `stamper`.
+    pub(crate) fn new(apps: impl IntoIterator<Item = App>, stamper: Arc<Stamper>) -> Arc<Self> {
         let metrics = Arc::new(Metrics::new());
-        let stamper = Arc::new(Stamper::new(SigningKey::from_bytes(&[7; 32]), 60_000));
-        stamper.address("bank/prod");
-        stamper.prove(System.now());
         let context = Context {
-            audience: "bank/prod".into(),
+            audience: AUDIENCE.into(),
             poll_after_ms: 600_000,
             poll_spread_ms: 60_000,
             keyring: None,
         };
-        let made = (0..apps).map(|n| {
-            let app = app(&format!("t{}/app-{n}", n % 50), rules);
+        let made = apps.into_iter().map(|app| {
             let compiled = compile(&app, &context, &no_segments);
             Arc::new(LiveApp::new(compiled, &stamper, &metrics).knowing(&app))
         });
         let catalogue = Catalogue {
-            audience: "bank/prod".into(),
+            audience: AUDIENCE.into(),
             revision: Revision::new(1),
             ..Catalogue::default()
         };
         let served = Live::empty()
             .with_apps(Revision::new(1), made)
             .with_kills(&catalogue, &stamper, &metrics);
-        let origin = Arc::new(Self {
+        Arc::new(Self {
             live: ArcSwap::from_pointee(served),
             stamper,
             bundles: Bundles::new(Arc::new(MemoryStore::new()), 0, Arc::clone(&metrics)),
             counters: Counters::new(Arc::clone(&metrics)),
             metrics,
-        });
-        let behind = Arc::clone(&origin);
-        thread::spawn(move || behind.stay_fresh());
-        origin
-    }
-
-    fn stay_fresh(self: Arc<Self>) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        let served: Arc<dyn Served> = Arc::clone(&self) as _;
-        runtime.block_on(async {
-            tokio::spawn(live::refresh_stamps(Arc::downgrade(&served)));
-            loop {
-                tokio::time::sleep(PROVES_EVERY).await;
-                self.stamper.prove(System.now());
-            }
-        });
+        })
     }
 }
 
-/// How often a node proves that it knows everything.
-const PROVES_EVERY: Duration = Duration::from_secs(1);
+/// A stamper that knows everything up to `now`.
+pub(crate) fn stamper(lease_ms: u32, now: Timestamp) -> Arc<Stamper> {
+    let stamper = Stamper::new(SigningKey::from_bytes(&[7; 32]), lease_ms);
+    stamper.address(AUDIENCE);
+    stamper.prove(now);
+    Arc::new(stamper)
+}
 
-/// An app whose rules each ask for a platform and a version, and take one device in a thousand.
-fn app(id: &str, rules: usize) -> App {
+/// An app with two listed versions and `rules`, tables of TOML.
+pub(crate) fn app(id: &str, rules: &str) -> App {
     let mut app = App::new(id.parse().unwrap(), "Travel".into());
     for number in ["2.3.1", "2.4.0"] {
         let version = Version {
             number: number.parse().unwrap(),
             bundle: Bundle {
-                sha256: Digest::of(number.as_bytes()),
+                sha256: Digest::of(format!("{id} {number}").as_bytes()),
                 bytes: 364_000,
                 format: BundleFormat::Zip,
                 files: 120,
@@ -156,15 +133,6 @@ fn app(id: &str, rules: usize) -> App {
         };
         app.versions.insert(version.number.clone(), version);
     }
-    let rules: String = (0..rules)
-        .map(|n| {
-            format!(
-                "[[rule]]\nname = \"rule-{n}\"\nshare = \"0.1%\"\nserve = \"2.4.0\"\n\
-                 when = {{ platform = [\"android\", \"harmony\"], host_version = \">=8.{} \" }}\n",
-                n % 20
-            )
-        })
-        .collect();
     let rollout = format!("app = \"{id}\"\nhosts = [\"retail-bank\"]\nstable = \"2.3.1\"\n{rules}");
     app.rollout = Some(toml::from_str(&rollout).unwrap());
     app

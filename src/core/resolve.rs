@@ -13,7 +13,7 @@ use crate::{
     bucket::Fine,
     compile::{Answer, By, CompiledApp, Draw, KILLED, NONE, Offer},
     digest::Digest,
-    index::{self, CHUNKS, RULES_INDEXED},
+    index::{self, RULES_INDEXED},
     manifest::Reason,
     poll::{Device, Installed},
     time::Timestamp,
@@ -266,11 +266,11 @@ impl Visit<'_, '_> {
             let known = |at| at >= RULES_INDEXED || index::has(&meant, at);
             return (0..rules).find_map(|at| ask(at, known(at), &mut draws));
         }
-        for chunk in 0..rules.div_ceil(64).min(CHUNKS) {
-            if meant[chunk] == 0 {
+        for (chunk, &named) in meant.iter().enumerate().take(rules.div_ceil(64)) {
+            if named == 0 {
                 continue;
             }
-            let mut left = draws.within(chunk, meant[chunk]);
+            let mut left = draws.within(chunk, named);
             while left != 0 {
                 let at = 64 * chunk + left.trailing_zeros() as usize;
                 left &= left - 1;
