@@ -18,6 +18,7 @@ const STRETCHES: usize = 8;
 /// What a ratio is held against.
 #[derive(Clone, Copy)]
 pub(crate) enum Bar {
+    #[allow(dead_code, reason = "not every bench wants less of something")]
     AtMost(f64),
     #[allow(dead_code, reason = "not every bench wants more of something")]
     AtLeast(f64),
