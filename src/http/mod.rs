@@ -8,5 +8,7 @@ pub mod body;
 pub mod conditional;
 pub mod heads;
 pub mod problem;
+mod seldom;
 pub mod serve;
 mod stall;
+mod watch;

@@ -7,14 +7,15 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -29,10 +30,16 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{Semaphore, mpsc, watch},
-    time::{interval_at, sleep, timeout},
+    time::{sleep, timeout},
 };
 
-use super::{addresses::Addresses, body::Body, stall::Stalling};
+use super::{
+    addresses::Addresses,
+    body::Body,
+    seldom::Seldom,
+    stall::Stalling,
+    watch::{HeadTimer, Verdict, Watch},
+};
 
 /// What bounds a plane's connections. Plain values; the defaults are for a public port.
 #[derive(Debug, Clone)]
@@ -121,29 +128,29 @@ impl Plane {
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
+}
 
-    fn builder(&self) -> auto::Builder<TokioExecutor> {
-        let limits = &self.limits;
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        // Without a timer hyper's time-outs do nothing, silently. The number of headers stays at hyper's
-        // own 100: a smaller one costs an allocation per request, so planes check it where they answer.
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head)
-            .max_buf_size(limits.head_bytes)
-            .half_close(false);
-        let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(limits.streams)
-            .max_header_list_size(header_list)
-            .max_pending_accept_reset_streams(PENDING_RESETS)
-            .keep_alive_interval(limits.idle)
-            .keep_alive_timeout(limits.stall);
-        builder
-    }
+/// hyper with these limits, for HTTP/1 and HTTP/2 alike.
+pub fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Without a timer hyper's time-outs do nothing, silently. The number of headers stays at hyper's
+    // own 100: a smaller one costs an allocation per request, so planes check it where they answer.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(limits.head_bytes)
+        .half_close(false);
+    let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(header_list)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .keep_alive_interval(limits.idle)
+        .keep_alive_timeout(limits.stall);
+    builder
 }
 
 /// A listener on `addr`. With `shared`, several may listen on one port and the kernel spreads the
@@ -233,7 +240,7 @@ pub async fn serve<S: Answers>(
     mut stop: Stop,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let builder = Arc::new(plane.builder());
+    let builder = builder(&plane.limits);
     // Every connection holds a sender: when the receiver sees the end, all of them have ended.
     let (alive, mut ended) = mpsc::channel::<Infallible>(1);
     loop {
@@ -257,10 +264,10 @@ pub async fn serve<S: Answers>(
         };
         // Answers are small and written whole; waiting to fill a packet only delays them.
         let _harmless = socket.set_nodelay(true);
-        let (builder, service) = (Arc::clone(&builder), service.clone());
+        let (builder, service) = (builder.clone(), service.clone());
         let (stop, alive) = (stop.clone(), alive.clone());
         tokio::spawn(async move {
-            connection(socket, &builder, service, &place.plane.limits, stop).await;
+            connection(socket, builder, service, &place.plane.limits, stop).await;
             drop((place, alive));
         });
     }
@@ -349,7 +356,7 @@ async fn say_busy(socket: &mut TcpStream) -> io::Result<()> {
 #[derive(Clone)]
 struct Counting<S> {
     service: S,
-    requests: Arc<AtomicU64>,
+    watch: Arc<Watch>,
 }
 
 impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
@@ -358,55 +365,39 @@ impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
     type Future = S::Future;
 
     fn call(&self, request: Request<Incoming>) -> S::Future {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.watch.count();
         self.service.call(request)
     }
 }
 
 async fn connection<S: Answers>(
     socket: TcpStream,
-    builder: &auto::Builder<TokioExecutor>,
+    mut builder: auto::Builder<TokioExecutor>,
     service: S,
     limits: &Limits,
-    mut stop: Stop,
+    stop: Stop,
 ) {
-    let requests = Arc::new(AtomicU64::new(0));
+    let watch = Watch::new();
+    builder.http1().timer(HeadTimer::new(&watch, limits.head));
     let counting = Counting {
         service,
-        requests: Arc::clone(&requests),
+        watch: Arc::clone(&watch),
     };
     let socket = TokioIo::new(Stalling::new(socket, limits.stall));
     let mut connection = pin!(builder.serve_connection(socket, counting));
-    // hyper-util waits for a connection's first bytes without any time-out, to tell HTTP/2 from HTTP/1.
-    let mut first = pin!(sleep(limits.head));
-    let mut waiting = true;
-    let idle_from = tokio::time::Instant::now() + limits.idle;
-    let mut idle = interval_at(idle_from, limits.idle);
-    let mut seen = 0;
-    let mut stopping = false;
-    loop {
+    let mut verdict = pin!(watch.verdict(limits, stop));
+    let mut verdict = Seldom::new(verdict.as_mut());
+    // How a peer's connection ended is its own affair: no line is logged that a peer can cause.
+    let verdict = poll_fn(|cx| match connection.as_mut().poll(cx) {
+        Poll::Ready(_ended) => Poll::Ready(Verdict::Ended),
+        Poll::Pending => verdict.poll(cx),
+    });
+    if verdict.await == Verdict::Finish {
+        connection.as_mut().graceful_shutdown();
         tokio::select! {
             biased;
-            // How a peer's connection ended is its own affair: no line is logged that a peer can cause.
-            _ended = connection.as_mut() => return,
-            () = stop.told(), if !stopping => {
-                connection.as_mut().graceful_shutdown();
-                stopping = true;
-            }
-            () = first.as_mut(), if waiting => {
-                waiting = false;
-                if requests.load(Ordering::Relaxed) == 0 {
-                    return;
-                }
-            }
-            _ = idle.tick(), if !stopping => {
-                let now = requests.load(Ordering::Relaxed);
-                if now == seen {
-                    connection.as_mut().graceful_shutdown();
-                    stopping = true;
-                }
-                seen = now;
-            }
+            _ended = connection => {}
+            () = watch.late(limits) => {}
         }
     }
 }

@@ -307,6 +307,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
         &[
             "compile",
             "explain",
+            "index",
             "manifest",
             "plan",
             "predicate",
