@@ -25,7 +25,7 @@ use huidu::{
     device::{Bounds, DevicePlane, Origin, Readiness, Rhythm},
     http::{
         body::Body,
-        serve::{self, Answers, Limits, Plane, Stop, Stopper},
+        serve::{self, Limits, PerConnection, Plane, Stop, Stopper},
     },
     metrics::Metrics,
     node::{
@@ -158,7 +158,7 @@ struct Server(
     #[expect(dead_code, reason = "stops the server when dropped")] Stopper,
 );
 
-fn start<S: Answers>(service: impl Fn(usize) -> S) -> Server {
+fn start<S: PerConnection>(service: impl Fn(usize) -> S) -> Server {
     let listeners = serve::listen_shared(([127, 0, 0, 1], 0).into(), 1).unwrap();
     let addr = listeners[0].local_addr().unwrap();
     let (stopper, stop) = Stop::pair();

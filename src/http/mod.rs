@@ -4,7 +4,10 @@
 //! so what protects one protects the other.
 
 pub mod body;
+pub mod carrier;
 pub mod conditional;
 pub mod problem;
+mod sendfile;
 pub mod serve;
 mod stall;
+pub mod tls;

@@ -13,7 +13,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -26,13 +26,19 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::{Semaphore, mpsc, watch},
     time::{interval_at, sleep, timeout},
 };
 
-use super::{body::Body, stall::Stalling};
+use super::{
+    body::Body,
+    carrier::Carrier,
+    sendfile::{self, FileSocket},
+    stall::Stalling,
+    tls::Tls,
+};
 
 /// What bounds a plane's connections. Plain values; the defaults are for a public port.
 #[derive(Debug, Clone)]
@@ -44,6 +50,8 @@ pub struct Limits {
     /// From accepting a connection to its first request, and for each head of HTTP/1 from then on: also
     /// the longest rest between two requests of HTTP/1.
     pub head: Duration,
+    /// How long a connection may take to agree on TLS, where a plane speaks it.
+    pub handshake: Duration,
     /// The longest rest between two requests of HTTP/2; at most twice as long passes before it is noticed.
     pub idle: Duration,
     /// The longest time that a peer may take none of what is sent to it.
@@ -60,6 +68,7 @@ impl Default for Limits {
             connections: 10_000,
             head_bytes: 16 * 1024,
             head: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             stall: Duration::from_secs(30),
             streams: 128,
@@ -87,6 +96,8 @@ pub trait Watcher: Send + Sync + 'static {
     fn closed(&self) {}
     /// One was refused, because there were too many.
     fn refused(&self) {}
+    /// One ended before TLS was agreed on.
+    fn not_agreed(&self) {}
 }
 
 /// Nobody.
@@ -98,16 +109,23 @@ pub struct Plane {
     open: AtomicUsize,
     refusals: Semaphore,
     watcher: Box<dyn Watcher>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Plane {
     /// A plane with these limits.
     pub fn new(limits: Limits, watcher: impl Watcher) -> Arc<Self> {
+        Self::over(limits, watcher, None)
+    }
+
+    /// The same, whose connections speak TLS, where it is given.
+    pub fn over(limits: Limits, watcher: impl Watcher, tls: Option<Arc<Tls>>) -> Arc<Self> {
         Arc::new(Self {
             limits,
             open: AtomicUsize::new(0),
             refusals: Semaphore::new(REFUSALS),
             watcher: Box::new(watcher),
+            tls,
         })
     }
 
@@ -126,6 +144,9 @@ impl Plane {
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head)
             .max_buf_size(limits.head_bytes)
+            // Bodies are handed to the socket as they are, never copied together with others: what stands
+            // for the bytes of a file is recognised by where it lies.
+            .writev(true)
             .half_close(false);
         let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
         builder
@@ -219,8 +240,25 @@ impl<S> Answers for S where
 {
 }
 
+/// Whoever serves a plane: makes what answers on one connection.
+pub trait PerConnection: Clone + Send + 'static {
+    /// What answers.
+    type Service: Answers;
+    /// It, for the connection of `carrier`.
+    fn answering(&self, carrier: &Arc<Carrier>) -> Self::Service;
+}
+
+/// What is the same on every connection.
+impl<S: Answers> PerConnection for S {
+    type Service = S;
+
+    fn answering(&self, _: &Arc<Carrier>) -> S {
+        self.clone()
+    }
+}
+
 /// Serves `listener` until told to stop, then lets requests under way end.
-pub async fn serve<S: Answers>(
+pub async fn serve<S: PerConnection>(
     listener: TcpListener,
     service: S,
     plane: Arc<Plane>,
@@ -254,7 +292,10 @@ pub async fn serve<S: Answers>(
         let (builder, service) = (Arc::clone(&builder), service.clone());
         let (stop, alive) = (stop.clone(), alive.clone());
         tokio::spawn(async move {
-            connection(socket, &builder, service, &place.0.limits, stop).await;
+            match &place.0.tls {
+                None => plain(socket, &builder, service, &place.0.limits, stop).await,
+                Some(tls) => encrypted(socket, tls, &builder, service, &place.0, stop).await,
+            }
             drop((place, alive));
         });
     }
@@ -331,11 +372,51 @@ async fn say_busy(socket: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Serves a connection that anybody on its way can read.
+async fn plain<S: PerConnection>(
+    socket: TcpStream,
+    builder: &auto::Builder<TokioExecutor>,
+    service: S,
+    limits: &Limits,
+    stop: Stop,
+) {
+    let carrier = Carrier::new(sendfile::AVAILABLE);
+    let service = service.answering(&carrier);
+    let socket = FileSocket::new(socket, Arc::clone(&carrier));
+    let socket = Stalling::new(socket, limits.stall);
+    connection(socket, builder, service, carrier, limits, stop).await;
+}
+
+/// Agrees on TLS, within bounds, and then serves.
+async fn encrypted<S: PerConnection>(
+    socket: TcpStream,
+    tls: &Tls,
+    builder: &auto::Builder<TokioExecutor>,
+    service: S,
+    plane: &Plane,
+    mut stop: Stop,
+) {
+    let limits = &plane.limits;
+    let socket = Stalling::new(socket, limits.stall);
+    let agreed = tokio::select! {
+        biased;
+        agreed = timeout(limits.handshake, tls.agree(socket)) => agreed,
+        () = stop.told() => return,
+    };
+    // Why it failed is the peer's own affair: no line is logged that a peer can cause.
+    let Ok(Ok(socket)) = agreed else {
+        return plane.watcher.not_agreed();
+    };
+    let carrier = Carrier::new(false);
+    let service = service.answering(&carrier);
+    connection(socket, builder, service, carrier, limits, stop).await;
+}
+
 /// Counts a connection's requests, so that an idle one is noticed.
 #[derive(Clone)]
 struct Counting<S> {
     service: S,
-    requests: Arc<AtomicU64>,
+    carrier: Arc<Carrier>,
 }
 
 impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
@@ -344,25 +425,24 @@ impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
     type Future = S::Future;
 
     fn call(&self, request: Request<Incoming>) -> S::Future {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.carrier.count();
         self.service.call(request)
     }
 }
 
 async fn connection<S: Answers>(
-    socket: TcpStream,
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     builder: &auto::Builder<TokioExecutor>,
     service: S,
+    carrier: Arc<Carrier>,
     limits: &Limits,
     mut stop: Stop,
 ) {
-    let requests = Arc::new(AtomicU64::new(0));
     let counting = Counting {
         service,
-        requests: Arc::clone(&requests),
+        carrier: Arc::clone(&carrier),
     };
-    let socket = TokioIo::new(Stalling::new(socket, limits.stall));
-    let mut connection = pin!(builder.serve_connection(socket, counting));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), counting));
     // hyper-util waits for a connection's first bytes without any time-out, to tell HTTP/2 from HTTP/1.
     let mut first = pin!(sleep(limits.head));
     let mut waiting = true;
@@ -381,12 +461,12 @@ async fn connection<S: Answers>(
             }
             () = first.as_mut(), if waiting => {
                 waiting = false;
-                if requests.load(Ordering::Relaxed) == 0 {
+                if carrier.requests() == 0 {
                     return;
                 }
             }
             _ = idle.tick(), if !stopping => {
-                let now = requests.load(Ordering::Relaxed);
+                let now = carrier.requests();
                 if now == seen {
                     connection.as_mut().graceful_shutdown();
                     stopping = true;
@@ -403,7 +483,7 @@ pub struct Workers(Vec<thread::JoinHandle<io::Result<()>>>);
 
 /// Serves each listener from a thread of its own with a runtime of its own: no request ever moves
 /// between cores. `service` makes what one of them answers with.
-pub fn spawn_per_core<S: Answers>(
+pub fn spawn_per_core<S: PerConnection>(
     listeners: Vec<TcpListener>,
     service: impl Fn(usize) -> S,
     plane: &Arc<Plane>,

@@ -66,6 +66,17 @@ pub struct DeviceSettings {
     pub poll_spread: Duration,
     /// How long an answer may be trusted.
     pub lease: Duration,
+    /// The certificate it shows; none: it speaks without TLS.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Where a port's certificate lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM: the certificate, and those that lead from it to an authority.
+    pub cert: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
 }
 
 /// The control plane: the private port.
@@ -75,6 +86,8 @@ pub struct ControlSettings {
     pub listen: SocketAddr,
     /// Its address as others reach it, `https://…`.
     pub public_address: Option<String>,
+    /// The certificate it shows; none: it speaks without TLS.
+    pub tls: Option<TlsFiles>,
 }
 
 /// How people sign in.
@@ -167,6 +180,8 @@ pub struct BundleSettings {
     pub unpacked_max: u64,
     /// Bytes of memory for hot bundles.
     pub memory: u64,
+    /// Bytes of this disk for copies of a distant store's bundles.
+    pub disk: u64,
 }
 
 /// What is written about what happens.
@@ -266,6 +281,7 @@ impl Reader {
             control: ControlSettings {
                 listen: self.parsed("control.listen", address),
                 public_address: self.optional("control.public_address", url),
+                tls: self.tls("control.tls.cert", "control.tls.key"),
             },
             signin: self.signin(&data_dir),
             store: self.store(&data_dir),
@@ -296,6 +312,7 @@ impl Reader {
             poll_after: self.parsed("device.poll_after", |t| duration(t, 100, 7 * 86_400_000)),
             poll_spread: self.parsed("device.poll_spread", |t| duration(t, 0, 7 * 86_400_000)),
             lease: self.parsed("device.lease", |t| duration(t, 1_000, 86_400_000)),
+            tls: self.tls("device.tls.cert", "device.tls.key"),
         };
         if device.listen.port() != 0 && self.text("control.listen").0 == device.listen.to_string() {
             let what =
@@ -303,6 +320,26 @@ impl Reader {
             self.wrong("control.listen", what);
         }
         device
+    }
+
+    /// The two files of a port's certificate: both or neither.
+    fn tls(&mut self, cert: &str, key: &str) -> Option<TlsFiles> {
+        let (certificate, private) = (self.text(cert).0, self.text(key).0);
+        match (certificate.is_empty(), private.is_empty()) {
+            (true, true) => None,
+            (false, false) => Some(TlsFiles {
+                cert: certificate.into(),
+                key: private.into(),
+            }),
+            (is_missing, _) => {
+                let (missing, there) = if is_missing { (cert, key) } else { (key, cert) };
+                let what = format!(
+                    "`{there}` is set and this is not; TLS takes both, each the name of a file in PEM"
+                );
+                self.wrong(missing, &what);
+                None
+            }
+        }
     }
 
     fn store(&mut self, data_dir: &std::path::Path) -> StoreSettings {
@@ -487,6 +524,7 @@ impl Reader {
             }),
             unpacked_max: self.parsed("bundles.unpacked_max", |text| size(text, 1, 4 << 30)),
             memory: self.parsed("bundles.memory", |text| size(text, 0, 1 << 40)),
+            disk: self.parsed("bundles.disk", |text| size(text, 0, 1 << 50)),
         };
         if bundles.unpacked_max < bundles.packed_max {
             self.wrong(
