@@ -291,13 +291,17 @@ pub async fn serve<S: PerConnection>(
         let _harmless = socket.set_nodelay(true);
         let (builder, service) = (Arc::clone(&builder), service.clone());
         let (stop, alive) = (stop.clone(), alive.clone());
-        tokio::spawn(async move {
-            match &place.0.tls {
-                None => plain(socket, &builder, service, &place.0.limits, stop).await,
-                Some(tls) => encrypted(socket, tls, &builder, service, &place.0, stop).await,
-            }
-            drop((place, alive));
-        });
+        // Two tasks of their own kind: what TLS keeps of a connection takes no room in those without.
+        match plane.tls.clone() {
+            None => drop(tokio::spawn(async move {
+                plain(socket, &builder, service, &place.0.limits, stop).await;
+                drop((place, alive));
+            })),
+            Some(tls) => drop(tokio::spawn(async move {
+                encrypted(socket, &tls, &builder, service, &place.0, stop).await;
+                drop((place, alive));
+            })),
+        }
     }
     drop((listener, alive));
     let _late_ones_are_cut = timeout(plane.limits.drain, ended.recv()).await;

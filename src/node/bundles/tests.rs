@@ -265,7 +265,7 @@ async fn a_copy_that_is_not_what_its_name_says_is_made_anew_and_half_copies_are_
     let path = dir.path().join("bundles");
     std::fs::write(path.join(".tmp.7"), "half").unwrap();
     // A power cut can leave a name without its bytes.
-    std::fs::File::create(path.join(digest.to_string())).unwrap();
+    File::create(path.join(digest.to_string())).unwrap();
     let again = over(&store, &dir, 10_000_000);
     assert_eq!(names(&dir), [digest.to_string()]);
     assert!(bytes_of(file_of(&again, digest).await).await == bytes);
