@@ -138,7 +138,7 @@ def nginx(at, files, tls, poll):
     # Quotes and braces of the body stand for themselves; a variable would be looked up.
     text = body.replace("\\", "\\\\").replace("'", "\\'")
     headers = "".join(f"add_header {name} '{value}';" for name, value in head if name.lower() not in
-                      ("content-type", "content-length", "date"))
+                      ("connection", "content-type", "content-length", "date"))
     answer = f"location /v1/manifest/ {{ default_type application/json; {headers} return 200 '{text}'; }}"
     (at / "nginx.conf").write_text(f"""
 daemon off; worker_processes 1; pid {at}/nginx.pid; error_log {at}/nginx.log crit;

@@ -7,7 +7,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
 };
@@ -25,6 +25,8 @@ use crate::{
 };
 
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+/// Headers of a reply with a part, besides those that hyper adds.
+const HEADERS: usize = 6;
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// What came of looking into memory.
@@ -152,14 +154,12 @@ impl<O: Origin> Asked<'_, O> {
             OpenBundle::Cold(_) => "store",
         };
         let bytes = bundle.bytes();
-        let etag = format!("\"{}\"", self.digest);
-        // Hexadecimal digits in quotes are a header value.
-        let tag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
-        let has_it = conditional::lists_etag(self.headers, &header::IF_NONE_MATCH, etag.as_bytes());
+        let etag = etag(&self.digest);
+        let has_it = conditional::lists_etag(self.headers, &header::IF_NONE_MATCH, &etag);
         // A range is a matter of GET alone.
         let part = match self.is_head {
             true => Part::Whole,
-            false => conditional::part(self.headers, etag.as_bytes(), bytes),
+            false => conditional::part(self.headers, &etag, bytes),
         };
         let mut reply = match (has_it, part) {
             (true, _) => {
@@ -172,21 +172,21 @@ impl<O: Origin> Asked<'_, O> {
             (false, Part::Range { start, last }) => {
                 let mut reply = Response::new(self.body(bundle, start, last + 1));
                 *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
-                let range = value(&format!("bytes {start}-{last}/{bytes}"));
+                let range = value(format!("bytes {start}-{last}/{bytes}").as_bytes());
                 reply.headers_mut().insert(header::CONTENT_RANGE, range);
                 reply
             }
         };
         let status = reply.status();
         let headers = reply.headers_mut();
-        headers.insert(header::ETAG, tag);
+        headers.reserve(HEADERS);
+        headers.insert(header::ETAG, value(&etag));
         headers.insert(header::CACHE_CONTROL, FOREVER);
         if status != StatusCode::NOT_MODIFIED {
             let octets = HeaderValue::from_static("application/octet-stream");
             headers.insert(header::CONTENT_TYPE, octets);
             headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-            let digest = BASE64.encode(self.digest.as_bytes());
-            headers.insert(REPR_DIGEST, value(&format!("sha-256=:{digest}:")));
+            headers.insert(REPR_DIGEST, value(&repr_digest(&self.digest)));
         }
         let sent = if self.is_head {
             0
@@ -231,14 +231,31 @@ impl<O: Origin> Asked<'_, O> {
             detail,
         )
         .with_field("Range")
-        .with_header(header::CONTENT_RANGE, value(&format!("bytes */{bytes}")))
+        .with_header(
+            header::CONTENT_RANGE,
+            value(format!("bytes */{bytes}").as_bytes()),
+        )
         .into_response()
     }
 }
 
+/// The digest in quotes.
+fn etag(digest: &Digest) -> [u8; 66] {
+    let mut etag = [b'"'; 66];
+    HEXLOWER.encode_mut(digest.as_bytes(), &mut etag[1..65]);
+    etag
+}
+
+/// The digest as `Repr-Digest` states it.
+fn repr_digest(digest: &Digest) -> [u8; 54] {
+    let mut text = *b"sha-256=:............................................:";
+    BASE64.encode_mut(digest.as_bytes(), &mut text[9..53]);
+    text
+}
+
 /// A header value of digits, letters and signs made here.
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+fn value(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn count<O: Origin>(origin: &O, source: &str, status: StatusCode) {

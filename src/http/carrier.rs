@@ -24,7 +24,7 @@ use std::{
 use bytes::Bytes;
 
 /// Bytes one placeholder stands for at most.
-pub(super) const PIECE_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const PIECE_BYTES: usize = 4 * 1024 * 1024;
 /// The block of zeros. hyper asks for the next piece when at most its own buffer's bytes (far less than a
 /// piece) are unsent, so a few pieces' room keeps the addresses of unsent ones apart.
 const BLOCK_BYTES: usize = 4 * PIECE_BYTES;

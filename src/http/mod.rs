@@ -6,6 +6,7 @@
 pub mod body;
 pub mod carrier;
 pub mod conditional;
+mod gather;
 pub mod problem;
 mod sendfile;
 pub mod serve;

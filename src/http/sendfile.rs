@@ -111,10 +111,15 @@ impl AsyncWrite for FileSocket {
     }
 }
 
+/// Parts up to this long are judged by their first byte.
+const SHORT_BYTES: usize = 512 * 1024;
+
 /// True when reading `bytes` bytes of `file` behind `at` is not expected to wait for the disk. It looks at
-/// the first and at the last of them: what the kernel lets go of, it lets go of in long stretches.
+/// the first of them, and of a long part at the last: what the kernel lets go of, it lets go of in long
+/// stretches, those first that were read first.
 pub(super) fn is_at_hand(file: &File, at: u64, bytes: usize) -> bool {
-    bytes == 0 || (system::is_cached(file, at) && system::is_cached(file, at + bytes as u64 - 1))
+    let is_short = bytes <= SHORT_BYTES;
+    system::is_cached(file, at) && (is_short || system::is_cached(file, at + bytes as u64 - 1))
 }
 
 /// Reads that part once, so that the kernel has it at hand. Blocks.

@@ -22,7 +22,7 @@ use std::{
 use http::{Request, Response};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio::{
@@ -35,6 +35,7 @@ use tokio::{
 use super::{
     body::Body,
     carrier::Carrier,
+    gather::{AtOnce, Gathering},
     sendfile::{self, FileSocket},
     stall::Stalling,
     tls::Tls,
@@ -134,9 +135,9 @@ impl Plane {
         self.open.load(Ordering::Relaxed)
     }
 
-    fn builder(&self) -> auto::Builder<TokioExecutor> {
+    fn builder(&self) -> auto::Builder<AtOnce> {
         let limits = &self.limits;
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(AtOnce);
         // Without a timer hyper's time-outs do nothing, silently. The number of headers stays at hyper's
         // own 100: a smaller one costs an allocation per request, so planes check it where they answer.
         builder
@@ -379,7 +380,7 @@ async fn say_busy(socket: &mut TcpStream) -> io::Result<()> {
 /// Serves a connection that anybody on its way can read.
 async fn plain<S: PerConnection>(
     socket: TcpStream,
-    builder: &auto::Builder<TokioExecutor>,
+    builder: &auto::Builder<AtOnce>,
     service: S,
     limits: &Limits,
     stop: Stop,
@@ -395,7 +396,7 @@ async fn plain<S: PerConnection>(
 async fn encrypted<S: PerConnection>(
     socket: TcpStream,
     tls: &Tls,
-    builder: &auto::Builder<TokioExecutor>,
+    builder: &auto::Builder<AtOnce>,
     service: S,
     plane: &Plane,
     mut stop: Stop,
@@ -436,7 +437,7 @@ impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
 
 async fn connection<S: Answers>(
     socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    builder: &auto::Builder<TokioExecutor>,
+    builder: &auto::Builder<AtOnce>,
     service: S,
     carrier: Arc<Carrier>,
     limits: &Limits,
@@ -446,7 +447,8 @@ async fn connection<S: Answers>(
         service,
         carrier: Arc::clone(&carrier),
     };
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), counting));
+    let socket = TokioIo::new(Gathering::new(socket));
+    let mut connection = pin!(builder.serve_connection(socket, counting));
     // hyper-util waits for a connection's first bytes without any time-out, to tell HTTP/2 from HTTP/1.
     let mut first = pin!(sleep(limits.head));
     let mut waiting = true;
@@ -523,6 +525,7 @@ impl Workers {
 mod tests {
     use bytes::Bytes;
     use hyper::service::service_fn;
+    use hyper_util::rt::TokioExecutor;
 
     use super::*;
 

@@ -9,6 +9,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio_rustls::rustls::{
     self, ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::ring,
@@ -19,6 +22,7 @@ use crate::{
     support::{
         components::{Leash, free_ports},
         server::{Backing, until},
+        wire::Wire,
     },
     world::{HOST, World},
 };
@@ -96,6 +100,78 @@ fn a_thousand_slow_readers_take_no_memory() {
         }
         reader.read_exact(&mut rest).unwrap();
         assert!(rest == whole.body);
+    }
+}
+
+/// The same target over HTTP/2.
+fn over_http_2(to: SocketAddr, target: &str) -> Bytes {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let socket = tokio::net::TcpStream::connect(to).await.unwrap();
+        let (executor, io) = (TokioExecutor::new(), TokioIo::new(socket));
+        let (mut send, connection) =
+            hyper::client::conn::http2::handshake::<_, _, Empty<Bytes>>(executor, io)
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        let asked = http::Request::get(format!("http://device.test{target}"));
+        let reply = send.send_request(asked.body(Empty::new()).unwrap()).await;
+        reply
+            .unwrap()
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+    })
+}
+
+/// Sent by the kernel from its file, or from memory: nobody can tell but by the metrics.
+#[test]
+fn a_bundle_is_the_same_by_every_way() {
+    let world = World::new(Backing::Embedded);
+    let app = world.app(&["1.0.0"]);
+    world.rollout(&app, "stable = \"1.0.0\"\n");
+    let told = world.told(&app, "phone-0001", "");
+    let url = told["bundle"]["url"].as_str().unwrap().to_owned();
+    let node = &world.cluster.nodes[0];
+    let bundle = world.bundle(&app, "1.0.0");
+    let mut wire = node.wire();
+    let whole = wire.get(&url, &[]).unwrap();
+    assert!(whole.status == 200 && whole.body == bundle);
+    let etag = whole.header("etag").to_owned();
+    assert!(whole.header("repr-digest").starts_with("sha-256=:"));
+    let head = wire.ask("HEAD", &url, &[], b"").unwrap();
+    assert_eq!(head.header("content-length"), bundle.len().to_string());
+    for (range, condition, status, part) in [
+        ("bytes=0-0", None, 206, 0..1),
+        ("bytes=100000-150000", None, 206, 100_000..150_001),
+        ("bytes=-5", None, 206, bundle.len() - 5..bundle.len()),
+        ("bytes=7-", Some(("if-range", &*etag)), 206, 7..bundle.len()),
+        (
+            "bytes=7-",
+            Some(("if-range", "\"x\"")),
+            200,
+            0..bundle.len(),
+        ),
+        ("bytes=7-", Some(("if-none-match", &*etag)), 304, 0..0),
+    ] {
+        let headers = std::iter::once(("range", range)).chain(condition);
+        let reply = wire.get(&url, &headers.collect::<Vec<_>>()).unwrap();
+        assert_eq!(reply.status, status, "{range} {condition:?}");
+        assert!(reply.body == bundle[part], "{range} {condition:?}");
+    }
+    assert!(over_http_2(node.device, &url) == bundle);
+    let metrics = Wire::connect(node.control).unwrap().get("/metrics", &[]);
+    let metrics = metrics.unwrap().text();
+    for line in [
+        r#"huidu_bundle_requests_total{source="file",status="206"} 4"#,
+        r#"huidu_bundle_requests_total{source="memory",status="200"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
     }
 }
 
