@@ -8,6 +8,7 @@ mod keys;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod units;
 
 use std::{fmt, fs, net::SocketAddr, path::PathBuf, time::Duration};
@@ -16,6 +17,7 @@ use huidu_core::{limits, version::Review};
 
 pub use keys::{KEYS, Key};
 pub use raw::{FlagValue, Origin, Problem, Sources, Value};
+pub use tls::TlsFiles;
 
 use crate::signin::address::Address;
 use raw::Raw;
@@ -68,15 +70,6 @@ pub struct DeviceSettings {
     pub lease: Duration,
     /// The certificate it shows; none: it speaks without TLS.
     pub tls: Option<TlsFiles>,
-}
-
-/// Where a port's certificate lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// PEM: the certificate, and those that lead from it to an authority.
-    pub cert: PathBuf,
-    /// PEM: its private key.
-    pub key: PathBuf,
 }
 
 /// The control plane: the private port.
@@ -320,26 +313,6 @@ impl Reader {
             self.wrong("control.listen", what);
         }
         device
-    }
-
-    /// The two files of a port's certificate: both or neither.
-    fn tls(&mut self, cert: &str, key: &str) -> Option<TlsFiles> {
-        let (certificate, private) = (self.text(cert).0, self.text(key).0);
-        match (certificate.is_empty(), private.is_empty()) {
-            (true, true) => None,
-            (false, false) => Some(TlsFiles {
-                cert: certificate.into(),
-                key: private.into(),
-            }),
-            (is_missing, _) => {
-                let (missing, there) = if is_missing { (cert, key) } else { (key, cert) };
-                let what = format!(
-                    "`{there}` is set and this is not; TLS takes both, each the name of a file in PEM"
-                );
-                self.wrong(missing, &what);
-                None
-            }
-        }
     }
 
     fn store(&mut self, data_dir: &std::path::Path) -> StoreSettings {
