@@ -64,6 +64,7 @@ impl Origin for Fixed {
             store: true,
             bus: true,
             from_store: true,
+            signs: true,
         }
     }
     fn rhythm(&self) -> Rhythm {

@@ -3,10 +3,12 @@
 //! It knows HTTP and nothing of huidu's trade: no app, no rollout, no ledger. Both planes stand on it,
 //! so what protects one protects the other.
 
+mod addresses;
 pub mod body;
 pub mod carrier;
 pub mod conditional;
 mod gather;
+pub mod heads;
 pub mod problem;
 mod sendfile;
 pub mod serve;

@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     future::Future,
     io,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     pin::pin,
     sync::{
         Arc,
@@ -33,6 +33,7 @@ use tokio::{
 };
 
 use super::{
+    addresses::Addresses,
     body::Body,
     carrier::Carrier,
     gather::{AtOnce, Gathering},
@@ -44,8 +45,12 @@ use super::{
 /// What bounds a plane's connections. Plain values; the defaults are for a public port.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Open connections of the plane, over all its listeners; one more is answered 503 and closed.
+    /// Open connections of the plane, over all its listeners; one more is answered 503 and closed, over TLS
+    /// only closed.
     pub connections: usize,
+    /// Of these, from one address (from one network of 64 bits, for IPv6); 0: as many as there are. Behind a
+    /// balancer all of them come from its own.
+    pub per_address: usize,
     /// Bytes of a request's head; at least 8 192.
     pub head_bytes: usize,
     /// From accepting a connection to its first request, and for each head of HTTP/1 from then on: also
@@ -67,6 +72,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            per_address: 0,
             head_bytes: 16 * 1024,
             head: Duration::from_secs(10),
             handshake: Duration::from_secs(10),
@@ -108,6 +114,7 @@ impl Watcher for () {}
 pub struct Plane {
     limits: Limits,
     open: AtomicUsize,
+    by_address: Addresses,
     refusals: Semaphore,
     watcher: Box<dyn Watcher>,
     tls: Option<Arc<Tls>>,
@@ -122,6 +129,7 @@ impl Plane {
     /// The same, whose connections speak TLS, where it is given.
     pub fn over(limits: Limits, watcher: impl Watcher, tls: Option<Arc<Tls>>) -> Arc<Self> {
         Arc::new(Self {
+            by_address: Addresses::new(limits.per_address),
             limits,
             open: AtomicUsize::new(0),
             refusals: Semaphore::new(REFUSALS),
@@ -275,8 +283,8 @@ pub async fn serve<S: PerConnection>(
             () = stop.told() => break,
             accepted = listener.accept() => accepted,
         };
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
+        let (socket, peer) = match accepted {
+            Ok((socket, peer)) => (socket, peer.ip()),
             Err(error) if is_of_connection(&error) => continue,
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted; trying again");
@@ -284,7 +292,7 @@ pub async fn serve<S: PerConnection>(
                 continue;
             }
         };
-        let Some(place) = Place::take(&plane) else {
+        let Some(place) = Place::take(&plane, peer) else {
             refuse(socket, &plane).await;
             continue;
         };
@@ -295,11 +303,11 @@ pub async fn serve<S: PerConnection>(
         // Two tasks of their own kind: what TLS keeps of a connection takes no room in those without.
         match plane.tls.clone() {
             None => drop(tokio::spawn(async move {
-                plain(socket, &builder, service, &place.0.limits, stop).await;
+                plain(socket, &builder, service, &place.plane.limits, stop).await;
                 drop((place, alive));
             })),
             Some(tls) => drop(tokio::spawn(async move {
-                encrypted(socket, &tls, &builder, service, &place.0, stop).await;
+                encrypted(socket, &tls, &builder, service, &place.plane, stop).await;
                 drop((place, alive));
             })),
         }
@@ -320,29 +328,41 @@ fn is_of_connection(error: &io::Error) -> bool {
 }
 
 /// A place among the open connections, given back when dropped.
-struct Place(Arc<Plane>);
+struct Place {
+    plane: Arc<Plane>,
+    peer: IpAddr,
+}
 
 impl Place {
-    fn take(plane: &Arc<Plane>) -> Option<Self> {
-        if plane.open.fetch_add(1, Ordering::Relaxed) < plane.limits.connections {
-            plane.watcher.opened();
-            return Some(Self(Arc::clone(plane)));
+    fn take(plane: &Arc<Plane>, peer: IpAddr) -> Option<Self> {
+        if plane.open.fetch_add(1, Ordering::Relaxed) >= plane.limits.connections {
+            plane.open.fetch_sub(1, Ordering::Relaxed);
+            return None;
         }
-        plane.open.fetch_sub(1, Ordering::Relaxed);
-        None
+        plane.watcher.opened();
+        let plane = Arc::clone(plane);
+        let fits = plane.by_address.enter(peer);
+        // One that is too many for its address is given back by being dropped.
+        let place = Self { plane, peer };
+        fits.then_some(place)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.watcher.closed();
+        self.plane.by_address.leave(self.peer);
+        self.plane.open.fetch_sub(1, Ordering::Relaxed);
+        self.plane.watcher.closed();
     }
 }
 
 /// Says that there are too many connections. While many are being told so, the caller waits.
 async fn refuse(mut socket: TcpStream, plane: &Arc<Plane>) {
     plane.watcher.refused();
+    // Agreeing on TLS only to say so would cost more than serving: such a peer is closed on.
+    if plane.tls.is_some() {
+        return;
+    }
     // The semaphore is never closed.
     let Ok(permit) = plane.refusals.acquire().await else {
         return;

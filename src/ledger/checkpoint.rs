@@ -1,8 +1,9 @@
 //! Checkpoints: how a node starts in one read, and what it leaves for the nodes after it.
 //!
-//! A checkpoint counts when a later record names it, or when it stands exactly at the tail, on the record
-//! that is there. Any other (its writer died before announcing it, its bytes are damaged, its shape is of
-//! another build) is passed over with a warning, down to the first record, which needs none.
+//! A checkpoint counts when a later record names it that this node itself signed, or another with the same key:
+//! nothing else in the store says more than whoever can write there wants it to say. Any other (its writer died
+//! before announcing it, somebody forged it, its bytes are damaged, its shape is of another build) is passed over
+//! with a warning, down to the first record, which needs none.
 
 use std::borrow::Cow;
 
@@ -10,12 +11,15 @@ use bytes::Bytes;
 use huidu_core::{
     checkpoint::Checkpoint,
     digest::Digest,
-    record::{CheckpointRef, Record, V1},
+    record::{CheckpointRef, Found, V1},
     revision::Revision,
 };
 
 use super::{Fold, Fork, Ledger, LedgerError, Parts, Position};
 use crate::store::{Folder, Key};
+
+/// How many records behind a checkpoint are looked at for one that names it. Its writer's next record does.
+const BEHIND: usize = 4_096;
 
 /// How to begin.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,7 +33,7 @@ pub struct Start {
 /// Which checkpoints count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Those that the ledger vouches for: a store that others write to.
+    /// Those that a record vouches for which this node's own key signed: a store that others write to.
     #[default]
     Vouched,
     /// Every one that the records after it follow: this node's own copy on disk, which may begin in the
@@ -46,11 +50,18 @@ struct Base {
 }
 
 impl<F: Fold> Ledger<F> {
-    /// Opens the ledger in `parts.store` and catches up. Reads only.
+    /// Opens the ledger in `parts.store` and catches up, in front of what this build cannot read. Reads only.
     pub async fn open(parts: Parts, fold: F, start: Start) -> Result<Self, LedgerError> {
         let mut ledger = Self::new(parts, fold);
         let newest = ledger.begin(start.trust).await?;
-        ledger.catch_up().await?;
+        match ledger.catch_up().await {
+            // Following says so again; what is known up to there can be served meanwhile.
+            Err(LedgerError::Unreadable { rev, source }) => {
+                tracing::error!(revision = %rev, error = %source, "the ledger cannot be read further");
+                return Ok(ledger);
+            }
+            reached => reached?,
+        };
         let ours = start.known.map_or(newest, |known| known.rev.max(newest));
         if ledger.at.rev < ours {
             return Err(ledger.forked(Fork::Shorter { ours }));
@@ -61,8 +72,8 @@ impl<F: Fold> Ledger<F> {
         Ok(ledger)
     }
 
-    /// Writes what is true now as a checkpoint. The next record that this node appends announces it;
-    /// until then it counts only as long as nothing follows.
+    /// Writes what is true now as a checkpoint. The next record that this node appends announces it; until then
+    /// it counts for nobody.
     pub async fn checkpoint(&mut self) -> Result<CheckpointRef, LedgerError> {
         self.sound()?;
         let (name, bytes) = {
@@ -124,8 +135,7 @@ impl<F: Fold> Ledger<F> {
         };
         self.ops = checkpoint.ops.into_owned();
         self.checkpoint = Some(name);
-        // Nobody has announced what is found at the tail: this node's next record does.
-        self.unannounced = true;
+        self.unannounced = false;
         self.fold
             .restore(checkpoint.catalogue.into_owned(), name, &bytes);
         for bytes in tail {
@@ -185,36 +195,30 @@ impl<F: Fold> Ledger<F> {
         trust: Trust,
     ) -> Result<Option<Vec<Bytes>>, LedgerError> {
         let store = &self.parts.store;
+        let own = self.parts.own_key();
         let (mut rev, mut head, mut tail) = (name.rev, checkpoint.head, Vec::new());
-        loop {
+        while tail.len() < BEHIND {
             let bytes = match store.get(&Key::Log(rev.next().get())).await {
                 Ok(bytes) => bytes,
                 Err(error) if error.is_not_found() => break,
                 Err(error) => return Err(error.into()),
             };
             rev = rev.next();
-            let record =
-                Record::decode(&bytes).map_err(|source| LedgerError::Unreadable { rev, source })?;
-            if record.prev != head {
+            let found = Found::read(&bytes);
+            let is_own = found.is_by(&own);
+            // What nobody of ours signed may stand there and say anything; following will judge it.
+            let follows = found.record().map_or(true, |record| record.prev == head);
+            if !follows && (is_own || trust == Trust::OwnCopy) {
                 return Ok(None);
             }
+            let names = found.record().is_ok_and(|record| record.ck == Some(name));
             head = Digest::of(&bytes);
             tail.push(bytes);
-            if record.ck == Some(name) {
+            if names && follows && is_own {
                 return Ok(Some(tail));
             }
         }
-        if trust == Trust::OwnCopy {
-            return Ok(Some(tail));
-        }
-        if !tail.is_empty() {
-            return Ok(None);
-        }
-        match store.get(&Key::Log(name.rev.get())).await {
-            Ok(bytes) => Ok((Digest::of(&bytes) == head).then_some(tail)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok((trust == Trust::OwnCopy).then_some(tail))
     }
 }
 

@@ -5,19 +5,27 @@
 //! that no two catch-ups of a node interleave. A hint is only a reason to look; the tick makes every hint
 //! dispensable.
 
+mod ahead;
+
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use huidu_core::{
+    ahead::Stop,
+    ask,
     authority::Role,
     command::Command,
     compile::{Context, compile},
+    digest::Digest,
     event::Actor,
-    key::PublicKey,
+    key::Signer,
     keyring::{self, Keyring},
     name::AppId,
     op::{OpId, Settled},
     predicate::Membership,
+    record::Record,
     revision::Revision,
+    rules::Rules,
+    time::Timestamp,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -53,8 +61,8 @@ pub(super) enum Ask {
         Instant,
         oneshot::Sender<Result<Written, WriteError>>,
     ),
-    /// How a want ended.
-    Op(OpId, oneshot::Sender<OpState>),
+    /// How a want ended; the record of one that is on its way.
+    Op(OpId, oneshot::Sender<(OpState, Option<Box<Record>>)>),
     /// Look at the ledger now.
     Look,
 }
@@ -78,6 +86,8 @@ pub(super) struct Engine {
     waiting: BTreeSet<AppId>,
     since_checkpoint: u64,
     storing: bool,
+    /// What stops behind a record that this build cannot read.
+    stops: Vec<Stop>,
 }
 
 impl Engine {
@@ -98,6 +108,7 @@ impl Engine {
             waiting: BTreeSet::new(),
             since_checkpoint: 0,
             storing: true,
+            stops: Vec::new(),
         };
         let opened = if engine.unproved.is_empty() {
             engine.open_store(None).await
@@ -105,7 +116,11 @@ impl Engine {
             Err(silent())
         };
         match opened {
-            Ok(ledger) => engine.source = Source::Store(Box::new(ledger)),
+            Ok((ledger, proved_at)) => {
+                engine.source = Source::Store(Box::new(ledger));
+                engine.caught_up().await;
+                engine.shared.proved_if(proved_at);
+            }
             Err(error @ LedgerError::Fork(_)) => return Err(error),
             Err(error) => {
                 let Some(copy) = engine.parts.mirror_store.clone() else {
@@ -131,14 +146,15 @@ impl Engine {
                 engine.refresh(changed).await;
             }
         }
-        if let Source::Store(_) = engine.source {
-            engine.caught_up().await;
-        }
         Ok(engine)
     }
 
-    /// Opens the ledger in the store, which must hold what is `known` already.
-    async fn open_store(&self, known: Option<Position>) -> Result<Ledger<Folded>, LedgerError> {
+    /// Opens the ledger in the store, which must hold what is `known` already. Answers when it was proved
+    /// that this is all there is; what is served may say so once it is served.
+    async fn open_store(
+        &self,
+        known: Option<Position>,
+    ) -> Result<(Ledger<Folded>, Option<Timestamp>), LedgerError> {
         let fold = Folded::new(self.parts.mirror.clone());
         let parts = self.parts.ledger_parts(Arc::clone(&self.parts.store));
         let mut ledger = Ledger::open(
@@ -150,10 +166,13 @@ impl Engine {
             },
         )
         .await?;
-        let proved_at = ledger.catch_up().await?;
+        let proved_at = match ledger.catch_up().await {
+            // What this build cannot read it stays in front of, and proves nothing.
+            Err(LedgerError::Unreadable { .. }) => None,
+            reached => Some(reached?),
+        };
         ledger.fold_mut().show(&self.shared.catalogue);
-        self.shared.proved(proved_at);
-        Ok(ledger)
+        Ok((ledger, proved_at))
     }
 
     /// Runs until every asker is gone.
@@ -229,7 +248,7 @@ impl Engine {
             let catalogue = self.shared.catalogue.read();
             let open = catalogue.trust.proposals.iter();
             let due = open.filter(|(_, proposal)| {
-                proposal.enact_at.is_some() && proposal.is_due(&catalogue, now)
+                proposal.enact_at.is_some() && proposal.is_due(&catalogue, Rules::NEWEST, now)
             });
             due.map(|(id, _)| id.clone()).collect()
         };
@@ -259,7 +278,7 @@ impl Engine {
             Source::Store(ledger) => {
                 let result = loop {
                     match timeout(LOOK, ledger.next()).await {
-                        Ok(Ok(Tail::Record(_))) => {}
+                        Ok(Ok(Tail::Record(_) | Tail::Void(_))) => {}
                         Ok(Ok(Tail::AtTail { probed_at })) => break Ok(probed_at),
                         Ok(Err(error)) => break Err(error),
                         Err(hangs) => {
@@ -267,11 +286,13 @@ impl Engine {
                         }
                     }
                 };
-                if let Ok(proved_at) = &result {
-                    self.shared.proved(*proved_at);
-                }
-                self.note_store(result.err().as_ref());
+                let proved_at = result.as_ref().ok().copied();
+                let error = result.err();
+                self.note_store(error.as_ref());
                 self.caught_up().await;
+                // Only now is what was proved what is served.
+                self.shared.proved_if(proved_at);
+                self.look_ahead(error.as_ref()).await;
             }
             Source::Mirror { at } => {
                 let at = *at;
@@ -287,7 +308,7 @@ impl Engine {
             return;
         }
         match self.open_store(Some(at)).await {
-            Ok(ledger) => {
+            Ok((ledger, proved_at)) => {
                 tracing::info!(
                     revision = ledger.revision().get(),
                     "the store answers again"
@@ -295,6 +316,7 @@ impl Engine {
                 self.source = Source::Store(Box::new(ledger));
                 self.note_store(None);
                 self.caught_up().await;
+                self.shared.proved_if(proved_at);
             }
             Err(error) => self.note_store(Some(&error)),
         }
@@ -358,8 +380,11 @@ impl Engine {
         let Source::Store(ledger) = &mut self.source else {
             return Err(WriteError::ReadOnly);
         };
+        let ask = ask::digest(&change.command, change.enact_at);
+        let log_key = self.parts.log_key.as_ref().map(|key| key.public_key());
         let want = Want {
             op: change.op,
+            ask: Some(ask),
             actor: change.actor.clone(),
             approvals: Vec::new(),
             why: change.why.clone(),
@@ -368,9 +393,20 @@ impl Engine {
             .append(
                 want,
                 by.saturating_duration_since(Instant::now()),
-                |fold, now| decided(fold, &change, now),
+                |fold, now| decided(fold, &change, now, log_key.as_ref()),
             )
             .await;
+        let result = match self.asked_as(&result).await {
+            Ok(Some(kept)) if kept != ask => {
+                self.caught_up().await;
+                return Err(WriteError::OtherAsk { op: change.op });
+            }
+            Ok(_) => result,
+            Err(error) => Err(error),
+        };
+        let Source::Store(ledger) = &mut self.source else {
+            return Err(WriteError::ReadOnly);
+        };
         let metrics = &self.parts.metrics;
         let answer = match result {
             Ok(Appended::Repeated(revision)) => {
@@ -438,15 +474,39 @@ impl Engine {
         answer
     }
 
-    fn op(&self, op: &OpId) -> OpState {
+    /// The digest of what stands in the ledger, or on its way there, under the name of a change that ended
+    /// so. Records from before it was kept have none.
+    async fn asked_as<R>(
+        &self,
+        end: &Result<Appended<R>, LedgerError>,
+    ) -> Result<Option<Digest>, LedgerError> {
         let Source::Store(ledger) = &self.source else {
-            return OpState::Absent;
+            return Ok(None);
+        };
+        match end {
+            // This call sent it, so its slot is the last one that was taken in: ours, or the same want's
+            // through another node.
+            Ok(Appended::Committed(_)) => Ok(ledger.latest_ask()),
+            Ok(Appended::Repeated(rev)) => {
+                let bytes = self.parts.store.get(&Key::Log(rev.get())).await?;
+                Ok(Record::decode(&bytes).ok().and_then(|record| record.ask))
+            }
+            Ok(Appended::Unknown { .. }) => Ok(ledger.pending_record().and_then(|one| one.ask)),
+            _ => Ok(None),
+        }
+    }
+
+    fn op(&self, op: &OpId) -> (OpState, Option<Box<Record>>) {
+        let Source::Store(ledger) = &self.source else {
+            return (OpState::Absent, None);
         };
         match ledger.settled(op) {
-            Some(Settled::Committed(revision)) => OpState::Committed(revision),
-            Some(Settled::Voided(revision)) => OpState::Cancelled(revision),
-            None if ledger.pending() == Some(*op) => OpState::Unknown,
-            None => OpState::Absent,
+            Some(Settled::Committed(revision)) => (OpState::Committed(revision), None),
+            Some(Settled::Voided(revision)) => (OpState::Cancelled(revision), None),
+            None if ledger.pending() == Some(*op) => {
+                (OpState::Unknown, ledger.pending_record().map(Box::new))
+            }
+            None => (OpState::Absent, None),
         }
     }
 
@@ -464,6 +524,9 @@ impl Engine {
             };
             (catalogue.revision, apps)
         };
+        // An app that cannot be compiled stays as it was, and as old.
+        let asof = self.shared.stamper.asof();
+        self.shared.live.load().retire(&apps, asof);
         if changed.touched.kills || changed.everything {
             let live = self.compiled(&self.shared.live.load(), &apps, changed.everything);
             self.swap(live, revision);
@@ -485,7 +548,8 @@ impl Engine {
 
     /// `live` with `apps` compiled anew from the catalogue.
     fn compiled(&self, live: &Live, apps: &BTreeSet<AppId>, whole: bool) -> Live {
-        let catalogue = self.shared.catalogue.read();
+        let known = self.shared.catalogue.read();
+        let catalogue = &*ahead::with(&known, &self.stops);
         let context = Context {
             audience: catalogue.audience.clone(),
             poll_after_ms: self.parts.settings.poll_after_ms,
@@ -515,8 +579,8 @@ impl Engine {
         });
         // Apps are never taken away, so compiling all of them replaces all of them.
         let base = if whole { Live::empty() } else { live.clone() };
-        base.with_apps(catalogue.revision, compiled).with_kills(
-            &catalogue,
+        base.with_apps(known.revision, compiled).with_kills(
+            catalogue,
             &self.shared.stamper,
             &self.parts.metrics,
         )
@@ -526,12 +590,20 @@ impl Engine {
     fn heed(&self, keyring: &Keyring) {
         let stamper = &self.shared.stamper;
         stamper.limit_lease(keyring.online.max_lease_ms);
-        let key = PublicKey::from(&stamper.public_key());
+        let key = stamper.public_key();
         let is_known = keyring.signers(keyring::Role::Online).contains(&key);
         let metrics = &self.parts.metrics;
         let version = i64::try_from(keyring.version).unwrap_or(i64::MAX);
         if !is_known && metrics.keyring_version.get() != version {
             tracing::error!(keyring = keyring.version, key = %key.id(), "the keyring does not list this node's online key: devices will not believe it; give the node a key of role `online`");
+        }
+        let own = self.parts.log_key.as_ref().map(Signer::public_key);
+        let writes = own.is_some_and(|own| keyring.signers(keyring::Role::Log).contains(&own));
+        if !writes && metrics.keyring_version.get() != version {
+            tracing::error!(
+                keyring = keyring.version,
+                "the keyring does not list this node's log key: it serves, and writes nothing; give the node a key of role `log`"
+            );
         }
         metrics.keyring_version.set(version);
         metrics.online_key_trusted.set(i64::from(is_known));

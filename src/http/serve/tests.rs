@@ -173,6 +173,37 @@ async fn one_connection_too_many_is_told_so_and_the_next_finds_the_place_free() 
 }
 
 #[tokio::test]
+async fn one_address_takes_no_more_than_its_part() {
+    let server = start(Limits {
+        per_address: 2,
+        ..Limits::default()
+    });
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut socket = TcpStream::connect(server.addr).await.unwrap();
+        hello(&mut socket).await;
+        held.push(socket);
+    }
+    let mut third = TcpStream::connect(server.addr).await.unwrap();
+    third.write_all(REQUEST).await.unwrap();
+    let reply = read_to_end(&mut third).await;
+    assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
+    // Another address has its own part.
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    hello(&mut other.connect(server.addr).await.unwrap()).await;
+    drop(held);
+    let freed = async {
+        while server.plane.open() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(5), freed).await.unwrap();
+    assert!(server.plane.by_address.is_empty(), "nobody is remembered");
+    hello(&mut TcpStream::connect(server.addr).await.unwrap()).await;
+}
+
+#[tokio::test]
 async fn stopping_closes_idle_connections_and_ends() {
     let server = start(Limits::default());
     let mut socket = TcpStream::connect(server.addr).await.unwrap();

@@ -198,6 +198,82 @@ async fn whoever_does_not_agree_in_time_or_speaks_no_tls_is_cut_off() {
     timeout(Duration::from_secs(5), ended).await.unwrap();
 }
 
+#[tokio::test]
+async fn one_address_takes_no_more_than_its_part_and_a_handshake_under_way_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (files, cert) = write_certificate(dir.path());
+    let few = Limits {
+        per_address: 2,
+        ..Limits::default()
+    };
+    let server = start(files, few);
+    let config = client(cert, &[]);
+    let mut agreed = connect(&server, &config).await.unwrap();
+    hello(&mut agreed).await;
+    let silent = TcpStream::connect(server.addr).await.unwrap();
+    let taken = async {
+        while server.plane.open() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(5), taken).await.unwrap();
+    // Closed on, and nothing is said that is not TLS.
+    let mut third = TcpStream::connect(server.addr).await.unwrap();
+    let mut reply = Vec::new();
+    let read = timeout(Duration::from_secs(5), third.read_to_end(&mut reply)).await;
+    let _reset_or_end = read.expect("the server closes the connection");
+    assert_eq!(reply, b"");
+    assert!(connect(&server, &config).await.is_err());
+    // Another address has its own part.
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    let socket = other.connect(server.addr).await.unwrap();
+    let connector = TlsConnector::from(Arc::clone(&config));
+    let over = connector.connect(NAME.try_into().unwrap(), socket).await;
+    hello(&mut over.unwrap()).await;
+    drop((silent, agreed));
+    let freed = async {
+        while server.plane.open() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(5), freed).await.unwrap();
+    hello(&mut connect(&server, &config).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_head_that_dribbles_over_tls_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (files, cert) = write_certificate(dir.path());
+    // Only the timer of heads can cut this off: everything else is patient.
+    let limits = Limits {
+        head: Duration::from_millis(150),
+        ..Limits::default()
+    };
+    let server = start(files, limits);
+    let mut stream = connect(&server, &client(cert, &[])).await.unwrap();
+    hello(&mut stream).await;
+    let (mut read, mut write) = tokio::io::split(stream);
+    let dribble = async {
+        loop {
+            if write.write_all(b"G").await.is_err() || write.flush().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let mut rest = Vec::new();
+    let begun = tokio::time::Instant::now();
+    let ended = timeout(Duration::from_secs(5), async {
+        tokio::select! {
+            _ended = read.read_to_end(&mut rest) => {}
+            () = dribble => {}
+        }
+    });
+    ended.await.expect("it is cut off");
+    assert!(begun.elapsed() >= Duration::from_millis(100));
+}
+
 #[test]
 fn what_is_wrong_with_the_files_is_said() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
