@@ -197,8 +197,8 @@ const ONLY: &[Only] = &[
     ),
     (
         &["ring"],
-        &["signin"],
-        "providers' signatures and sealed sessions, nothing else",
+        &["signin", "http/tls"],
+        "providers' signatures, sealed sessions and what TLS on our ports is made with, nothing else",
     ),
     (
         &[
