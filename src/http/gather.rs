@@ -1,5 +1,10 @@
 //! HTTP/2 with few writes and few tasks: `Gathering`, a socket that is written to in larger pieces, and
-//! `AtOnce`, which lets a request that needs no waiting be answered without a task of its own.
+//! `Aside` with [`turn`], which let requests that came together be answered together, and without a task for
+//! each that needs no waiting.
+//!
+//! The HTTP/2 below hyper sends what is there to be sent each time before it hands out a request. Answered
+//! there and then, every reply is a write of its own, however many requests came in one read. So hyper's work
+//! is put aside while it takes requests, and done when it has no more of them: the replies then leave at once.
 //!
 //! The HTTP/2 below hyper writes every body of 256 bytes or more by itself when a socket says that it takes
 //! several slices at once, and gathers those below a kibibyte into one write when it does not: a poll's
@@ -8,6 +13,7 @@
 //! hand over slices, and they pass through untouched: what stands for bytes of a file is never copied.
 
 use std::{
+    cell::RefCell,
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
@@ -118,22 +124,43 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Gathering<T> {
     }
 }
 
-/// Runs what hyper gives it at once; only what must wait becomes a task.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AtOnce;
+thread_local! {
+    /// What the connection whose turn it is has begun.
+    static BEGUN: RefCell<Vec<Pin<Box<dyn Future<Output = ()> + Send>>>> =
+        const { RefCell::new(Vec::new()) };
+}
 
-impl<F> Executor<F> for AtOnce
+/// Puts what hyper gives it aside until the end of the [`turn`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Aside;
+
+impl<F> Executor<F> for Aside
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, work: F) {
-        let mut work = Box::pin(work);
-        // Nobody is woken by this first look: a task polls it again before anything else.
-        let mut nobody = Context::from_waker(Waker::noop());
+        BEGUN.with_borrow_mut(|begun| begun.push(Box::pin(work)));
+    }
+}
+
+/// Polls a connection whose work is put [`Aside`], then does that work; only what must wait becomes a task.
+pub(super) fn turn<C: Future>(connection: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<C::Output> {
+    let polled = connection.poll(cx);
+    let mut begun = BEGUN.take();
+    if begun.is_empty() {
+        return polled;
+    }
+    // Nobody is woken by this first look: a task polls it again before anything else. A reply that it makes
+    // wakes the connection, whose next turn sends it.
+    let mut nobody = Context::from_waker(Waker::noop());
+    for mut work in begun.drain(..) {
         if work.as_mut().poll(&mut nobody).is_pending() {
             drop(tokio::spawn(work));
         }
     }
+    // Its room is used again.
+    BEGUN.set(begun);
+    polled
 }
 
 #[cfg(test)]
@@ -192,17 +219,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_waits_becomes_a_task_and_other_work_is_done_on_return() {
+    async fn work_is_done_when_the_connection_has_had_its_turn_and_what_waits_becomes_a_task() {
         let (tell, told) = tokio::sync::oneshot::channel();
-        AtOnce.execute(async move { tell.send(1).unwrap() });
-        assert_eq!(futures_now(told).unwrap().unwrap(), 1);
+        let (tell_late, told_late) = tokio::sync::oneshot::channel();
         let (wake, woken) = tokio::sync::oneshot::channel::<()>();
-        let (tell, told) = tokio::sync::oneshot::channel();
-        AtOnce.execute(async move {
-            woken.await.unwrap();
-            tell.send(2).unwrap();
+        let mut told = std::pin::pin!(told);
+        let mut connection = std::pin::pin!(async {
+            Aside.execute(async move { tell.send(1).unwrap() });
+            Aside.execute(async move {
+                woken.await.unwrap();
+                tell_late.send(2).unwrap();
+            });
+            assert!(futures_now(told.as_mut()).is_none(), "not yet");
         });
+        let ended = std::future::poll_fn(|cx| turn(connection.as_mut(), cx));
+        assert!(futures_now(ended).is_some());
+        assert_eq!(futures_now(told).unwrap().unwrap(), 1);
         wake.send(()).unwrap();
-        assert_eq!(told.await.unwrap(), 2);
+        assert_eq!(told_late.await.unwrap(), 2);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, poll_fn},
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     pin::pin,
@@ -36,7 +36,7 @@ use super::{
     addresses::Addresses,
     body::Body,
     carrier::Carrier,
-    gather::{AtOnce, Gathering},
+    gather::{Aside, Gathering, turn},
     sendfile::{self, FileSocket},
     stall::Stalling,
     tls::Tls,
@@ -143,9 +143,9 @@ impl Plane {
         self.open.load(Ordering::Relaxed)
     }
 
-    fn builder(&self) -> auto::Builder<AtOnce> {
+    fn builder(&self) -> auto::Builder<Aside> {
         let limits = &self.limits;
-        let mut builder = auto::Builder::new(AtOnce);
+        let mut builder = auto::Builder::new(Aside);
         // Without a timer hyper's time-outs do nothing, silently. The number of headers stays at hyper's
         // own 100: a smaller one costs an allocation per request, so planes check it where they answer.
         builder
@@ -400,7 +400,7 @@ async fn say_busy(socket: &mut TcpStream) -> io::Result<()> {
 /// Serves a connection that anybody on its way can read.
 async fn plain<S: PerConnection>(
     socket: TcpStream,
-    builder: &auto::Builder<AtOnce>,
+    builder: &auto::Builder<Aside>,
     service: S,
     limits: &Limits,
     stop: Stop,
@@ -416,7 +416,7 @@ async fn plain<S: PerConnection>(
 async fn encrypted<S: PerConnection>(
     socket: TcpStream,
     tls: &Tls,
-    builder: &auto::Builder<AtOnce>,
+    builder: &auto::Builder<Aside>,
     service: S,
     plane: &Plane,
     mut stop: Stop,
@@ -457,7 +457,7 @@ impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
 
 async fn connection<S: Answers>(
     socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    builder: &auto::Builder<AtOnce>,
+    builder: &auto::Builder<Aside>,
     service: S,
     carrier: Arc<Carrier>,
     limits: &Limits,
@@ -480,7 +480,7 @@ async fn connection<S: Answers>(
         tokio::select! {
             biased;
             // How a peer's connection ended is its own affair: no line is logged that a peer can cause.
-            _ended = connection.as_mut() => return,
+            _ended = poll_fn(|cx| turn(connection.as_mut(), cx)) => return,
             () = stop.told(), if !stopping => {
                 connection.as_mut().graceful_shutdown();
                 stopping = true;
