@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BACKING ?= embedded
 
-.PHONY: help run demo test setup setup-test lint fuzz figures bench doc bless clean
+.PHONY: help run demo test setup setup-test lint fuzz figures bench bench-quick instructions doc bless clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -35,9 +35,17 @@ figures: ## the figures of trust, to target/figures.jsonl; `make test` runs ever
 	@tests/setup.sh test
 	python3 tests/figures.py
 
-bench: ## the benches; each prints what it is compared with
-	cargo bench --locked -p huidu-core
-	cargo bench --locked -p huidu
+bench: ## everything that is compared, side by side; one table, kept under benches/runs
+	@tests/setup.sh bench
+	python3 benches/run.py
+
+bench-quick: ## the same in under three minutes, builds aside
+	@tests/setup.sh bench
+	python3 benches/run.py --quick
+
+instructions: ## instructions of a poll in user space beside bare hyper, by callgrind
+	@tests/setup.sh bench
+	python3 benches/instructions.py
 
 bless: ## rewrite the generated files that tests guard against drift
 	HUIDU_BLESS=1 cargo nextest run --workspace --locked -E 'test(the_committed) + test(metrics)' --no-fail-fast

@@ -2,7 +2,8 @@
 //!
 //! A rollout of 20 rules and one of 1 000, none of which takes the device, so that the walk goes to its
 //! end. The reference is one hash of 24 bytes by the `murmur3` crate, in the same run: ratios mean the same
-//! on every machine, times do not.
+//! on every machine, times do not. `-- curves` adds criterion's own measurements. That nothing is allocated is
+//! shown by the test `no_alloc`.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -18,11 +19,10 @@
 )]
 mod world;
 
-use std::{
-    hint::black_box,
-    io::Cursor,
-    time::{Duration, Instant},
-};
+#[path = "rows.rs"]
+mod rows;
+
+use std::{hint::black_box, process::ExitCode, time::Duration};
 
 use criterion::{Criterion, criterion_group};
 use huidu_core::{
@@ -31,7 +31,6 @@ use huidu_core::{
 };
 
 const QUERY: &str = "u=device-00000042&p=android&r=CN-31&hv=8.2.1&ov=14&t=beta&v=2.3.0";
-const ROUNDS: usize = 9;
 
 /// `count` rules as people write them: an audience that holds and a share that does not, or the other way.
 fn app(count: usize) -> CompiledApp {
@@ -76,51 +75,38 @@ fn resolve(app: &CompiledApp, poll: &Poll<'_>, now: huidu_core::time::Timestamp)
     .index
 }
 
-fn hash() -> u32 {
-    murmur3::murmur3_32(&mut Cursor::new(black_box(b"pingan/travel:device-001")), 0).unwrap()
-}
-
-/// Nanoseconds of one call, the least of a few stretches: other load only adds.
-fn nanos<T>(mut call: impl FnMut() -> T) -> f64 {
-    let stretch = |call: &mut dyn FnMut() -> T| {
-        let (begun, mut calls) = (Instant::now(), 0_u32);
-        while begun.elapsed() < Duration::from_millis(25) {
-            for _ in 0..64 {
-                black_box(call());
-            }
-            calls += 64;
-        }
-        begun.elapsed().as_nanos() as f64 / f64::from(calls)
-    };
-    (0..ROUNDS)
-        .map(|_| stretch(&mut call))
-        .fold(f64::MAX, f64::min)
-}
-
-fn ratios() {
+fn ratios() -> ExitCode {
     let (twenty, thousand) = (app(20), app(1_000));
     let mut scratch = Scratch::default();
     let poll = Poll::from_query(QUERY, &mut scratch).unwrap();
     let now = world::noon();
-    let reference = nanos(hash);
-    let one = |what: &str, took: f64| {
-        println!(
-            "{what:<44}{took:>10.1} ns   {:>7.2} x one hash of 24 bytes",
-            took / reference
-        );
-    };
-    one("murmur3 crate, 24 bytes", reference);
-    one("resolve, 20 rules", nanos(|| resolve(&twenty, &poll, now)));
-    one(
-        "read the query and resolve, 20 rules",
-        nanos(|| decide(&twenty)),
-    );
-    let of_thousand = nanos(|| resolve(&thousand, &poll, now));
-    one("resolve, 1 000 rules", of_thousand);
+    let of_twenty = || resolve(&twenty, &poll, now);
+    let mut rows = rows::Rows::default();
+
+    let whole = rows::medians(&rows::nanos(|| decide(&twenty), of_twenty)).0;
+    println!("reading the query and resolving 20 rules takes {whole:.1} ns");
+    let seen = rows::medians(&rows::nanos(rows::murmur3_seen_through, of_twenty)).0;
+    let times = rows::nanos(of_twenty, rows::murmur3_by_calls);
+    let (ours, reference) = rows::medians(&times);
     println!(
-        "1 000 rules take {:.1} x the time of 20",
-        of_thousand / nanos(|| resolve(&twenty, &poll, now))
+        "20 rules take {ours:.1} ns where one hash of 24 bytes takes {reference:.1} ns ({seen:.1} ns seen through)"
     );
+    rows.row(
+        "resolve 20 rules / murmur3",
+        "one hash of 24 bytes by the murmur3 crate",
+        &rows::ratios(&times),
+        rows::Bar::AtMost(2.8),
+    );
+    let times = rows::nanos(|| resolve(&thousand, &poll, now), of_twenty);
+    let (thousand, twenty) = rows::medians(&times);
+    println!("1 000 rules take {thousand:.1} ns where 20 take {twenty:.1} ns");
+    rows.row(
+        "resolve 1000 rules / 20 rules",
+        "20 of these rules",
+        &rows::ratios(&times),
+        rows::Bar::AtMost(15.0),
+    );
+    rows.end()
 }
 
 fn criterion(c: &mut Criterion) {
@@ -129,7 +115,9 @@ fn criterion(c: &mut Criterion) {
     let poll = Poll::from_query(QUERY, &mut scratch).unwrap();
     let now = world::noon();
     let mut group = c.benchmark_group("resolve");
-    group.bench_function("murmur3 crate, 24 bytes", |b| b.iter(hash));
+    group.bench_function("murmur3 crate, 24 bytes", |b| {
+        b.iter(rows::murmur3_by_calls);
+    });
     group.bench_function("20 rules", |b| b.iter(|| resolve(&twenty, &poll, now)));
     group.bench_function("1000 rules", |b| b.iter(|| resolve(&thousand, &poll, now)));
     group.finish();
@@ -141,8 +129,11 @@ criterion_group! {
     targets = criterion
 }
 
-fn main() {
-    ratios();
-    benches();
-    Criterion::default().configure_from_args().final_summary();
+fn main() -> ExitCode {
+    // The curves are for whoever asks for them; the rows are what is judged.
+    if std::env::args().any(|word| word == "curves") {
+        benches();
+        Criterion::default().final_summary();
+    }
+    ratios()
 }

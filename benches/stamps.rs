@@ -12,31 +12,21 @@
     reason = "a benchmark prints, and stops at the first surprise"
 )]
 
-use std::{fmt::Write as _, fs, hint::black_box, sync::Arc};
+#[path = "server/origin.rs"]
+mod origin;
 
-use arc_swap::{ArcSwap, Guard};
+use std::{fs, hint::black_box, sync::Arc};
+
 use bytes::Bytes;
-use ed25519_dalek::SigningKey;
 use http::Request;
 use http_body_util::Empty;
 use huidu::{
-    device::{Answering, Bounds, DevicePlane, Origin, Readiness, Rhythm},
-    metrics::Metrics,
-    node::{
-        bundles::Bundles,
-        counters::Counters,
-        live::{Live, LiveApp, Stamper, refresh},
-    },
-    store::memory::MemoryStore,
+    device::{Answering, Bounds, DevicePlane},
+    node::live::refresh,
 };
-use huidu_core::{
-    catalogue::App,
-    compile::{Context, compile, no_segments},
-    digest::Digest,
-    revision::Revision,
-    time::Timestamp,
-    version::{Bundle, BundleFormat, Life, Version},
-};
+use huidu_core::time::Timestamp;
+
+use self::origin::Fixed;
 
 const APPS: usize = 1_000;
 const ANSWERS: usize = 5_000;
@@ -46,102 +36,20 @@ const POLLS: usize = 300_000;
 const ROUNDS: usize = 9;
 const MOST: f64 = 1.03;
 
-struct Fixed {
-    live: ArcSwap<Live>,
-    bundles: Bundles,
-    counters: Counters,
-    metrics: Arc<Metrics>,
-}
-
-impl Origin for Fixed {
-    fn live(&self) -> Guard<Arc<Live>> {
-        self.live.load()
-    }
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_ms(1_800_000_000_000)
-    }
-    fn bundles(&self) -> &Bundles {
-        &self.bundles
-    }
-    fn counters(&self) -> &Counters {
-        &self.counters
-    }
-    fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-    fn readiness(&self) -> Readiness {
-        Readiness {
-            revision: Revision::new(1),
-            asof: Timestamp::EPOCH,
-            store: true,
-            bus: true,
-            from_store: true,
-            signs: true,
-        }
-    }
-    fn rhythm(&self) -> Rhythm {
-        Rhythm {
-            after_ms: 600_000,
-            spread_ms: 60_000,
-        }
-    }
-}
-
-/// An app of five answers: nothing, stopped, the stable version, and two that rules give.
-fn app(n: usize) -> App {
-    let mut app = App::new(format!("pingan/app-{n:04}").parse().unwrap(), "App".into());
-    for number in ["1.0.0", "1.1.0"] {
-        let version = Version {
-            number: number.parse().unwrap(),
-            bundle: Bundle {
-                sha256: Digest::of(format!("{n} {number}").as_bytes()),
-                bytes: 364_000,
-                format: BundleFormat::Zip,
-                files: 120,
-                unpacked_bytes: 1_200_000,
-            },
-            permissions: Vec::new(),
-            notes: String::new(),
-            life: Life::Listed,
-            submitted_at: Timestamp::EPOCH,
-            dossier: Box::default(),
-        };
-        app.versions.insert(version.number.clone(), version);
-    }
-    let mut rollout =
-        format!("app = \"pingan/app-{n:04}\"\nhosts = [\"bank\"]\nstable = \"1.0.0\"\n");
-    for rule in ["beta", "ramp"] {
-        write!(
-            rollout,
-            "[[rule]]\nname = \"{rule}\"\nwhen = {{ tag = \"{rule}\" }}\nserve = \"1.1.0\"\n"
-        )
-        .unwrap();
-    }
-    app.rollout = Some(toml::from_str(&rollout).unwrap());
-    app
-}
-
-fn origin(stamper: &Arc<Stamper>) -> Arc<Fixed> {
-    let metrics = Arc::new(Metrics::new());
-    let context = Context {
-        audience: "bank/prod".into(),
-        poll_after_ms: 600_000,
-        poll_spread_ms: 60_000,
-        keyring: None,
-    };
-    let apps = (0..APPS).map(|n| {
-        let app = app(n);
-        let compiled = compile(&app, &context, &no_segments);
-        Arc::new(LiveApp::new(compiled, stamper, &metrics).knowing(&app))
-    });
-    let live = Live::empty().with_apps(Revision::new(1), apps);
-    assert_eq!(live.answer_count(), ANSWERS);
-    Arc::new(Fixed {
-        live: ArcSwap::from_pointee(live),
-        bundles: Bundles::new(Arc::new(MemoryStore::new()), 0, Arc::clone(&metrics)),
-        counters: Counters::new(Arc::clone(&metrics)),
-        metrics,
-    })
+/// Apps of five answers each: nothing, stopped, the stable version, and two that rules give.
+fn serving(asof: u64) -> Arc<Fixed> {
+    let rules: String = ["beta", "ramp"]
+        .map(|rule| {
+            format!(
+                "[[rule]]\nname = \"{rule}\"\nwhen = {{ tag = \"{rule}\" }}\nserve = \"2.4.0\"\n"
+            )
+        })
+        .concat();
+    let apps = (0..APPS).map(|n| origin::app(&format!("pingan/app-{n:04}"), &rules));
+    let stamper = origin::stamper(LEASE_MS, Timestamp::from_unix_ms(asof));
+    let origin = Fixed::new(apps, stamper);
+    assert_eq!(origin.live.load().answer_count(), ANSWERS);
+    origin
 }
 
 /// Seconds that this thread was on a core.
@@ -154,7 +62,7 @@ fn requests() -> Vec<Request<Empty<Bytes>>> {
     let target = |n: usize, tag: &str| {
         let app = n % APPS;
         format!(
-            "/v1/manifest/bank/pingan/app-{app:04}?u=device-{n:06}&p=android&r=CN-31&v=1.0.0{tag}"
+            "/v1/manifest/retail-bank/pingan/app-{app:04}?u=device-{n:06}&p=android&r=CN-31&v=2.3.1{tag}"
         )
     };
     (0..4_096)
@@ -179,11 +87,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    let stamper = Arc::new(Stamper::new(SigningKey::from_bytes(&[7; 32]), LEASE_MS));
-    stamper.address("bank/prod");
     let mut asof = 1_800_000_000_000_u64;
-    stamper.prove(Timestamp::from_unix_ms(asof));
-    let origin = origin(&stamper);
+    let origin = serving(asof);
     let live = origin.live.load_full();
     let plane = DevicePlane::new(Arc::clone(&origin), Bounds::default());
     let requests = requests();
@@ -198,7 +103,7 @@ fn main() {
         let alone = round(&plane, &requests);
         // All of them once, and of that the part that comes due while a round lasts.
         asof += 1_000;
-        stamper.prove(Timestamp::from_unix_ms(asof));
+        origin.stamper.prove(Timestamp::from_unix_ms(asof));
         ask_for_all();
         let begun = on_core();
         assert_eq!(refresh(&live), ANSWERS);

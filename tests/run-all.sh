@@ -24,6 +24,8 @@ step examples in the documentation
 cargo test --doc --workspace --locked --quiet
 step documentation
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+step instructions of a poll
+tests/instructions.sh
 step fuzz
 tests/fuzz/run.sh
 step "done"

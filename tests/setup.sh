@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing for a purpose: run | demo [backing] | test | fuzz. Safe to repeat; says what it does.
+# Installs what is missing for a purpose: run | demo [backing] | test | fuzz | bench. Safe to repeat; says what it does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-purpose=${1:?run, demo, test or fuzz}
+purpose=${1:?run, demo, test, fuzz or bench}
 backing=${2:-embedded}
 sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
 
@@ -69,6 +69,17 @@ provider() {
   cp "$here/package-lock.json" "$here/node_modules/.lock-of-setup"
 }
 
+# What is compared with and what loads it. Packages start their services where they can: nginx is asked not to, and the
+# benches start their own.
+compared() {
+  local policy=/usr/sbin/policy-rc.d
+  if ! command -v nginx >/dev/null && [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | $sudo install -m 755 /dev/stdin $policy
+    trap '$sudo rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
+  debian nginx-light wrk nghttp2-client valgrind
+}
+
 # libFuzzer with AddressSanitizer wants a nightly compiler. cargo-fuzz itself is not needed: tests/fuzz/run.sh hands the
 # compiler what it would, and installing it takes longer than fuzzing. Without a nightly compiler the run says so.
 nightly() {
@@ -90,9 +101,11 @@ case $purpose in
   test)
     command -v npm >/dev/null || debian npm
     redis_server; seaweed; python_cryptography; schemathesis
+    debian valgrind
     cargo_tool cargo-nextest cargo-nextest
     provider
     nightly ;;
   fuzz) nightly ;;
-  *) say "unknown purpose \`$purpose\`; say run, demo, test or fuzz"; exit 2 ;;
+  bench) compared ;;
+  *) say "unknown purpose \`$purpose\`; say run, demo, test, fuzz or bench"; exit 2 ;;
 esac

@@ -17,12 +17,16 @@
 //! because it runs on every poll; the `murmur3` crate is the reference it is checked against, by tests
 //! and once at every start ([`self_check`]).
 
+mod premixed;
+
 use std::{borrow::Cow, fmt};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{limits, name::LayerName, share::Share};
+
+pub(crate) use premixed::{Drawn, Premixed, Salted};
 
 /// Fine positions in one percent.
 pub const FINE_PER_PERCENT: u64 = 42_949_673;
@@ -167,6 +171,45 @@ pub const fn threshold(share: Share) -> u64 {
     (share.millionths() as u64 * FINE_PER_PERCENT).div_ceil(1_000_000)
 }
 
+/// The positions within a share, as [`threshold`] bounds them, in a form that is quick to compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Reach {
+    end: u64,
+    /// No hash beyond this one is within. Below one percent that settles nearly every unit without a division.
+    most: u32,
+}
+
+impl Reach {
+    pub(crate) const fn of(share: Share) -> Self {
+        let end = threshold(share);
+        // Within the first percent are the hashes that 100 divides: 100 · fine.
+        let most = match end {
+            0 => 0,
+            1..=FINE_PER_PERCENT => (end - 1) * 100,
+            _ => u32::MAX as u64,
+        };
+        Self {
+            end,
+            most: if most > u32::MAX as u64 {
+                u32::MAX
+            } else {
+                most as u32
+            },
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn holds(self, position: Fine) -> bool {
+        position.0 < self.end
+    }
+
+    /// As [`holds`](Self::holds), of the position that `hash` makes.
+    #[inline]
+    const fn holds_hash(self, hash: u32) -> bool {
+        hash <= self.most && self.holds(Fine::of_hash(hash))
+    }
+}
+
 /// The hash of `salt:unit` that positions are made from.
 pub fn position_hash(salt: &str, unit: &str) -> u32 {
     hash_salted(salt, unit, POSITION_SEED)
@@ -184,7 +227,13 @@ pub fn fine(salt: &str, unit: &str) -> Fine {
 
 /// The ticket of `unit` in a draw of `total_weight` tickets: 1 ..= `total_weight` (1 when it is 0).
 pub fn ticket(salt: &str, unit: &str, total_weight: u32) -> u32 {
-    arm_hash(salt, unit) % total_weight.max(1) + 1
+    ticket_of(arm_hash(salt, unit), total_weight)
+}
+
+/// The ticket that an [`arm_hash`] draws.
+pub(crate) const fn ticket_of(hash: u32, total_weight: u32) -> u32 {
+    let most = if total_weight == 0 { 1 } else { total_weight };
+    hash % most + 1
 }
 
 const C1: u32 = 0xcc9e_2d51;
@@ -438,6 +487,22 @@ mod tests {
             prop_assert!(position.is_in(smallest));
             let below = Share::from_millionths(smallest.millionths() - 1).unwrap();
             prop_assert!(!position.is_in(below));
+        }
+
+        #[test]
+        fn a_reach_holds_what_its_share_does(hash: u32, small in 0..2_000_000_u32, any in 0..=100_000_000_u32, step in 0..3_u32) {
+            for millionths in [small, any, 0, 1_000_000, 100_000_000] {
+                let share = Share::from_millionths(millionths).unwrap();
+                // The hashes at the edge of the first percent's part, and any.
+                let edge = u32::try_from(threshold(share).min(FINE_PER_PERCENT)).unwrap();
+                let edge = edge.saturating_add(step).saturating_sub(2).saturating_mul(100);
+                for hash in [hash, hash / 100 * 100, hash % 5_000, edge, u32::MAX] {
+                    let position = Fine::of_hash(hash);
+                    let reach = Reach::of(share);
+                    prop_assert_eq!(reach.holds(position), position.is_in(share));
+                    prop_assert_eq!(reach.holds_hash(hash), position.is_in(share), "{} {}", hash, share);
+                }
+            }
         }
 
         #[test]

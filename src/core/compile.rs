@@ -5,16 +5,19 @@
 //! function of the app and its context alone, so two nodes at one revision hold the same bytes.
 
 mod bound;
+mod row;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
 use crate::{
+    audience::Audience,
     binding::Whom,
-    bucket::{self, Salt},
+    bucket::{Salt, Salted},
     catalogue::App,
     digest::Digest,
+    index::{self, Index},
     manifest::{self, BundleRef, FORM, Manifest, OnStale, Reason, State},
     name::{AppId, ArmName, HostId, LayerName, Permission, RuleName},
     predicate::{Members, Predicate},
@@ -26,6 +29,9 @@ use crate::{
     trust::{Preview, Trial},
     version::{Number, Version},
 };
+
+use row::Shared;
+pub(crate) use row::{By, Row};
 
 /// What every manifest of an installation states.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +72,20 @@ pub struct CompiledApp {
     pub(crate) id: AppId,
     pub(crate) revision: Revision,
     pub(crate) app_killed: bool,
+    /// True when an answer may depend on when it is asked for.
+    pub(crate) asks_time: bool,
     pub(crate) hosts: Box<[HostId]>,
     pub(crate) has_rollout: bool,
     /// Sorted by unit.
     pub(crate) pins: Box<[(Box<str>, Pin)]>,
     pub(crate) rules: Box<[CompiledRule]>,
-    pub(crate) salts: Box<[Box<str>]>,
+    /// What every poll reads of each rule, at the same place.
+    pub(crate) rows: Box<[Row]>,
+    /// The rules that take a share, 64 by 64.
+    pub(crate) shared: Box<[Shared]>,
+    /// Which rules can mean a device.
+    pub(crate) index: Index,
+    pub(crate) salts: Box<[(Box<str>, Salted)]>,
     pub(crate) stable: Option<Offer>,
     pub(crate) stable_number: Option<Number>,
     /// Listed floors, rising.
@@ -121,12 +135,14 @@ pub(crate) struct Release {
     pub(crate) sha256: Box<str>,
 }
 
-/// What of a rule is asked on every poll, in the order of asking.
+/// What of a rule is asked now and then, or told.
 pub(crate) struct CompiledRule {
-    pub(crate) paused: bool,
     pub(crate) start: Timestamp,
     pub(crate) end: Option<Timestamp>,
+    /// Its whole audience, for whoever asks why.
     pub(crate) when: Predicate,
+    /// What of it the index does not answer.
+    pub(crate) rest: Predicate,
     pub(crate) draw: Draw,
     /// Index of the salt that arms are drawn with.
     pub(crate) salt: u32,
@@ -141,7 +157,6 @@ pub(crate) enum Draw {
     Share {
         salt: u32,
         share: Share,
-        end: u64,
     },
     Slots {
         salt: u32,
@@ -159,6 +174,11 @@ pub(crate) struct CompiledArm {
 }
 
 impl CompiledApp {
+    /// True when what a device is told may depend on the time; else any time leads to the same answer.
+    pub const fn asks_time(&self) -> bool {
+        self.asks_time
+    }
+
     /// The app.
     pub fn id(&self) -> &AppId {
         &self.id
@@ -191,7 +211,10 @@ pub fn compile(app: &App, context: &Context, members: Members<'_>) -> CompiledAp
     // A killed app answers `killed` to everybody: nothing else is prepared for it.
     let rollout = app.rollout.as_ref().filter(|_| app.killed.is_none());
     let stable = rollout.and_then(|r| bench.offer(Reason::Stable, &r.stable, Gift::default()));
-    let rules = rollout.map(|r| bench.rules(r, members)).unwrap_or_default();
+    let mut index = index::Builder::default();
+    let (rules, rows): (Vec<_>, Vec<_>) = rollout
+        .map(|r| bench.rules(r, members, &mut index))
+        .unwrap_or_default();
     let pins = rollout.map(|r| bench.pins(r)).unwrap_or_default();
     let floors = rollout.map(|r| bench.floors(r)).unwrap_or_default();
     let trials = match app.killed {
@@ -202,12 +225,17 @@ pub fn compile(app: &App, context: &Context, members: Members<'_>) -> CompiledAp
         id: app.id.clone(),
         revision: app.revision,
         app_killed: app.killed.is_some(),
+        asks_time: !trials.is_empty()
+            || (rules.iter()).any(|rule| rule.start > Timestamp::EPOCH || rule.end.is_some()),
         hosts: rollout
             .map(|r| r.hosts.iter().cloned().collect())
             .unwrap_or_default(),
         has_rollout: rollout.is_some(),
         pins,
-        rules,
+        shared: row::shared(&rows),
+        rows: rows.into(),
+        rules: rules.into(),
+        index: index.finish(),
         salts: bench.salts.into(),
         stable,
         stable_number: rollout.map(|r| r.stable.clone()),
@@ -239,7 +267,7 @@ struct Bench<'a> {
     answers: Vec<Answer>,
     releases: Vec<Release>,
     release_of: BTreeMap<&'a Number, u32>,
-    salts: Vec<Box<str>>,
+    salts: Vec<(Box<str>, Salted)>,
     salt_of: BTreeMap<Box<str>, u32>,
 }
 
@@ -351,18 +379,39 @@ impl<'a> Bench<'a> {
             return *known;
         }
         let at = index(self.salts.len());
-        self.salts.push(salt.into());
+        self.salts.push((salt.into(), Salted::for_arms(salt)));
         self.salt_of.insert(salt.into(), at);
         at
     }
 
-    fn rules(&mut self, rollout: &Rollout, members: Members<'_>) -> Box<[CompiledRule]> {
-        (rollout.rules.iter())
-            .map(|rule| self.rule(rollout, rule, members))
-            .collect()
+    fn rules(
+        &mut self,
+        rollout: &Rollout,
+        members: Members<'_>,
+        index: &mut index::Builder,
+    ) -> (Vec<CompiledRule>, Vec<Row>) {
+        let rules = rollout.rules.iter().enumerate();
+        rules
+            .map(|(at, rule)| {
+                let rest = index.take(at, &rule.when);
+                if rule.paused {
+                    index.close(at);
+                }
+                let compiled = self.rule(rollout, rule, &rest, members);
+                let salts = |salt: u32| &*self.salts[salt as usize].0;
+                let row = Row::new(rule, &compiled, !rest.is_everyone(), salts);
+                (compiled, row)
+            })
+            .unzip()
     }
 
-    fn rule(&mut self, rollout: &Rollout, rule: &Rule, members: Members<'_>) -> CompiledRule {
+    fn rule(
+        &mut self,
+        rollout: &Rollout,
+        rule: &Rule,
+        rest: &Audience,
+        members: Members<'_>,
+    ) -> CompiledRule {
         let salt = self.salt(&rollout.salt_of(rule));
         let draw = match &rule.layer {
             Some(layer) => {
@@ -377,7 +426,6 @@ impl<'a> Bench<'a> {
             None => Draw::Share {
                 salt,
                 share: rule.share,
-                end: bucket::threshold(rule.share),
             },
         };
         let whom = bound::Rule::new(self.context, rollout, rule, &draw);
@@ -401,10 +449,10 @@ impl<'a> Bench<'a> {
             });
         }
         CompiledRule {
-            paused: rule.paused,
             start: rule.start.unwrap_or(Timestamp::EPOCH),
             end: rule.end,
             when: Predicate::compile(&rule.when, members),
+            rest: Predicate::compile(rest, members),
             draw,
             salt,
             tickets,

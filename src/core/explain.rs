@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    bucket::Fine,
+    bucket::{self, Fine},
     compile::{CompiledApp, CompiledRule, Draw},
     manifest::{Reason, State},
     name::{AppId, ArmName, HostId, RuleName},
@@ -239,6 +239,8 @@ struct Notes<'a, 'd> {
 }
 
 impl Observer for Notes<'_, '_> {
+    const NARRATES: bool = true;
+
     fn saw(&mut self, seen: Seen) {
         let app = self.app;
         let plain = |asked, why| (asked, String::new(), why);
@@ -339,17 +341,13 @@ impl Notes<'_, '_> {
 
     fn drawing(&self, rule: &CompiledRule, drawn: Drawn) -> Drawing {
         let arm = drawn.arm.and_then(|at| rule.arms.get(at));
-        let salt = |at: &u32| self.app.salts[*at as usize].to_string();
+        let salt = |at: &u32| self.app.salts[*at as usize].0.to_string();
         let position = drawn.fine.and_then(|fine| match &rule.draw {
             Draw::Everybody => None,
-            Draw::Share {
-                salt: at,
-                share,
-                end,
-            } => Some(Position::Share {
+            Draw::Share { salt: at, share } => Some(Position::Share {
                 salt: salt(at),
                 fine,
-                threshold: *end,
+                threshold: bucket::threshold(*share),
                 share: *share,
                 smallest_share: fine.smallest_share(),
             }),

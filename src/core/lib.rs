@@ -64,6 +64,7 @@ pub mod verify;
 // What a device is told, and why.
 pub mod compile;
 pub mod explain;
+mod index;
 pub mod manifest;
 pub mod plan;
 pub mod poll;

@@ -27,14 +27,27 @@ pub struct NameError {
 /// True when `text` follows the grammar of names.
 pub fn is_name(text: &str) -> bool {
     let bytes = text.as_bytes();
-    !bytes.is_empty()
-        && bytes.len() <= limits::NAME_BYTES
-        && bytes[0].is_ascii_alphanumeric()
-        && bytes
-            .iter()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
-        && !text.contains("..")
+    if bytes.len() > limits::NAME_BYTES || !bytes.first().is_some_and(u8::is_ascii_alphanumeric) {
+        return false;
+    }
+    let mut before = 0;
+    bytes.iter().all(|byte| {
+        let fits = IN_NAMES[usize::from(*byte)] && (before, *byte) != (b'.', b'.');
+        before = *byte;
+        fits
+    })
 }
+
+/// The bytes that names hold.
+const IN_NAMES: [bool; 256] = {
+    let mut fits = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        fits[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+        byte += 1;
+    }
+    fits
+};
 
 fn shortened(text: &str) -> String {
     text.chars().take(limits::NAME_BYTES).collect()

@@ -71,6 +71,15 @@ pub struct Installed<'a> {
     pub preview: Option<&'a str>,
 }
 
+impl Installed<'_> {
+    /// Of a device that has nothing of the app.
+    pub const NONE: Self = Self {
+        version: None,
+        failed: Failed(Words::NONE),
+        preview: None,
+    };
+}
+
 /// Several short texts, as they came: separated by commas, or as a list.
 #[derive(Debug, Clone, Copy)]
 enum Words<'a> {
@@ -81,9 +90,31 @@ enum Words<'a> {
 impl<'a> Words<'a> {
     const NONE: Self = Self::List(&[]);
 
+    /// True when nothing is written; commas alone are something.
+    const fn is_empty(self) -> bool {
+        match self {
+            Self::Commas(text) => text.is_empty(),
+            Self::List(words) => words.is_empty(),
+        }
+    }
+
     fn any(self, mut wanted: impl FnMut(&'a str) -> bool) -> bool {
         match self {
-            Self::Commas(text) => text.split(',').any(|word| !word.is_empty() && wanted(word)),
+            Self::Commas(text) => {
+                // By hand: the texts are short, and a searcher costs more than it finds.
+                let mut rest = text;
+                loop {
+                    let end = rest.bytes().position(|byte| byte == b',');
+                    let word = &rest[..end.unwrap_or(rest.len())];
+                    if !word.is_empty() && wanted(word) {
+                        return true;
+                    }
+                    match end {
+                        Some(end) => rest = &rest[end + 1..],
+                        None => return false,
+                    }
+                }
+            }
             Self::List(words) => words.iter().any(|word| wanted(word.as_str())),
         }
     }
@@ -149,38 +180,42 @@ const FAILED_HEX: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Attrs<'a>(Pairs<'a>);
 
-#[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a poll lives on the stack of one request; a box would be an allocation per poll"
-)]
+#[derive(Debug, Clone, Copy)]
 enum Pairs<'a> {
-    Few([(&'a str, &'a str); limits::POLL_ATTRS], usize),
+    /// `name=value` and a zero byte, one after the other.
+    Written(&'a str),
     List(&'a [(Text<'a>, Text<'a>)]),
+    Borrowed(&'a [(&'a str, &'a str)]),
 }
 
 impl<'a> Attrs<'a> {
     const NONE: Self = Self(Pairs::List(&[]));
 
-    /// The attributes of these pairs, unchecked, as many as a poll may carry: for tests and tools.
-    pub fn from_pairs(pairs: &[(&'a str, &'a str)]) -> Self {
-        let mut few = [("", ""); limits::POLL_ATTRS];
-        let count = pairs.len().min(few.len());
-        few[..count].copy_from_slice(&pairs[..count]);
-        Self(Pairs::Few(few, count))
+    /// The attributes of these pairs, unchecked: for tests and tools.
+    pub const fn from_pairs(pairs: &'a [(&'a str, &'a str)]) -> Self {
+        Self(Pairs::Borrowed(pairs))
     }
 
     /// The value stated for `name`.
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        match &self.0 {
-            Pairs::Few(pairs, count) => pairs[..*count]
-                .iter()
-                .find_map(|(key, value)| (*key == name).then_some(*value)),
+        match self.0 {
+            Pairs::Written(text) => attr_among(text, name),
             Pairs::List(pairs) => pairs
                 .iter()
                 .find_map(|(key, value)| (key.as_str() == name).then_some(value.as_str())),
+            Pairs::Borrowed(pairs) => pairs
+                .iter()
+                .find_map(|(key, value)| (*key == name).then_some(*value)),
         }
     }
+}
+
+/// The value of `name` among attributes written as `name=value` and a zero byte.
+fn attr_among<'a>(written: &'a str, name: &str) -> Option<&'a str> {
+    written.split_terminator('\0').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        (key == name).then_some(value)
+    })
 }
 
 /// Why a poll is not understood. Names fields, never values.
@@ -242,25 +277,47 @@ fn wrong(field: &'static str, problem: Problem) -> PollError {
     PollError::Field { field, problem }
 }
 
+/// A text that a device states, decoded.
+#[derive(Clone, Copy)]
+struct Value<'a> {
+    text: &'a str,
+    /// Printable ASCII alone, so that nobody needs to look for control characters.
+    is_plain: bool,
+}
+
+impl<'a> Value<'a> {
+    /// A text that nobody has looked at.
+    const fn unknown(text: &'a str) -> Self {
+        Self {
+            text,
+            is_plain: false,
+        }
+    }
+}
+
 /// A text of at most `most` bytes without control characters.
-fn checked<'a>(field: &'static str, value: &'a str, most: usize) -> Result<&'a str, PollError> {
-    if value.len() > most {
+fn checked<'a>(field: &'static str, value: Value<'a>, most: usize) -> Result<&'a str, PollError> {
+    let text = value.text;
+    if text.len() > most {
         return Err(wrong(field, Problem::Bytes(most)));
     }
     // Two tests, because the first settles nearly every value by one pass over bytes.
-    let plain = value.bytes().all(|b| (0x20..0x7f).contains(&b));
-    if !plain && value.chars().any(char::is_control) {
+    let is_plain = value.is_plain || text.bytes().all(|b| (0x20..0x7f).contains(&b));
+    if !is_plain && text.chars().any(char::is_control) {
         return Err(wrong(field, Problem::Control));
     }
-    Ok(value)
+    Ok(text)
 }
 
 /// A text as [`checked`], or nothing when it is empty: an empty value states nothing.
-fn optional<'a>(field: &'static str, value: &'a str) -> Result<Option<&'a str>, PollError> {
-    Ok(Some(checked(field, value, limits::ATTR_BYTES)?).filter(|text| !text.is_empty()))
+fn optional<'a>(field: &'static str, value: Value<'a>) -> Result<Option<&'a str>, PollError> {
+    if value.text.is_empty() {
+        return Ok(None);
+    }
+    checked(field, value, limits::ATTR_BYTES).map(Some)
 }
 
-fn checked_unit<'a>(field: &'static str, value: &'a str) -> Result<&'a str, PollError> {
+fn checked_unit<'a>(field: &'static str, value: Value<'a>) -> Result<&'a str, PollError> {
     match checked(field, value, limits::UNIT_BYTES)? {
         "" => Err(wrong(field, Problem::Missing)),
         unit => Ok(unit),
@@ -268,6 +325,9 @@ fn checked_unit<'a>(field: &'static str, value: &'a str) -> Result<&'a str, Poll
 }
 
 fn checked_tags<'a>(field: &'static str, tags: Words<'a>) -> Result<Tags<'a>, PollError> {
+    if tags.is_empty() {
+        return Ok(Tags(tags));
+    }
     if tags.count() > limits::POLL_TAGS {
         return Err(wrong(field, Problem::Many(limits::POLL_TAGS)));
     }
@@ -279,6 +339,9 @@ fn checked_tags<'a>(field: &'static str, tags: Words<'a>) -> Result<Tags<'a>, Po
 }
 
 fn checked_failed<'a>(field: &'static str, failed: Words<'a>) -> Result<Failed<'a>, PollError> {
+    if failed.is_empty() {
+        return Ok(Failed(failed));
+    }
     if failed.count() > limits::POLL_FAILED {
         return Err(wrong(field, Problem::Many(limits::POLL_FAILED)));
     }
@@ -334,11 +397,24 @@ mod tests {
     }
 
     #[test]
+    fn words_between_commas_are_what_splitting_yields() {
+        for text in ["", ",", "a", "a,b", ",a,,上海,", "a,b,c,"] {
+            let mut words = Vec::new();
+            Words::Commas(text).any(|word| {
+                words.push(word);
+                false
+            });
+            let split: Vec<&str> = text.split(',').filter(|word| !word.is_empty()).collect();
+            assert_eq!(words, split, "{text}");
+        }
+    }
+
+    #[test]
     fn no_error_carries_a_value() {
         let secret = "13800138000\u{7}";
         for error in [
-            checked_unit("u", secret).unwrap_err(),
-            checked_unit("u", &secret.repeat(50)).unwrap_err(),
+            checked_unit("u", Value::unknown(secret)).unwrap_err(),
+            checked_unit("u", Value::unknown(&secret.repeat(50))).unwrap_err(),
             checked_attr_name("a.NAME", secret).unwrap_err(),
             checked_tags("t", Words::Commas(secret)).unwrap_err(),
             checked_failed("x", Words::Commas(secret)).unwrap_err(),

@@ -60,8 +60,9 @@ enum Term {
 /// A segment by its name; one that is not in memory holds nobody.
 type Named = (SegmentName, Option<Arc<dyn Membership>>);
 
-#[derive(Clone, Copy)]
-enum TextField {
+/// Something a device states as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TextField {
     Platform,
     Region,
     City,
@@ -71,8 +72,9 @@ enum TextField {
     Unit,
 }
 
-#[derive(Clone, Copy)]
-enum VersionField {
+/// Something a device states as a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum VersionField {
     Host,
     Os,
     App,
@@ -348,7 +350,7 @@ impl Term {
 }
 
 impl TextField {
-    fn of<'a>(self, device: &Device<'a>) -> Option<&'a str> {
+    pub(crate) fn of<'a>(self, device: &Device<'a>) -> Option<&'a str> {
         match self {
             Self::Platform => device.platform,
             Self::Region => device.region,
@@ -374,7 +376,7 @@ impl TextField {
 }
 
 impl VersionField {
-    const fn of<'p, 'a>(
+    pub(crate) const fn of<'p, 'a>(
         self,
         device: &'p Device<'a>,
         installed: &'p Installed<'a>,

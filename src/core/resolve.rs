@@ -2,19 +2,25 @@
 //!
 //! Total: every device gets an answer. It blocks on nothing, allocates nothing on the heap, takes no lock
 //! and reads no clock. The walk is written once, over an `Observer`: a poll passes one that does
-//! nothing, `explain` one that takes notes, so an explanation can never differ from the answer.
+//! nothing, `explain` one that takes notes, so an explanation can never differ from the answer. A poll passes by
+//! the rules that the index or their share rule out; whoever narrates asks each of them in the same words.
+
+mod draws;
 
 use std::cmp::Ordering;
 
 use crate::{
-    bucket::{self, Fine},
-    compile::{Answer, CompiledApp, CompiledRule, Draw, KILLED, NONE, Offer},
+    bucket::Fine,
+    compile::{Answer, By, CompiledApp, Draw, KILLED, NONE, Offer},
     digest::Digest,
+    index::{self, RULES_INDEXED},
     manifest::Reason,
     poll::{Device, Installed},
     time::Timestamp,
     version::Number,
 };
+
+use self::draws::Draws;
 
 /// What a device is told, and why.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +108,9 @@ impl CompiledApp {
 
 /// Somebody who watches the walk.
 pub(crate) trait Observer {
+    /// True when it must hear of the rules that do not take the device, too.
+    const NARRATES: bool;
+
     /// One thing was decided.
     fn saw(&mut self, seen: Seen);
 }
@@ -110,6 +119,8 @@ pub(crate) trait Observer {
 struct Silent;
 
 impl Observer for Silent {
+    const NARRATES: bool = false;
+
     #[inline(always)]
     fn saw(&mut self, _: Seen) {}
 }
@@ -159,23 +170,6 @@ struct Chosen {
     offer: Offer,
     reason: Reason,
     rule: Option<usize>,
-}
-
-/// Positions already hashed in this walk: rules that share a salt share the hash.
-struct Positions([(u32, Fine); 8]);
-
-impl Positions {
-    fn new() -> Self {
-        Self([(u32::MAX, Fine::of_hash(0)); 8])
-    }
-
-    fn of(&mut self, salt: u32, app: &CompiledApp, unit: &str) -> Fine {
-        let cell = &mut self.0[salt as usize % 8];
-        if cell.0 != salt {
-            *cell = (salt, bucket::fine(&app.salts[salt as usize], unit));
-        }
-        cell.1
-    }
 }
 
 struct Visit<'a, 'd> {
@@ -238,18 +232,8 @@ impl Visit<'_, '_> {
                 });
             }
         }
-        let mut positions = Positions::new();
-        for (at, rule) in self.app.rules.iter().enumerate() {
-            let (offer, take) = self.ask(rule, &mut positions);
-            observer.saw(Seen::Rule(at, take));
-            if let Some(offer) = offer {
-                let reason = Reason::Rule;
-                return Some(Chosen {
-                    offer,
-                    reason,
-                    rule: Some(at),
-                });
-            }
+        if let Some(chosen) = self.take(observer) {
+            return Some(chosen);
         }
         let (offer, take) = self.given(self.app.stable, Drawn::default());
         observer.saw(Seen::Stable(take));
@@ -261,52 +245,81 @@ impl Visit<'_, '_> {
         })
     }
 
+    /// What the first rule that takes the device gives.
+    fn take<O: Observer>(&self, observer: &mut O) -> Option<Chosen> {
+        let rules = self.app.rows.len();
+        if rules == 0 {
+            return None;
+        }
+        let meant = self.app.index.candidates(self.device, self.installed);
+        let mut draws = Draws::new(self.app, self.device.unit);
+        let mut ask = |at: usize, meant: bool, draws: &mut Draws<'_>| {
+            let (offer, take) = self.ask(at, meant, draws);
+            observer.saw(Seen::Rule(at, take));
+            offer.map(|offer| Chosen {
+                offer,
+                reason: Reason::Rule,
+                rule: Some(at),
+            })
+        };
+        if O::NARRATES {
+            let known = |at| at >= RULES_INDEXED || index::has(&meant, at);
+            return (0..rules).find_map(|at| ask(at, known(at), &mut draws));
+        }
+        for (chunk, &named) in meant.iter().enumerate().take(rules.div_ceil(64)) {
+            if named == 0 {
+                continue;
+            }
+            let mut left = draws.within(chunk, named);
+            while left != 0 {
+                let at = 64 * chunk + left.trailing_zeros() as usize;
+                left &= left - 1;
+                if let Some(chosen) = ask(at, true, &mut draws) {
+                    return Some(chosen);
+                }
+            }
+        }
+        (RULES_INDEXED..rules).find_map(|at| ask(at, true, &mut draws))
+    }
+
+    /// Asks one rule. `meant`: as far as the index can tell, it means the device.
     #[inline]
-    fn ask(&self, rule: &CompiledRule, positions: &mut Positions) -> (Option<Offer>, Take) {
-        if rule.paused {
+    fn ask(&self, at: usize, meant: bool, draws: &mut Draws<'_>) -> (Option<Offer>, Take) {
+        let (row, rule) = (&self.app.rows[at], &self.app.rules[at]);
+        if row.paused {
             return (None, Take::Paused);
         }
-        if self.now < rule.start {
+        if self.now < row.start {
             return (None, Take::NotYet);
         }
-        if rule.end.is_some_and(|end| end <= self.now) {
+        if row.end <= self.now && rule.end.is_some() {
             return (None, Take::Over);
         }
-        if !rule.when.matches(self.device, self.installed) {
+        if !meant || (row.has_rest && !rule.rest.matches(self.device, self.installed)) {
             return (None, Take::NotMeant);
         }
         let mut drawn = Drawn::default();
-        let inside = match &rule.draw {
-            Draw::Everybody => true,
-            Draw::Share { salt, end, .. } => {
-                let fine = positions.of(*salt, self.app, self.device.unit);
-                drawn.fine = Some(fine);
-                fine.get() < *end
+        if row.by != By::Everybody {
+            let fine = draws.position(row);
+            drawn.fine = Some(fine);
+            let inside = match &rule.draw {
+                Draw::Slots { slots, .. } => slots.contains(fine.slot()),
+                _ => row.reach.holds(fine),
+            };
+            if !inside {
+                return (None, Take::Outside(fine));
             }
-            Draw::Slots { salt, slots, .. } => {
-                let fine = positions.of(*salt, self.app, self.device.unit);
-                drawn.fine = Some(fine);
-                slots.contains(fine.slot())
-            }
-        };
-        match (inside, drawn.fine) {
-            (false, Some(fine)) => return (None, Take::Outside(fine)),
-            (false, None) => return (None, Take::NotMeant),
-            (true, _) => {}
         }
-        let at = if let [only] = &*rule.arms
-            && only.name.is_none()
-        {
-            0
-        } else {
-            let salt = &self.app.salts[rule.salt as usize];
-            let ticket = bucket::ticket(salt, self.device.unit, rule.tickets);
-            drawn.ticket = Some(ticket);
-            rule.arms.partition_point(|arm| arm.up_to < ticket)
-        };
-        drawn.arm = Some(at);
+        if !row.splits {
+            drawn.arm = Some(0);
+            return self.given(row.offer, drawn);
+        }
+        let ticket = draws.ticket(rule.salt, rule.tickets);
+        drawn.ticket = Some(ticket);
+        let arm = rule.arms.partition_point(|arm| arm.up_to < ticket);
+        drawn.arm = Some(arm);
         // No arm holds the ticket only when all weights are zero, which no written rule has.
-        self.given(rule.arms.get(at).and_then(|arm| arm.offer), drawn)
+        self.given(rule.arms.get(arm).and_then(|arm| arm.offer), drawn)
     }
 
     /// What is offered, unless it is not listed or has failed on this device.

@@ -29,17 +29,30 @@ impl<'a> StatedVersion<'a> {
     }
 }
 
-/// `8`, `8.2` and `8.2.1` without allocating; anything else by the semver crate.
+/// `8`, `8.2` and `8.2.1` in one pass over the bytes; anything else by the semver crate.
 fn lenient(text: &str) -> Option<Version> {
-    let mut fields = [0_u64; 3];
-    for (count, part) in text.split('.').enumerate() {
-        let plain = count < 3 && !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        match part.parse() {
-            Ok(number) if plain => fields[count] = number,
-            _ => return Version::parse(text).ok(),
+    plain(text).or_else(|| Version::parse(text).ok())
+}
+
+fn plain(text: &str) -> Option<Version> {
+    let (mut fields, mut field, mut digits) = ([0_u64; 3], 0, 0_usize);
+    for byte in text.bytes() {
+        if byte == b'.' {
+            if digits == 0 || field == 2 {
+                return None;
+            }
+            (field, digits) = (field + 1, 0);
+        } else {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            let more = fields[field].checked_mul(10)?;
+            fields[field] = more.checked_add(u64::from(digit))?;
+            digits += 1;
         }
     }
-    Some(Version::new(fields[0], fields[1], fields[2]))
+    (digits > 0).then(|| Version::new(fields[0], fields[1], fields[2]))
 }
 
 /// An interval of semantic versions, written as comma-separated comparators.
@@ -92,6 +105,13 @@ fn shortened(text: &str) -> String {
 }
 
 impl VersionRange {
+    /// Where it begins, included, and where it ends, with whether that is included.
+    pub(crate) fn ends(&self) -> (Option<&Version>, Option<(&Version, bool)>) {
+        let to = self.to.as_ref();
+        let to = to.map(|(to, edge)| (to, *edge == Edge::Included));
+        (self.from.as_ref(), to)
+    }
+
     /// True when `version` lies in the range.
     pub fn matches(&self, version: &Version) -> bool {
         let from = self
@@ -232,10 +252,10 @@ pub const DOTTED_FIELDS: usize = 8;
 
 /// A dotted version: up to eight numeric fields; missing ones count as zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Dotted([u64; DOTTED_FIELDS]);
+pub(crate) struct Dotted([u64; DOTTED_FIELDS]);
 
 impl Dotted {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut fields = [0; DOTTED_FIELDS];
         let mut slots = fields.iter_mut();
         for part in text.split('.') {
@@ -267,6 +287,30 @@ enum DottedOp {
 }
 
 impl DottedRange {
+    /// The narrowest span that all comparators allow, in places that `before` and `after` a version make.
+    pub(crate) fn span_of<P: Ord>(
+        &self,
+        before: impl Fn(Dotted) -> P,
+        after: impl Fn(Dotted) -> P,
+    ) -> (Option<P>, Option<P>) {
+        let (mut from, mut to) = (None, None);
+        for (op, bound) in &self.terms {
+            let (low, high) = match op {
+                DottedOp::Less => (None, Some(before(*bound))),
+                DottedOp::AtMost => (None, Some(after(*bound))),
+                DottedOp::Equal => (Some(before(*bound)), Some(after(*bound))),
+                DottedOp::AtLeast => (Some(before(*bound)), None),
+                DottedOp::Greater => (Some(after(*bound)), None),
+            };
+            from = from.max(low);
+            to = match (to, high) {
+                (Some(a), Some(b)) => Some(std::cmp::min(a, b)),
+                (a, b) => a.or(b),
+            };
+        }
+        (from, to)
+    }
+
     /// True when `text` is a dotted version in the range.
     pub fn matches(&self, text: &str) -> bool {
         let Some(version) = Dotted::parse(text) else {

@@ -2,18 +2,19 @@
 
 use http::{HeaderMap, Response};
 
-use super::{Origin, poll, reply};
+use super::{Origin, poll, reply, said::Said};
 use crate::http::body::Body;
 
 /// The list, or 304.
 pub(super) fn list<O: Origin>(origin: &O, headers: &HeaderMap) -> Response<Body> {
     let live = origin.live();
-    poll::news(origin, &live, headers);
+    let said = Said::of(headers);
+    poll::news(origin, &live, &said);
     match live.kills() {
         Some(kills) => {
-            kills.served.inc();
-            match reply::prepared(kills, headers) {
-                Some((reply, _)) => reply,
+            kills.count();
+            match reply::prepared(kills, &said) {
+                Some(reply) => reply,
                 None => reply::not_signed(origin.rhythm()).into_response(),
             }
         }

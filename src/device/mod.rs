@@ -15,6 +15,7 @@ mod papers;
 mod poll;
 mod reply;
 mod report;
+mod said;
 
 use std::{
     convert::Infallible,
@@ -149,9 +150,14 @@ impl<'a> Route<'a> {
     fn of(path: &'a str) -> Option<Self> {
         // Most frequent first.
         if let Some(rest) = path.strip_prefix("/v1/manifest/") {
-            let (host, app) = rest.split_once('/')?;
-            let (_tenant, name) = app.split_once('/')?;
-            return (!name.contains('/')).then_some(Self::Manifest { host, app });
+            // One pass over the bytes: three searches would take three times as long.
+            let mut slashes = rest.bytes().enumerate().filter(|(_, b)| *b == b'/');
+            let ((host_end, _), _tenant_end) = (slashes.next()?, slashes.next()?);
+            let (host, app) = (rest.get(..host_end)?, rest.get(host_end + 1..)?);
+            return slashes
+                .next()
+                .is_none()
+                .then_some(Self::Manifest { host, app });
         }
         if let Some(hex) = path.strip_prefix("/v1/bundles/sha256/") {
             return (!hex.contains('/')).then_some(Self::Bundle { hex });
@@ -240,7 +246,12 @@ impl<O: Origin> DevicePlane<O> {
                     target: request.uri(),
                     headers,
                 };
-                poll::single(origin, &asked)
+                let reply = poll::single(origin, &asked);
+                if !is_head {
+                    // Nearly every request: moved once, to where hyper takes it.
+                    return Answering::Now(Some(reply));
+                }
+                reply
             }
             Route::Kills => kills::list(origin, headers),
             Route::Bundle { hex } => {

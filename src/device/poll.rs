@@ -4,39 +4,28 @@
 //! so a 304 is only ever given for the very answer that these attributes lead to.
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header,
-    uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, uri::PathAndQuery};
 use huidu_core::{
     digest::Digest,
     manifest,
     poll::{BatchPoll, Poll, PollError, Scratch},
     seal,
+    time::Timestamp,
 };
 use hyper::body::Body as HttpBody;
 use sha2::{Digest as _, Sha256};
 
-use super::{Origin, reply};
+use super::{Origin, reply, said::Said};
 use crate::{
     http::{
         body::{self, Body, ReadError, ReadLimits},
-        conditional,
         problem::Problem,
     },
     node::live::{HUIDU_STAMP, Live, LiveAnswer},
 };
 
-/// Where a device may state itself, in place of the query string.
-pub(super) const HUIDU_DEVICE: HeaderName = HeaderName::from_static("huidu-device");
-
-/// What makes an answer an answer to this request alone: 32 bytes that the device chose, base64url.
-pub(super) const HUIDU_CHALLENGE: HeaderName = HeaderName::from_static("huidu-challenge");
-/// The newest revision that the device has heard of.
-pub(super) const HUIDU_SEEN: HeaderName = HeaderName::from_static("huidu-seen");
-
-/// Stands for an app this node does not know, where a batch's answers are digested.
-const UNKNOWN_APP: &str = "unknown-app";
+/// Stands for an app this node does not know, where a batch's answers are digested: no digest begins so.
+const UNKNOWN_APP: [u8; 16] = *b"unknown-app\0\0\0\0\0";
 
 /// A poll of one app.
 pub(super) struct Asked<'a> {
@@ -50,43 +39,54 @@ pub(super) struct Asked<'a> {
 
 /// Answers the poll of one app.
 pub(super) fn single<O: Origin>(origin: &O, asked: &Asked<'_>) -> Response<Body> {
-    match stated(asked) {
-        Ok(query) => answered(origin, asked, query),
+    let said = Said::of(asked.headers);
+    match stated(asked, &said) {
+        Ok(query) => answered(origin, asked, &said, query),
         Err(problem) => refused(origin, problem),
     }
 }
 
-fn answered<O: Origin>(origin: &O, asked: &Asked<'_>, query: &str) -> Response<Body> {
+fn answered<O: Origin>(
+    origin: &O,
+    asked: &Asked<'_>,
+    said: &Said<'_>,
+    query: &str,
+) -> Response<Body> {
     let mut scratch = Scratch::default();
-    let poll = match Poll::from_query(query, &mut scratch) {
-        Ok(poll) => poll,
-        Err(error) => return refused(origin, misunderstood(error)),
-    };
+    let mut poll = Poll::new();
+    if let Err(error) = poll.read(query, &mut scratch) {
+        return refused(origin, misunderstood(error));
+    }
     let live = origin.live();
     let Some(app) = live.app(asked.app) else {
         origin.metrics().polls_unknown_app.inc();
         return unknown_app().into_response();
     };
-    let answer = app.resolve(asked.host, &poll.device, &poll.installed, origin.now());
-    count(answer);
-    let Some((mut reply, has_it)) = reply::prepared(answer, asked.headers) else {
+    let now = if app.compiled.asks_time() {
+        origin.now()
+    } else {
+        Timestamp::EPOCH
+    };
+    let answer = app.resolve(asked.host, &poll.device, &poll.installed, now);
+    answer.count();
+    let Some(mut reply) = reply::prepared(answer, said) else {
         return reply::not_signed(origin.rhythm()).into_response();
     };
-    news(origin, &live, asked.headers);
-    if let Some(challenge) = asked.headers.get(HUIDU_CHALLENGE)
-        && let Err(problem) = challenged(origin, asked, answer, challenge, &mut reply)
+    news(origin, &live, said);
+    if let Some(challenge) = said.challenge
+        && let Err(problem) = challenged(origin, asked, said, answer, challenge, &mut reply)
     {
         return refused(origin, problem);
     }
-    if has_it {
-        origin.metrics().polls_not_modified.inc();
+    if reply.status() == StatusCode::NOT_MODIFIED {
+        answer.count_unchanged();
     }
     reply
 }
 
 /// A device that heard of more than this node knows makes it look: devices carry news between nodes.
-pub(super) fn news<O: Origin>(origin: &O, live: &Live, headers: &HeaderMap) {
-    let Some(seen) = headers.get(HUIDU_SEEN) else {
+pub(super) fn news<O: Origin>(origin: &O, live: &Live, said: &Said<'_>) {
+    let Some(seen) = said.seen else {
         return;
     };
     let seen = seen.to_str().ok().and_then(|seen| seen.parse().ok());
@@ -99,14 +99,11 @@ pub(super) fn news<O: Origin>(origin: &O, live: &Live, headers: &HeaderMap) {
 fn challenged<O: Origin>(
     origin: &O,
     asked: &Asked<'_>,
+    said: &Said<'_>,
     answer: &LiveAnswer,
     challenge: &HeaderValue,
     reply: &mut Response<Body>,
 ) -> Result<(), Problem> {
-    let text = |name: &HeaderName| {
-        let value = asked.headers.get(name).map(HeaderValue::to_str);
-        value.and_then(Result::ok).unwrap_or_default()
-    };
     let nonce = challenge.to_str().ok().and_then(seal::nonce_of_text);
     let nonce = nonce.ok_or_else(|| {
         bad_poll("the Huidu-Challenge header is 32 bytes in base64url without padding")
@@ -119,8 +116,8 @@ fn challenged<O: Origin>(
     let request = seal::request(
         asked.method.as_str(),
         target.map_or("/", PathAndQuery::as_str),
-        text(&HUIDU_DEVICE),
-        text(&header::IF_NONE_MATCH),
+        Said::text(said.device),
+        said.condition(),
     );
     let stamp = answer.challenged(&nonce, &request);
     let stamp = stamp.ok_or_else(|| reply::not_signed(origin.rhythm()))?;
@@ -130,19 +127,13 @@ fn challenged<O: Origin>(
     Ok(())
 }
 
-fn count(answer: &LiveAnswer) {
-    answer.served.inc();
-    answer.outcome.inc();
-}
-
 /// What the device says of itself: in the query string or in the header, never in both.
-fn stated<'a>(asked: &Asked<'a>) -> Result<&'a str, Problem> {
-    let mut headers = asked.headers.get_all(HUIDU_DEVICE).iter();
+fn stated<'a>(asked: &Asked<'a>, said: &Said<'a>) -> Result<&'a str, Problem> {
     let query = asked.query.filter(|query| !query.is_empty());
-    match (query, headers.next(), headers.next()) {
-        (Some(query), None, None) => Ok(query),
-        (None, None, None) => Ok(""),
-        (None, Some(header), None) => header.to_str().map_err(|_| {
+    match (query, said.device, said.device_again) {
+        (Some(query), None, _) => Ok(query),
+        (None, None, _) => Ok(""),
+        (None, Some(header), false) => header.to_str().map_err(|_| {
             bad_poll("the Huidu-Device header holds bytes beyond ASCII; percent-encode them")
                 .with_field("Huidu-Device")
         }),
@@ -183,7 +174,8 @@ fn batch_answered<O: Origin>(
     let Some(kills) = live.kills() else {
         return reply::not_ready(origin.rhythm()).into_response();
     };
-    news(origin, &live, headers);
+    let said = Said::of(headers);
+    news(origin, &live, &said);
     let device = batch.device();
     let mut digest = Sha256::new();
     let mut differing: Vec<(&str, Option<&LiveAnswer>)> = Vec::with_capacity(batch.apps().len());
@@ -191,22 +183,25 @@ fn batch_answered<O: Origin>(
         let answer = live
             .app(asked.app)
             .map(|app| app.resolve(batch.host(), &device, &asked.installed, now));
-        let etag = answer.map_or(UNKNOWN_APP.as_bytes(), |answer| answer.etag.as_bytes());
-        digest.update(etag);
-        digest.update(b"\n");
-        match answer {
-            Some(answer) => count(answer),
-            None => metrics.polls_unknown_app.inc(),
-        }
-        if !asked.etag.is_some_and(|has| is_same(has, etag)) {
+        digest.update(answer.map_or(&UNKNOWN_APP, |answer| &answer.tag));
+        let has_it = match answer {
+            Some(answer) => {
+                answer.count();
+                (asked.etag).is_some_and(|has| is_same(has, answer.etag().as_bytes()))
+            }
+            None => {
+                metrics.polls_unknown_app.inc();
+                (asked.etag).is_some_and(|has| is_same(has, b"unknown-app"))
+            }
+        };
+        if !has_it {
             differing.push((asked.app, answer));
         }
     }
     let etag = manifest::etag(&Digest::from_hasher(digest));
     // Hexadecimal digits in quotes are a header value.
     let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
-    let has_all = conditional::lists_etag(headers, &header::IF_NONE_MATCH, etag.as_bytes())
-        || (differing.is_empty() && batch.apps().len() > 0);
+    let has_all = said.has(etag.as_bytes()) || (differing.is_empty() && batch.apps().len() > 0);
     let mut reply = if has_all {
         metrics.polls_not_modified.inc_by(batch.apps().len() as u64);
         let mut reply = Response::new(Body::empty());
@@ -237,7 +232,7 @@ fn is_same(has: &str, etag: &[u8]) -> bool {
 fn document<O: Origin>(origin: &O, news: &[(&str, Option<&LiveAnswer>)]) -> Bytes {
     let bodies = news
         .iter()
-        .map(|(_, answer)| answer.map_or(0, |answer| answer.body.len() + 400));
+        .map(|(_, answer)| answer.map_or(0, |answer| answer.body().len() + 400));
     let mut json = Vec::with_capacity(100 + bodies.sum::<usize>() + 160 * news.len());
     let rhythm = origin.rhythm();
     let head = format!(
@@ -255,11 +250,11 @@ fn document<O: Origin>(origin: &O, news: &[(&str, Option<&LiveAnswer>)]) -> Byte
         match answer {
             Some(answer) => {
                 json.extend_from_slice(br#"","etag":"\""#);
-                json.extend_from_slice(answer.etag.as_bytes().trim_ascii().trim_quotes());
+                json.extend_from_slice(answer.etag().as_bytes().trim_ascii().trim_quotes());
                 json.extend_from_slice(br#"\"","stamp":""#);
                 json.extend_from_slice(answer.stamp_value().as_bytes());
                 json.extend_from_slice(br#"","manifest":"#);
-                json.extend_from_slice(&answer.body);
+                json.extend_from_slice(answer.body());
                 json.push(b'}');
             }
             None => json.extend_from_slice(br#"","error":"unknown-app"}"#),

@@ -1,32 +1,28 @@
 //! Replies: prepared bytes with prepared headers, and the problems several routes share.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
-use super::Rhythm;
+use super::{Rhythm, said::Said};
 use crate::{
-    http::{body::Body, conditional, problem::Problem},
+    http::{body::Body, problem::Problem},
     node::live::LiveAnswer,
 };
 
-/// `answer` whole, or 304 when `headers` say that the device has it. True: it was 304. None: it is not
-/// signed yet, and nobody would believe it.
-pub(super) fn prepared(answer: &LiveAnswer, headers: &HeaderMap) -> Option<(Response<Body>, bool)> {
+/// `answer` whole, or 304 when the device said that it has it. None: it is not signed yet, and nobody would
+/// believe it.
+pub(super) fn prepared(answer: &LiveAnswer, said: &Said<'_>) -> Option<Response<Body>> {
     let head = answer.head();
     let head = head.as_ref()?;
-    let has_it = conditional::lists_etag(headers, &header::IF_NONE_MATCH, answer.etag.as_bytes());
-    let mut reply = Response::new(if has_it {
-        Body::empty()
-    } else {
-        Body::from(answer.body.clone())
-    });
-    if has_it {
+    if said.has(head.etag.as_bytes()) {
+        let mut reply = Response::new(Body::empty());
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
+        *reply.headers_mut() = head.headers(true);
+        return Some(reply);
     }
-    // One map is cloned whole: a sixth of the instructions of setting its headers one by one.
-    let prepared = if has_it { &head.not_modified } else { &head.ok };
-    reply.headers_mut().clone_from(prepared);
-    Some((reply, has_it))
+    let mut reply = Response::new(Body::from(head.body.clone()));
+    *reply.headers_mut() = head.headers(false);
+    Some(reply)
 }
 
 /// The holder of the online key has not signed this answer yet.

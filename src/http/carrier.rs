@@ -15,10 +15,7 @@ use std::{
     collections::VecDeque,
     fs::File,
     io,
-    sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -48,7 +45,6 @@ fn place_of(slice: &[u8]) -> Option<usize> {
 #[derive(Debug)]
 pub struct Carrier {
     takes_files: bool,
-    requests: AtomicU64,
     book: Mutex<Book>,
 }
 
@@ -77,7 +73,6 @@ impl Carrier {
     pub(super) fn new(takes_files: bool) -> Arc<Self> {
         Arc::new(Self {
             takes_files,
-            requests: AtomicU64::new(0),
             book: Mutex::default(),
         })
     }
@@ -85,16 +80,6 @@ impl Carrier {
     /// True when bodies over HTTP/1 may be parts of files.
     pub const fn takes_files(&self) -> bool {
         self.takes_files
-    }
-
-    /// Counts a request.
-    pub(super) fn count(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Requests so far.
-    pub(super) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

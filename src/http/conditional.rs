@@ -9,8 +9,12 @@ use http::{HeaderMap, HeaderValue, header};
 /// with equal tags are equal bytes.
 pub fn lists_etag(headers: &HeaderMap, name: &header::HeaderName, etag: &[u8]) -> bool {
     let mut values = headers.get_all(name).iter();
-    // Nearly always there is one value, and it is the tag itself.
-    values.any(|value| value.as_bytes() == etag || in_list(value.as_bytes(), etag))
+    values.any(|value| value_lists_etag(value, etag))
+}
+
+/// True when this line of such a header does. Nearly always it is the tag itself.
+pub fn value_lists_etag(value: &HeaderValue, etag: &[u8]) -> bool {
+    value.as_bytes() == etag || in_list(value.as_bytes(), etag)
 }
 
 fn in_list(mut list: &[u8], etag: &[u8]) -> bool {

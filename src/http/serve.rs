@@ -15,6 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -29,7 +30,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::{Semaphore, mpsc, watch},
-    time::{interval_at, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -37,9 +38,11 @@ use super::{
     body::Body,
     carrier::Carrier,
     gather::{Aside, Gathering, turn},
+    seldom::Seldom,
     sendfile::{self, FileSocket},
     stall::Stalling,
     tls::Tls,
+    watch::{HeadTimer, Verdict, Watch},
 };
 
 /// What bounds a plane's connections. Plain values; the defaults are for a public port.
@@ -142,32 +145,32 @@ impl Plane {
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
+}
 
-    fn builder(&self) -> auto::Builder<Aside> {
-        let limits = &self.limits;
-        let mut builder = auto::Builder::new(Aside);
-        // Without a timer hyper's time-outs do nothing, silently. The number of headers stays at hyper's
-        // own 100: a smaller one costs an allocation per request, so planes check it where they answer.
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head)
-            .max_buf_size(limits.head_bytes)
-            // Bodies are handed to the socket as they are, never copied together with others: what stands
-            // for the bytes of a file is recognised by where it lies.
-            .writev(true)
-            .half_close(false);
-        let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(limits.streams)
-            .max_header_list_size(header_list)
-            .max_pending_accept_reset_streams(PENDING_RESETS)
-            .keep_alive_interval(limits.idle)
-            .keep_alive_timeout(limits.stall);
-        builder
-    }
+/// hyper with these limits, for HTTP/1 and HTTP/2 alike.
+pub fn builder<E>(limits: &Limits, executor: E) -> auto::Builder<E> {
+    let mut builder = auto::Builder::new(executor);
+    // Without a timer hyper's time-outs do nothing, silently. The number of headers stays at hyper's
+    // own 100: a smaller one costs an allocation per request, so planes check it where they answer.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(limits.head_bytes)
+        // Bodies are handed to the socket as they are, never copied together with others: what stands
+        // for the bytes of a file is recognised by where it lies.
+        .writev(true)
+        .half_close(false);
+    let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(header_list)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .keep_alive_interval(limits.idle)
+        .keep_alive_timeout(limits.stall);
+    builder
 }
 
 /// A listener on `addr`. With `shared`, several may listen on one port and the kernel spreads the
@@ -274,7 +277,7 @@ pub async fn serve<S: PerConnection>(
     mut stop: Stop,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let builder = Arc::new(plane.builder());
+    let builder = builder(&plane.limits, Aside);
     // Every connection holds a sender: when the receiver sees the end, all of them have ended.
     let (alive, mut ended) = mpsc::channel::<Infallible>(1);
     loop {
@@ -298,16 +301,16 @@ pub async fn serve<S: PerConnection>(
         };
         // Answers are small and written whole; waiting to fill a packet only delays them.
         let _harmless = socket.set_nodelay(true);
-        let (builder, service) = (Arc::clone(&builder), service.clone());
+        let (builder, service) = (builder.clone(), service.clone());
         let (stop, alive) = (stop.clone(), alive.clone());
         // Two tasks of their own kind: what TLS keeps of a connection takes no room in those without.
         match plane.tls.clone() {
             None => drop(tokio::spawn(async move {
-                plain(socket, &builder, service, &place.plane.limits, stop).await;
+                plain(socket, builder, service, &place.plane.limits, stop).await;
                 drop((place, alive));
             })),
             Some(tls) => drop(tokio::spawn(async move {
-                encrypted(socket, &tls, &builder, service, &place.plane, stop).await;
+                encrypted(socket, &tls, builder, service, &place.plane, stop).await;
                 drop((place, alive));
             })),
         }
@@ -400,7 +403,7 @@ async fn say_busy(socket: &mut TcpStream) -> io::Result<()> {
 /// Serves a connection that anybody on its way can read.
 async fn plain<S: PerConnection>(
     socket: TcpStream,
-    builder: &auto::Builder<Aside>,
+    builder: auto::Builder<Aside>,
     service: S,
     limits: &Limits,
     stop: Stop,
@@ -409,14 +412,14 @@ async fn plain<S: PerConnection>(
     let service = service.answering(&carrier);
     let socket = FileSocket::new(socket, Arc::clone(&carrier));
     let socket = Stalling::new(socket, limits.stall);
-    connection(socket, builder, service, carrier, limits, stop).await;
+    connection(socket, builder, service, limits, stop).await;
 }
 
 /// Agrees on TLS, within bounds, and then serves.
 async fn encrypted<S: PerConnection>(
     socket: TcpStream,
     tls: &Tls,
-    builder: &auto::Builder<Aside>,
+    builder: auto::Builder<Aside>,
     service: S,
     plane: &Plane,
     mut stop: Stop,
@@ -434,14 +437,14 @@ async fn encrypted<S: PerConnection>(
     };
     let carrier = Carrier::new(false);
     let service = service.answering(&carrier);
-    connection(socket, builder, service, carrier, limits, stop).await;
+    connection(socket, builder, service, limits, stop).await;
 }
 
 /// Counts a connection's requests, so that an idle one is noticed.
 #[derive(Clone)]
 struct Counting<S> {
     service: S,
-    carrier: Arc<Carrier>,
+    watch: Arc<Watch>,
 }
 
 impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
@@ -450,55 +453,39 @@ impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
     type Future = S::Future;
 
     fn call(&self, request: Request<Incoming>) -> S::Future {
-        self.carrier.count();
+        self.watch.count();
         self.service.call(request)
     }
 }
 
 async fn connection<S: Answers>(
     socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    builder: &auto::Builder<Aside>,
+    mut builder: auto::Builder<Aside>,
     service: S,
-    carrier: Arc<Carrier>,
     limits: &Limits,
-    mut stop: Stop,
+    stop: Stop,
 ) {
+    let watch = Watch::new();
+    builder.http1().timer(HeadTimer::new(&watch, limits.head));
     let counting = Counting {
         service,
-        carrier: Arc::clone(&carrier),
+        watch: Arc::clone(&watch),
     };
     let socket = TokioIo::new(Gathering::new(socket));
     let mut connection = pin!(builder.serve_connection(socket, counting));
-    // hyper-util waits for a connection's first bytes without any time-out, to tell HTTP/2 from HTTP/1.
-    let mut first = pin!(sleep(limits.head));
-    let mut waiting = true;
-    let idle_from = tokio::time::Instant::now() + limits.idle;
-    let mut idle = interval_at(idle_from, limits.idle);
-    let mut seen = 0;
-    let mut stopping = false;
-    loop {
+    let mut verdict = pin!(watch.verdict(limits, stop));
+    let mut verdict = Seldom::new(verdict.as_mut());
+    // How a peer's connection ended is its own affair: no line is logged that a peer can cause.
+    let verdict = poll_fn(|cx| match turn(connection.as_mut(), cx) {
+        Poll::Ready(_ended) => Poll::Ready(Verdict::Ended),
+        Poll::Pending => verdict.poll(cx),
+    });
+    if verdict.await == Verdict::Finish {
+        connection.as_mut().graceful_shutdown();
         tokio::select! {
             biased;
-            // How a peer's connection ended is its own affair: no line is logged that a peer can cause.
-            _ended = poll_fn(|cx| turn(connection.as_mut(), cx)) => return,
-            () = stop.told(), if !stopping => {
-                connection.as_mut().graceful_shutdown();
-                stopping = true;
-            }
-            () = first.as_mut(), if waiting => {
-                waiting = false;
-                if carrier.requests() == 0 {
-                    return;
-                }
-            }
-            _ = idle.tick(), if !stopping => {
-                let now = carrier.requests();
-                if now == seen {
-                    connection.as_mut().graceful_shutdown();
-                    stopping = true;
-                }
-                seen = now;
-            }
+            _ended = poll_fn(|cx| turn(connection.as_mut(), cx)) => {}
+            () = watch.late(limits) => {}
         }
     }
 }

@@ -566,6 +566,7 @@ impl Node {
             .set(i64::try_from(age).unwrap_or(i64::MAX));
         metrics.store_up.set(i64::from(health.store));
         metrics.bus_up.set(i64::from(health.bus));
+        self.live().tell();
         let now = self.now();
         let (mut expiring, mut expired) = (0, 0);
         for token in self.catalogue().tokens.values() {

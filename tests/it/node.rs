@@ -196,7 +196,7 @@ async fn a_kill_flows_past_a_record_that_cannot_be_read() {
     let is_killed = || {
         let live = node.live();
         live.kills()
-            .is_some_and(|kills| String::from_utf8_lossy(&kills.body).contains("pingan/travel"))
+            .is_some_and(|kills| String::from_utf8_lossy(kills.body()).contains("pingan/travel"))
     };
     assert!(!is_killed());
     let later = |rev: u64, prev: Digest, events: serde_json::Value| {
@@ -242,7 +242,7 @@ async fn a_kill_flows_past_a_record_that_cannot_be_read() {
         let live = restarted.live();
         let kills = live
             .kills()
-            .map(|kills| String::from_utf8_lossy(&kills.body).into_owned());
+            .map(|kills| String::from_utf8_lossy(kills.body()).into_owned());
         if kills.is_some_and(|kills| kills.contains("pingan/travel")) {
             break;
         }

@@ -317,6 +317,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
         &[
             "compile",
             "explain",
+            "index",
             "manifest",
             "plan",
             "predicate",

@@ -41,7 +41,7 @@ async fn one_permission_of_one_app_is_revoked_live() {
     "#);
     assert_eq!(told(), json!(["1.0.0", "stable", ["storage"], ["camera"]]));
     let live = office.plane.node.live();
-    let kills = String::from_utf8(live.kills().unwrap().body.to_vec()).unwrap();
+    let kills = String::from_utf8(live.kills().unwrap().body().to_vec()).unwrap();
     insta::assert_snapshot!(kills, @r#"{"v":1,"aud":"bank/test","rev":19,"kills":[],"permissions":[{"app":"pingan/travel","permission":"camera","reason":"it films","since":"2026-11-24T12:00:00Z"}]}"#);
     insta::assert_snapshot!(office.plane.ping("GET /api/v1/apps/pingan/travel/permissions").send().await, @r#"
     200 OK

@@ -96,9 +96,9 @@ impl Rule {
         let salt = Salt::new(&rollout.salt_of(rule)).ok();
         let cohort = match draw {
             Draw::Everybody => None,
-            Draw::Share { end, .. } => salt.clone().map(|salt| Cohort {
+            Draw::Share { share, .. } => salt.clone().map(|salt| Cohort {
                 salt,
-                fine: vec![(0, *end)],
+                fine: vec![(0, bucket::threshold(*share))],
             }),
             Draw::Slots { slots, .. } => rule.layer.as_ref().and_then(|layer| {
                 let fine = positions(slots);

@@ -13,7 +13,7 @@ use serde::{
 };
 
 use super::{
-    Attrs, Device, Installed, Pairs, PollError, Problem, Words, checked, checked_attr_name,
+    Attrs, Device, Installed, Pairs, PollError, Problem, Value, Words, checked, checked_attr_name,
     checked_failed, checked_tags, checked_unit, optional, wrong,
 };
 use crate::{limits, name, time::Timestamp, version_range::StatedVersion};
@@ -198,7 +198,11 @@ impl DeviceDocument<'_> {
     fn device(&self) -> Result<Device<'_>, PollError> {
         for (name, value) in &self.attr.0 {
             checked_attr_name("device.attr", name.as_str())?;
-            checked("device.attr", value.as_str(), limits::ATTR_BYTES)?;
+            checked(
+                "device.attr",
+                Value::unknown(value.as_str()),
+                limits::ATTR_BYTES,
+            )?;
         }
         if self.attr.0.len() > limits::POLL_ATTRS {
             return Err(wrong("device.attr", Problem::Many(limits::POLL_ATTRS)));
@@ -206,7 +210,7 @@ impl DeviceDocument<'_> {
         let version =
             |field, value| Ok::<_, PollError>(stated(field, value)?.map(StatedVersion::new));
         Ok(Device {
-            unit: checked_unit("device.unit", self.unit.as_str())?,
+            unit: checked_unit("device.unit", Value::unknown(self.unit.as_str()))?,
             platform: stated("device.platform", &self.platform)?,
             region: stated("device.region", &self.region)?,
             city: stated("device.city", &self.city)?,
@@ -246,7 +250,10 @@ fn stated<'t>(
     field: &'static str,
     value: &'t Option<Text<'_>>,
 ) -> Result<Option<&'t str>, PollError> {
-    optional(field, value.as_ref().map_or("", Text::as_str))
+    optional(
+        field,
+        Value::unknown(value.as_ref().map_or("", Text::as_str)),
+    )
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -448,7 +455,12 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, PollError> {
         let most = limits::POLL_BODY_BYTES;
         return Err(PollError::TooLong { most });
     }
-    serde_json::from_slice(body).map_err(|error| PollError::Json {
+    // Texts are looked at as UTF-8 once and not one by one; what is none keeps serde's own error.
+    let read = match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    read.map_err(|error| PollError::Json {
         line: error.line(),
         column: error.column(),
         problem: told(&error),

@@ -169,10 +169,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{
-        layout::{SPLIT_FROM, heap_bytes_of},
-        *,
-    };
+    use super::{layout::LINED_FROM, *};
 
     fn segment(keys: impl IntoIterator<Item = u64>) -> Segment {
         let mut builder = SegmentBuilder::new();
@@ -253,21 +250,29 @@ mod tests {
         assert_eq!(Segment::from_bytes(&nobody.to_bytes()), Ok(nobody));
     }
 
+    /// Sizes on both sides of where the layout changes.
+    const SIZES: [usize; 8] = [
+        1,
+        1_000,
+        65_536,
+        LINED_FROM - 1,
+        LINED_FROM,
+        LINED_FROM + 1,
+        1 << 20,
+        3_000_000,
+    ];
+
     #[test]
     fn a_unit_never_takes_more_than_eight_bytes() {
-        let ten_million = heap_bytes_of(10_000_000);
-        assert_eq!(ten_million, 60_000_000 + 4 * ((1 << 20) + 1));
-        for units in [
-            1,
-            1_000,
-            65_536,
-            SPLIT_FROM - 1,
-            SPLIT_FROM,
-            1 << 20,
-            99_999_999,
-        ] {
-            assert!(heap_bytes_of(units) <= 8 * units, "{units}");
+        for units in SIZES {
+            let hashed = segment((0..units as u64).map(spread));
+            assert!(hashed.heap_bytes() <= 8 * units, "{units}");
+            assert_eq!(hashed.len(), units);
         }
+        // Lines take less than a sorted list: a tenth spills, no more.
+        let units = 2_000_000;
+        let bytes = segment((0..units).map(spread)).heap_bytes() as f64 / units as f64;
+        assert!((7.3..7.8).contains(&bytes), "{bytes}");
     }
 
     #[test]
@@ -275,7 +280,6 @@ mod tests {
         const UNITS: u64 = 1_000_000;
         let many = segment((0..UNITS).map(spread));
         assert_eq!(many.len() as u64, UNITS);
-        assert_eq!(many.heap_bytes(), heap_bytes_of(many.len()));
         assert!((0..UNITS).all(|index| many.contains_key(spread(index))));
         assert!(!(UNITS..2 * UNITS).any(|index| many.contains_key(spread(index))));
         assert!(many.keys().is_sorted());
@@ -283,18 +287,28 @@ mod tests {
     }
 
     #[test]
-    fn keys_crowded_into_one_bucket_are_still_found() {
-        let crowd = segment((0..SPLIT_FROM as u64).map(|index| index * 7));
-        assert_eq!(crowd.heap_bytes(), heap_bytes_of(SPLIT_FROM));
-        for probe in (0..SPLIT_FROM as u64 * 7).step_by(101) {
-            assert_eq!(crowd.contains_key(probe), probe % 7 == 0, "{probe}");
+    fn keys_crowded_into_one_line_are_still_found() {
+        let crowded = LINED_FROM as u64;
+        // All in one part; and spread ones with a crowd among them, so that some part spills long.
+        let one = segment((0..crowded).map(|index| index * 7));
+        assert_eq!(one.heap_bytes(), 8 * LINED_FROM);
+        let some = segment((0..crowded).map(spread).chain((0..5_000).map(|n| n * 7)));
+        assert!(some.heap_bytes() < 8 * LINED_FROM);
+        for probe in (0..5_000 * 7).step_by(11) {
+            assert_eq!(some.contains_key(probe), probe % 7 == 0, "{probe}");
+            assert_eq!(one.contains_key(probe), probe % 7 == 0, "{probe}");
         }
-        assert!(!crowd.contains_key(u64::MAX));
+        assert!(!one.contains_key(u64::MAX) && !some.contains_key(u64::MAX));
+        for crowd in [one, some] {
+            assert!(crowd.keys().is_sorted_by(|a, b| a < b));
+            assert_eq!(crowd.keys().count(), crowd.len());
+            assert_eq!(Segment::from_bytes(&crowd.to_bytes()), Ok(crowd));
+        }
     }
 
-    /// Enough keys for the split layout, with some that differ in one place only.
+    /// Enough keys for lines, with some that differ in one place only.
     fn crowd(few: &BTreeSet<u64>) -> BTreeSet<u64> {
-        (0..SPLIT_FROM as u64)
+        (0..LINED_FROM as u64)
             .map(spread)
             .chain(few.iter().copied())
             .collect()
@@ -345,10 +359,10 @@ mod tests {
         fn a_large_set_answers_as_a_hash_set_does(few in keys()) {
             let model = crowd(&few);
             let segment = segment(model.iter().copied());
-            prop_assert!(segment.len() >= SPLIT_FROM);
+            prop_assert!(segment.len() >= LINED_FROM);
             prop_assert!(segment.keys().eq(model.iter().copied()));
             let near = |key: u64| [key, key ^ 1, key ^ 1 << 17, key ^ 1 << 33, key ^ 1 << 47, key ^ 1 << 63];
-            for probe in model.iter().step_by(97).chain(&few).copied().flat_map(near) {
+            for probe in model.iter().step_by(89).chain(&few).copied().flat_map(near) {
                 prop_assert_eq!(segment.contains_key(probe), model.contains(&probe), "{}", probe);
             }
         }

@@ -1,11 +1,13 @@
 //! `LiveAnswer`: one prepared body with the headers it is sent with, stamped and ready to be cloned.
 //!
-//! A poll that gets this answer clones one header map whole and adds nothing. Counters are resolved here,
-//! once, so that no poll looks up a label.
+//! What differs between answers (entity tag, stamp, body) lies in one piece of memory with one count of
+//! its users, so that a poll of an app that nobody asked for lately waits for few lines of it. What is the
+//! same for all answers of a kind is one header map, cloned whole: a sixth of the instructions of setting
+//! headers one by one. Counters are resolved here, once, so that no poll looks up a label.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -35,36 +37,111 @@ pub(super) struct Subject {
     pub(super) digest: Digest,
     pub(super) revision: Revision,
     pub(super) scope: Digest,
-    pub(super) cache: &'static str,
-    pub(super) vary: Option<&'static str>,
+    /// Headers that say how it may be kept.
+    pub(super) kept: &'static Kept,
 }
 
-/// The heads an answer is sent with, for one stamp.
+/// The headers that all answers of a kind have, with empty values where each has its own.
+pub(super) struct Kept {
+    ok: HeaderMap,
+    not_modified: HeaderMap,
+}
+
+impl Kept {
+    /// The headers of answers that say `cache`, and `vary` where they depend on a header.
+    pub(super) fn new(cache: &'static str, vary: Option<&'static str>) -> Self {
+        let own = HeaderValue::from_static("");
+        let mut not_modified = HeaderMap::with_capacity(5);
+        not_modified.insert(header::ETAG, own.clone());
+        not_modified.insert(HUIDU_STAMP, own);
+        not_modified.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        if let Some(vary) = vary {
+            not_modified.insert(header::VARY, HeaderValue::from_static(vary));
+        }
+        let mut ok = not_modified.clone();
+        ok.insert(header::CONTENT_TYPE, JSON);
+        Self { ok, not_modified }
+    }
+}
+
+/// What an answer is sent with, for one stamp; the three texts lie side by side.
 pub struct Head {
-    /// Of the answer itself.
-    pub ok: HeaderMap,
-    /// When the device has it already.
-    pub not_modified: HeaderMap,
-    /// The stamp alone, for a batch.
+    /// The entity tag, quoted.
+    pub etag: HeaderValue,
+    /// The stamp.
     pub stamp: HeaderValue,
+    /// The body.
+    pub body: Bytes,
     asof: u64,
+    kept: &'static Kept,
 }
 
-/// One prepared answer.
+impl Head {
+    fn new(etag: &[u8], stamp: &[u8], body: &[u8], asof: u64, kept: &'static Kept) -> Self {
+        let mut together = Vec::with_capacity(etag.len() + stamp.len() + body.len());
+        for part in [etag, stamp, body] {
+            together.extend_from_slice(part);
+        }
+        let mut rest = Bytes::from(together.into_boxed_slice());
+        let etag = rest.split_to(etag.len());
+        let stamp = rest.split_to(stamp.len());
+        // Both are printable ASCII: hexadecimal digits in quotes, and base64url behind two names.
+        let value = |bytes| {
+            HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static("\"\""))
+        };
+        Self {
+            etag: value(etag),
+            stamp: value(stamp),
+            body: rest,
+            asof,
+            kept,
+        }
+    }
+
+    /// The headers of the answer, or those that say that the device has it already.
+    pub fn headers(&self, not_modified: bool) -> HeaderMap {
+        let kept = self.kept;
+        let mut headers = if not_modified {
+            kept.not_modified.clone()
+        } else {
+            kept.ok.clone()
+        };
+        // Its own are the first two: headers come in the order in which they were put in.
+        let mut values = headers.values_mut();
+        for own in [&self.etag, &self.stamp] {
+            if let Some(value) = values.next() {
+                value.clone_from(own);
+            }
+        }
+        headers
+    }
+}
+
+/// One prepared answer. What a poll reads and writes of it lies in one line of memory; the rest is apart.
+#[repr(align(64))]
 pub struct LiveAnswer {
-    /// The bytes that are sent.
-    pub body: Bytes,
-    /// Their entity tag, quoted.
-    pub etag: HeaderValue,
-    /// How often it was given.
-    pub served: IntCounter,
-    /// How often its kind of outcome was given.
-    pub outcome: IntCounter,
-    subject: Subject,
-    stamper: Arc<Stamper>,
-    current: Arc<Current>,
     head: ArcSwapOption<Head>,
+    /// How often it was given since [`LiveAnswer::tell`], and how often the device had it already.
+    given: AtomicU64,
+    unchanged: AtomicU64,
+    stamper: Arc<Stamper>,
+    told: Box<Told>,
+    /// The beginning of the body's digest, from which the entity tag is made.
+    pub tag: [u8; 16],
     asked: AtomicBool,
+}
+
+const _: () = assert!(size_of::<LiveAnswer>() == 64, "one line of memory");
+
+/// What polls of one app alone do not come to.
+struct Told {
+    subject: Subject,
+    etag: HeaderValue,
+    current: Arc<Current>,
+    served: IntCounter,
+    /// None: a list of kills is no poll.
+    outcome: Option<IntCounter>,
+    not_modified: IntCounter,
     stamped_inline: IntCounter,
     stamped_ahead: IntCounter,
     unsigned: IntCounter,
@@ -89,28 +166,68 @@ impl LiveAnswer {
                 let arm = answer.arm.as_ref().map_or("", ArmName::as_str);
                 (
                     metrics.served_of(app.as_str(), &version, rule, arm),
-                    metrics.outcome(answer.state, answer.reason),
+                    Some(metrics.outcome(answer.state, answer.reason)),
                 )
             }
-            None => (metrics.kill_lists.clone(), metrics.kill_lists.clone()),
+            None => (metrics.kill_lists.clone(), None),
         };
         let etag = huidu_core::manifest::etag(&subject.digest);
-        Self {
-            body: subject.body.clone(),
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&subject.digest.as_bytes()[..16]);
+        let told = Told {
             // Hexadecimal digits in quotes are a header value.
             etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\"")),
+            subject,
+            current: Arc::clone(current),
             served,
             outcome,
-            subject,
-            stamper: Arc::clone(stamper),
-            current: Arc::clone(current),
-            head: ArcSwapOption::empty(),
-            // Where whoever answers may not sign, it is signed before anybody asks.
-            asked: AtomicBool::new(!stamper.is_quick()),
+            not_modified: metrics.polls_not_modified.clone(),
             stamped_inline: metrics.stamps.with_label_values(&["inline"]),
             stamped_ahead: metrics.stamps.with_label_values(&["ahead"]),
             unsigned: metrics.signer_failures.with_label_values(&["online"]),
+        };
+        Self {
+            head: ArcSwapOption::empty(),
+            given: AtomicU64::new(0),
+            unchanged: AtomicU64::new(0),
+            stamper: Arc::clone(stamper),
+            told: Box::new(told),
+            tag,
+            // Where whoever answers may not sign, it is signed before anybody asks.
+            asked: AtomicBool::new(!stamper.is_quick()),
         }
+    }
+
+    /// The bytes that are sent.
+    pub fn body(&self) -> &Bytes {
+        &self.told.subject.body
+    }
+
+    /// Their entity tag, quoted.
+    pub fn etag(&self) -> &HeaderValue {
+        &self.told.etag
+    }
+
+    /// It was given once more.
+    pub fn count(&self) {
+        self.given.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It was given to a device that had it already.
+    pub fn count_unchanged(&self) {
+        self.unchanged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells the metrics how often it was given since the last time. Polls count here, beside what they read
+    /// anyway, and not in counters that every poll of every app would write to.
+    pub fn tell(&self) {
+        let (told, given) = (&self.told, self.given.swap(0, Ordering::Relaxed));
+        told.served.inc_by(given);
+        if let Some(outcome) = &told.outcome {
+            outcome.inc_by(given);
+        }
+        told.not_modified
+            .inc_by(self.unchanged.swap(0, Ordering::Relaxed));
     }
 
     /// The heads with a stamp as fresh as this node's knowledge allows, give or take a part of the lease.
@@ -128,7 +245,7 @@ impl LiveAnswer {
                 head
             }
             _ => {
-                self.stamped_inline.inc();
+                self.told.stamped_inline.inc();
                 self.stamp();
                 self.head.load()
             }
@@ -153,7 +270,7 @@ impl LiveAnswer {
         }
         let signed = self.stamp();
         if signed {
-            self.stamped_ahead.inc();
+            self.told.stamped_ahead.inc();
         } else {
             // Somebody wants it still.
             self.asked.store(true, Ordering::Relaxed);
@@ -168,12 +285,12 @@ impl LiveAnswer {
 
     /// Until when this answer was known to be in force.
     fn asof(&self) -> Timestamp {
-        self.stamper.asof_of(&self.current)
+        self.stamper.asof_of(&self.told.current)
     }
 
     /// Something else takes its place; see [`Current`].
     pub(super) fn retire(&self, asof: Timestamp) {
-        self.current.retire(asof);
+        self.told.current.retire(asof);
     }
 
     /// Signs anew; where that fails, what was signed before stays.
@@ -198,11 +315,11 @@ impl LiveAnswer {
             challenge: true,
             ..self.said_at(self.asof())
         };
-        self.signed(&stamp)
+        HeaderValue::try_from(self.signed(&stamp)?).ok()
     }
 
     fn said_at(&self, asof: Timestamp) -> Stamp {
-        let subject = &self.subject;
+        let subject = &self.told.subject;
         Stamp {
             revision: subject.revision,
             asof,
@@ -215,35 +332,29 @@ impl LiveAnswer {
         }
     }
 
-    fn signed(&self, stamp: &Stamp) -> Option<HeaderValue> {
+    fn signed(&self, stamp: &Stamp) -> Option<String> {
         let signed = self.stamper.sign(stamp).ok();
-        let value = signed.and_then(|text| HeaderValue::from_str(&text).ok());
-        if value.is_none() {
-            self.unsigned.inc();
+        if signed.is_none() {
+            self.told.unsigned.inc();
         }
-        value
+        signed
     }
 
     fn made_at(&self, asof: Timestamp) -> Option<Head> {
-        let subject = &self.subject;
+        let subject = &self.told.subject;
         let stamp = self.signed(&self.said_at(asof))?;
-        let mut not_modified = HeaderMap::with_capacity(4);
-        not_modified.insert(header::ETAG, self.etag.clone());
-        not_modified.insert(
-            header::CACHE_CONTROL,
-            HeaderValue::from_static(subject.cache),
-        );
-        if let Some(vary) = subject.vary {
-            not_modified.insert(header::VARY, HeaderValue::from_static(vary));
-        }
-        not_modified.insert(HUIDU_STAMP, stamp.clone());
-        let mut ok = not_modified.clone();
-        ok.insert(header::CONTENT_TYPE, JSON);
-        Some(Head {
-            ok,
-            not_modified,
-            stamp,
-            asof: asof.unix_ms(),
-        })
+        Some(Head::new(
+            self.told.etag.as_bytes(),
+            stamp.as_bytes(),
+            &subject.body,
+            asof.unix_ms(),
+            subject.kept,
+        ))
+    }
+}
+
+impl Drop for LiveAnswer {
+    fn drop(&mut self) {
+        self.tell();
     }
 }

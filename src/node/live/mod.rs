@@ -10,7 +10,7 @@ mod shards;
 mod stamper;
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, LazyLock, Weak},
     time::Duration,
 };
 
@@ -31,13 +31,18 @@ use huidu_core::{
 pub use answer::{HUIDU_STAMP, Head, LiveAnswer};
 pub use stamper::{Stamper, refresh};
 
-use self::{answer::Subject, shards::Shards, stamper::Current};
+use self::{
+    answer::{Kept, Subject},
+    shards::Shards,
+    stamper::Current,
+};
 use crate::metrics::Metrics;
 
-/// What a kill list may be kept for by a cache on the way, in an answer to it.
-const KILLS_CACHE: &str = "public, max-age=2";
+/// A cache on the way may keep a kill list for so long, and give it to everybody.
+static KILLS_KEPT: LazyLock<Kept> = LazyLock::new(|| Kept::new("public, max-age=2", None));
 /// A manifest depends on the device, so nobody else may be given it.
-const MANIFEST_CACHE: &str = "private, no-cache";
+static MANIFEST_KEPT: LazyLock<Kept> =
+    LazyLock::new(|| Kept::new("private, no-cache", Some("Huidu-Device")));
 
 /// Everything polls are answered from. A clone shares everything.
 #[derive(Clone)]
@@ -84,6 +89,12 @@ impl Live {
     /// True when a device may have the bundle named `digest`.
     pub fn knows_bundle(&self, digest: &Digest) -> bool {
         self.bundles.get(digest).is_some()
+    }
+
+    /// Tells the metrics what was answered since the last time.
+    pub fn tell(&self) {
+        let answers = self.apps().flat_map(|app| app.answers.iter());
+        answers.chain(self.kills()).for_each(LiveAnswer::tell);
     }
 
     /// Number of apps.
@@ -163,8 +174,7 @@ impl Live {
             body,
             revision: catalogue.revision,
             scope: stamper.scope(KILLS_SCOPE),
-            cache: KILLS_CACHE,
-            vary: None,
+            kept: &KILLS_KEPT,
         };
         let current = Arc::default();
         let answer = LiveAnswer::new(subject, stamper, &current, metrics, None);
@@ -214,8 +224,7 @@ impl LiveApp {
                 digest: answer.digest,
                 revision,
                 scope,
-                cache: MANIFEST_CACHE,
-                vary: Some("Huidu-Device"),
+                kept: &MANIFEST_KEPT,
             };
             LiveAnswer::new(
                 subject,

@@ -86,7 +86,7 @@ fn stamped(answer: &LiveAnswer, app: &str) -> Stamp {
     Stamp::verify(
         value.to_str().unwrap(),
         &key().verifying_key(),
-        &answer.body,
+        answer.body(),
         &scope,
     )
     .unwrap()
@@ -178,8 +178,54 @@ fn an_app_knows_what_reports_may_name() {
     let app = live_app(&travel(), &stamper(), &Metrics::new());
     assert!(app.has_version("1.0.0") && !app.has_version("9.0.0"));
     assert!(app.has_arm("beta", "") && !app.has_arm("beta", "b") && !app.has_arm("x", ""));
-    let body: Manifest = serde_json::from_slice(&app.answers[0].body).unwrap();
+    let body: Manifest = serde_json::from_slice(app.answers[0].body()).unwrap();
     assert_eq!((body.state, body.reason), (State::None, Reason::None));
+}
+
+#[test]
+fn an_answer_is_sent_with_its_own_headers_whole_or_not() {
+    let (stamper, metrics) = (stamper(), Metrics::new());
+    let app = live_app(&travel(), &stamper, &metrics);
+    for answer in &app.answers {
+        let head = answer.head();
+        let head = head.as_ref().unwrap();
+        assert_eq!(head.body, answer.body());
+        for not_modified in [true, false] {
+            let headers = head.headers(not_modified);
+            assert_eq!(headers["etag"], answer.etag());
+            assert_eq!(headers["huidu-stamp"], head.stamp);
+            assert_eq!(headers["vary"], "Huidu-Device");
+            assert_eq!(headers["cache-control"], "private, no-cache");
+            assert_eq!(headers.contains_key("content-type"), !not_modified);
+            assert_eq!(headers.len(), 5 - usize::from(not_modified));
+        }
+    }
+}
+
+#[test]
+fn what_was_given_is_told_once_also_by_an_answer_that_goes_away() {
+    let (stamper, metrics) = (stamper(), Metrics::new());
+    let live = Live::empty().with_app(live_app(&travel(), &stamper, &metrics));
+    let served = metrics.served_of("pingan/travel", "1.0.0", "", "");
+    let stable = |live: &Live| {
+        let app = Arc::clone(live.app("pingan/travel").unwrap());
+        let device = Device::new("d");
+        let told = app.resolve(
+            "retail-bank",
+            &device,
+            &Installed::default(),
+            Timestamp::EPOCH,
+        );
+        told.count();
+        told.count_unchanged();
+    };
+    stable(&live);
+    live.tell();
+    live.tell();
+    assert_eq!((served.get(), metrics.polls_not_modified.get()), (1, 1));
+    stable(&live);
+    drop(live);
+    assert_eq!((served.get(), metrics.polls_not_modified.get()), (2, 2));
 }
 
 /// A key that is not in memory: it fails while it is told to, and whoever waits for it hangs until it is let go.

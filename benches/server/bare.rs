@@ -1,0 +1,44 @@
+//! Bare hyper: the floor under the device plane.
+//!
+//! The same listener, runtime, protocol detection, limits and timers, all from the settings that the
+//! device plane uses; no watch over connections of our own, no look at the request. What is slower here
+//! than in the device plane is a gain of the device plane, and what is faster is what it still costs.
+
+use std::{convert::Infallible, net::TcpListener};
+
+use bytes::Bytes;
+use http::Response;
+use huidu::http::{
+    body::Body,
+    serve::{self, Limits},
+};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+/// Sends `reply`, whatever is asked.
+pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Bytes>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let builder = serve::builder(limits, TokioExecutor::new());
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            socket.set_nodelay(true).unwrap();
+            let (builder, reply) = (builder.clone(), reply.clone());
+            tokio::spawn(async move {
+                let service = service_fn(move |_request| {
+                    let mut sent = Response::new(Body::from(reply.body().clone()));
+                    *sent.status_mut() = reply.status();
+                    sent.headers_mut().clone_from(reply.headers());
+                    std::future::ready(Ok::<_, Infallible>(sent))
+                });
+                let _its_own_affair = builder
+                    .serve_connection(TokioIo::new(socket), service)
+                    .await;
+            });
+        }
+    });
+}

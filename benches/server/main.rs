@@ -1,0 +1,120 @@
+//! The servers that `benches/run.py` and `benches/instructions.py` compare, each a process of its own.
+//!
+//! `bench-server huidu` is the real device plane on the real listeners, with limits, timers, metrics and
+//! stamps on, over apps that are made here in place of a ledger. `bench-server bare` is hyper with the
+//! same settings of the listener and of both protocols, which sends the bytes and headers of one poll's
+//! reply without looking at the request. What is measured is never changed for the measurement.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and stops at the first surprise"
+)]
+
+mod apps;
+mod bare;
+mod origin;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use clap::{Parser, ValueEnum};
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use huidu::{
+    device::{Bounds, Connections, DevicePlane},
+    http::serve::{self, Limits, Plane, Stop},
+};
+
+use self::origin::Fixed;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// The device plane.
+    Huidu,
+    /// hyper, which thinks nothing.
+    Bare,
+}
+
+/// A server to be measured; it prints the address it listens on and serves until it is killed.
+#[derive(Debug, Parser)]
+struct Arguments {
+    kind: Kind,
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Apps, named t0/app-0, t1/app-1, …
+    #[arg(long, default_value_t = 1)]
+    apps: usize,
+    /// Rules in the rollout of each.
+    #[arg(long, default_value_t = 20)]
+    rules: usize,
+    /// Threads that serve, each with a listener and a runtime of its own.
+    #[arg(long, default_value_t = 1)]
+    cores: usize,
+    /// `bare` sends the 304 in place of the 200.
+    #[arg(long)]
+    not_modified: bool,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let limits = Limits {
+        connections: 20_000,
+        ..Limits::default()
+    };
+    let listeners = serve::listen_shared(arguments.listen, arguments.cores).unwrap();
+    let addr = listeners[0].local_addr().unwrap();
+    let origin = apps::start(arguments.apps, arguments.rules);
+    match arguments.kind {
+        Kind::Huidu => {
+            let (_stopper, stop) = Stop::pair();
+            let plane = Plane::new(limits, Connections(Arc::clone(&origin.metrics)));
+            let service = |_core| DevicePlane::new(Arc::clone(&origin), Bounds::default());
+            let workers = serve::spawn_per_core(listeners, service, &plane, &stop).unwrap();
+            println!("listening {addr}");
+            workers.join().unwrap();
+        }
+        Kind::Bare => {
+            let reply = sample(&origin, arguments.not_modified);
+            println!("listening {addr}");
+            let threads = listeners.into_iter().map(|listener| {
+                let (reply, limits) = (reply.clone(), limits.clone());
+                std::thread::spawn(move || bare::serve(listener, &limits, &reply))
+            });
+            for thread in threads.collect::<Vec<_>>() {
+                thread.join().unwrap();
+            }
+        }
+    }
+}
+
+/// What the device plane says to one ordinary poll, or to its repetition.
+fn sample(origin: &Arc<Fixed>, not_modified: bool) -> http::Response<Bytes> {
+    let plane = DevicePlane::new(Arc::clone(origin), Bounds::default());
+    let ask = |etag: Option<http::HeaderValue>| {
+        let mut request = Request::get("/v1/manifest/retail-bank/t0/app-0?u=device-00000000")
+            .body(Full::<Bytes>::default())
+            .unwrap();
+        if let Some(etag) = etag {
+            request
+                .headers_mut()
+                .insert(http::header::IF_NONE_MATCH, etag);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (head, body) = plane.answer(request).await.unwrap().into_parts();
+            let body = body.collect().await.map_err(drop).unwrap().to_bytes();
+            http::Response::from_parts(head, body)
+        })
+    };
+    let whole = ask(None);
+    assert_eq!(whole.status(), 200);
+    if !not_modified {
+        return whole;
+    }
+    let unchanged = ask(whole.headers().get(http::header::ETAG).cloned());
+    assert_eq!(unchanged.status(), 304);
+    unchanged
+}
