@@ -154,16 +154,22 @@ metrics! {
     /// Answers and bundles that devices reported they did not believe, by the code of the doubt. `stale-node`
     /// is a node that lags; `other` a code this node does not know.
     doubts: IntCounterVec = "huidu_doubts_total" ["code"];
-    /// Requests for bundles, by where the bytes came from (memory, store, none) and the status sent.
+    /// Requests for bundles, by where the bytes came from (memory, file, store, none) and the status sent.
     bundle_requests: IntCounterVec = "huidu_bundle_requests_total" ["source", "status"];
     /// Bytes of bundles handed to connections, by where they came from.
     bundle_bytes: IntCounterVec = "huidu_bundle_bytes_total" ["source"];
     /// Bytes of bundles held in memory.
     bundle_memory_bytes: IntGauge = "huidu_bundle_memory_bytes";
+    /// Bytes of bundles of a distant store that are kept on this disk.
+    bundle_disk_bytes: IntGauge = "huidu_bundle_disk_bytes";
+    /// Times a bundle could not be kept on this disk, and was sent from the store instead.
+    bundle_disk_failures: IntCounter = "huidu_bundle_disk_failures_total";
     /// Open connections of the device plane.
     connections: IntGauge = "huidu_connections";
     /// Connections refused because there were too many.
     connections_refused: IntCounter = "huidu_connections_refused_total";
+    /// Connections to the device plane that ended, or took too long, before TLS was agreed on.
+    tls_failures: IntCounter = "huidu_tls_handshake_failures_total";
     /// Requests of the device plane refused under overload, with Retry-After.
     shed: IntCounter = "huidu_requests_shed_total";
     /// The revision this node serves.

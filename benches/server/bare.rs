@@ -13,7 +13,7 @@ use huidu::http::{
     serve::{self, Limits},
 };
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 
 /// Sends `reply`, whatever is asked.
 pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Bytes>) {
@@ -21,7 +21,7 @@ pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Byt
         .enable_all()
         .build()
         .unwrap();
-    let builder = serve::builder(limits);
+    let builder = serve::builder(limits, TokioExecutor::new());
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         loop {

@@ -25,12 +25,14 @@ use crate::{
         redis::{RedisBus, RedisSettings},
     },
     clock,
+    http::tls::{self, Tls},
     metrics::Metrics,
     node::{
         NodeParts, NodeSettings,
+        bundles::Disk,
         counters::{CounterSink, Remembered, SinkError},
     },
-    settings::{BusSettings, S3Settings, Settings, StoreSettings},
+    settings::{BusSettings, S3Settings, Settings, StoreSettings, TlsFiles},
     signin::{SignIn, SignInSettings, seal::Sealer},
     store::{
         Store,
@@ -90,11 +92,21 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
             ))
         }
     };
+    // A directory is on this disk already, and what is in memory shall leave no trace.
+    let bundle_disk = match settings.store {
+        StoreSettings::S3(_) if settings.bundles.disk > 0 => {
+            let dir = settings.data_dir.join("bundles");
+            let about = || format!("copies of bundles in `{}`", dir.display());
+            Some(Disk::open(dir.clone(), settings.bundles.disk).with_context(about)?)
+        }
+        _ => None,
+    };
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(NodeParts {
         store,
         unproved: Vec::new(),
         mirror,
+        bundle_disk,
         bus: bus(settings)?,
         clock: Arc::new(clock::System),
         ids: Arc::new(clock::RandomIds::new().context("no randomness for ids")?),
@@ -114,6 +126,17 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
             bundle_memory: settings.bundles.memory,
         },
     })
+}
+
+/// The certificate of a port, if it shows one. `table` is its settings'.
+pub(super) fn tls(table: &str, files: Option<&TlsFiles>) -> anyhow::Result<Option<Arc<Tls>>> {
+    let Some(files) = files else { return Ok(None) };
+    let opened = Tls::open(tls::TlsFiles {
+        cert: files.cert.clone(),
+        key: files.key.clone(),
+    });
+    let about = || format!("settings `{table}.cert` and `{table}.key`");
+    Ok(Some(opened.with_context(about)?))
 }
 
 /// How people sign in, if they do.

@@ -23,7 +23,8 @@ use crate::{
         token::{self, Token},
     },
     device::{Bounds, Connections, DevicePlane},
-    http, logging,
+    http::{self, tls::Tls},
+    logging,
     node::{Node, WriteError, counters::CounterSink},
     settings::{FlagValue, Settings, Sources, StoreSettings},
     store::probe::{self, Depth, Verdict},
@@ -199,6 +200,10 @@ async fn serve(settings: &Settings) -> Done {
     }
     let (stopper, told) = http::serve::Stop::pair();
     // The private port first: whoever sees the node ready on the public one may turn to it at once.
+    let tls = Certificates {
+        device: parts::tls("device.tls", settings.device.tls.as_ref())?,
+        control: parts::tls("control.tls", settings.control.tls.as_ref())?,
+    };
     let about = || format!("setting `control.listen`: {}", settings.control.listen);
     let control = std::net::TcpListener::bind(settings.control.listen).with_context(about)?;
     control.set_nonblocking(true).with_context(about)?;
@@ -208,10 +213,11 @@ async fn serve(settings: &Settings) -> Done {
     spool.archive.unpacked_bytes = settings.bundles.unpacked_max;
     let router = control::router(Arc::clone(&node), parts::signin(settings)?, spool)
         .context("`data_dir` cannot be used")?;
-    let devices = device_plane(&node, settings, &told)?;
+    let devices = device_plane(&node, settings, tls.device.clone(), &told)?;
     tracing::info!(
         device = %settings.device.listen,
         control = %settings.control.listen,
+        tls = tls.device.is_some(),
         revision = node.health().revision.get(),
         "serving"
     );
@@ -224,10 +230,12 @@ async fn serve(settings: &Settings) -> Done {
         connections: CONTROL_CONNECTIONS,
         ..http::serve::Limits::default()
     };
-    let plane = http::serve::Plane::new(limits, ());
+    let plane = http::serve::Plane::over(limits, (), tls.control.clone());
     let routes = control::PrivatePlane::new(router);
     let controlling = tokio::spawn(http::serve::serve(control, routes, plane, told.clone()));
+    let reloading = tokio::spawn(tls.reload_when_told()?);
     stop.await;
+    reloading.abort();
     stopper.stop();
     let _closed = tokio::task::spawn_blocking(move || devices.join()).await;
     let _closed = tokio::time::timeout(Duration::from_secs(10), controlling).await;
@@ -235,6 +243,40 @@ async fn serve(settings: &Settings) -> Done {
     let _closed = tokio::time::timeout(COUNTS_EVERY * 3, counting).await;
     node.flush();
     Ok(0)
+}
+
+/// The certificates that are shown, by port.
+#[derive(Clone)]
+struct Certificates {
+    device: Option<Arc<Tls>>,
+    control: Option<Arc<Tls>>,
+}
+
+impl Certificates {
+    /// Reads them again at every SIGHUP.
+    fn reload_when_told(self) -> anyhow::Result<impl Future<Output = ()>> {
+        let mut told = signal(SignalKind::hangup()).context("SIGHUP cannot be listened to")?;
+        Ok(async move {
+            while told.recv().await.is_some() {
+                let certificates = self.clone();
+                // Reading blocks, and a panic in it would only lose this one reload.
+                let _read = tokio::task::spawn_blocking(move || certificates.reload()).await;
+            }
+        })
+    }
+
+    fn reload(&self) {
+        for (port, tls) in [("device", &self.device), ("control", &self.control)] {
+            match tls.as_ref().map(|tls| tls.reload()) {
+                None => {}
+                Some(Ok(())) => tracing::info!(port, "the certificate was read again"),
+                Some(Err(error)) => {
+                    let error = anyhow::Error::from(error);
+                    tracing::error!(port, "the certificate before stays in force: {error:#}");
+                }
+            }
+        }
+    }
 }
 
 /// How much of what devices report a crash can lose.
@@ -275,6 +317,7 @@ const CONTROL_CONNECTIONS: usize = 1_000;
 fn device_plane(
     node: &Arc<Node>,
     settings: &Settings,
+    tls: Option<Arc<Tls>>,
     told: &http::serve::Stop,
 ) -> anyhow::Result<http::serve::Workers> {
     let device = &settings.device;
@@ -289,7 +332,8 @@ fn device_plane(
         idle: device.idle_timeout,
         ..http::serve::Limits::default()
     };
-    let plane = http::serve::Plane::new(limits, Connections(node.metrics_handle()));
+    let watcher = Connections(node.metrics_handle());
+    let plane = http::serve::Plane::over(limits, watcher, tls);
     let service = |_core| DevicePlane::new(Arc::clone(node), Bounds::default());
     Ok(http::serve::spawn_per_core(
         listeners, service, &plane, told,

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     http,
-    node::bundles::{BundleError, OpenBundle},
+    node::bundles::{BundleError, OpenBundle, Way},
 };
 
 /// What a reviewer approves.
@@ -160,7 +160,8 @@ pub(super) async fn bundle(
 ) -> Result<Response, ApiError> {
     let number = version.number(&named.app)?;
     let version = seen(&control, &named.caller, &named.app, &number)?;
-    let opened = control.node.bundles().open(version.bundle.sha256).await;
+    let bundles = control.node.bundles();
+    let opened = bundles.open(version.bundle.sha256, Way::Bytes).await;
     let opened = opened.map_err(|error: BundleError| ApiError::Unavailable {
         code: "store-unavailable",
         detail: error.to_string(),
@@ -168,6 +169,7 @@ pub(super) async fn bundle(
     let bytes = opened.bytes();
     let body = match opened {
         OpenBundle::Hot(bytes) => Body::from(bytes),
+        OpenBundle::File(file) => Body::new(http::body::Body::pieces(file.pieces(0..bytes), bytes)),
         OpenBundle::Cold(cold) => Body::new(http::body::Body::pieces(cold.pieces(0..bytes), bytes)),
     };
     let mut reply = Response::new(body);

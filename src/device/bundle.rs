@@ -1,25 +1,32 @@
-//! Bundles by digest: whole, in part, from memory or from the store. Immutable, so cached for ever.
+//! Bundles by digest: whole, in part, from a file, from memory or from the store. Immutable, so cached for
+//! ever.
 //!
+//! Where a connection can take them from a file by itself, they never pass through this process.
 //! Only bundles of versions that devices may have are served: everything else in the store (segments,
 //! bundles of killed versions) is absent here, whatever its name.
 
 use std::{borrow::Cow, sync::Arc};
 
-use data_encoding::BASE64;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use data_encoding::{BASE64, HEXLOWER};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
 use huidu_core::digest::Digest;
 
 use super::{Origin, Rhythm, reply};
 use crate::{
     http::{
         body::Body,
+        carrier::Carrier,
         conditional::{self, Part},
         problem::Problem,
     },
-    node::bundles::{BundleError, OpenBundle},
+    node::bundles::{BundleError, OpenBundle, Way},
 };
 
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+/// Headers of a reply with a part, besides those that hyper adds.
+const HEADERS: usize = 6;
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// What came of looking into memory.
@@ -30,15 +37,23 @@ pub(super) enum Found {
     Cold(Digest),
 }
 
+/// The connection, when a reply of this version of HTTP over it may be a part of a file.
+pub(super) fn carrier(over: Option<&Arc<Carrier>>, version: Version) -> Option<&Arc<Carrier>> {
+    over.filter(|carrier| {
+        carrier.takes_files() && matches!(version, Version::HTTP_10 | Version::HTTP_11)
+    })
+}
+
 /// What of a request matters here.
 pub(super) struct Wants {
     is_head: bool,
     headers: HeaderMap,
+    carrier: Option<Arc<Carrier>>,
 }
 
 impl Wants {
     /// Of this request: three of its headers.
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, carrier: Option<&Arc<Carrier>>) -> Self {
         let mut headers = HeaderMap::new();
         for name in [header::IF_NONE_MATCH, header::RANGE, header::IF_RANGE] {
             for value in request.headers().get_all(&name) {
@@ -48,29 +63,43 @@ impl Wants {
         Self {
             is_head: request.method() == Method::HEAD,
             headers,
+            carrier: carrier.cloned(),
         }
     }
 }
 
 /// The bundle named `hex`, if nothing has to be waited for.
-pub(super) fn hot<O: Origin, B>(origin: &O, hex: &str, request: &Request<B>) -> Found {
+pub(super) fn hot<O: Origin, B>(
+    origin: &O,
+    hex: &str,
+    request: &Request<B>,
+    carrier: Option<&Arc<Carrier>>,
+) -> Found {
     let digest = match hex.parse::<Digest>() {
         Ok(digest) if origin.live().knows_bundle(&digest) => digest,
         Ok(_) => return Found::Reply(refused(origin, unknown())),
         Err(error) => return Found::Reply(refused(origin, malformed(error.to_string()))),
     };
-    match origin.bundles().hot(&digest) {
-        Some(bytes) => {
+    match origin.bundles().ready(&digest, way(carrier)) {
+        Some(bundle) => {
             let is_head = request.method() == Method::HEAD;
             let asked = Asked {
                 origin,
                 digest,
                 is_head,
                 headers: request.headers(),
+                carrier,
             };
-            Found::Reply(asked.reply(OpenBundle::Hot(bytes)))
+            Found::Reply(asked.reply(bundle))
         }
         None => Found::Cold(digest),
+    }
+}
+
+const fn way(carrier: Option<&Arc<Carrier>>) -> Way {
+    match carrier {
+        Some(_) => Way::File,
+        None => Way::Bytes,
     }
 }
 
@@ -80,14 +109,20 @@ pub(super) async fn cold<O: Origin>(
     digest: Digest,
     wants: Wants,
 ) -> Response<Body> {
-    let Wants { is_head, headers } = wants;
-    match origin.bundles().open(digest).await {
+    let Wants {
+        is_head,
+        headers,
+        carrier,
+    } = wants;
+    let carrier = carrier.as_ref();
+    match origin.bundles().open(digest, way(carrier)).await {
         Ok(bundle) => {
             let asked = Asked {
                 origin: &*origin,
                 digest,
                 is_head,
                 headers: &headers,
+                carrier,
             };
             let reply = asked.reply(bundle);
             if is_head {
@@ -108,23 +143,23 @@ struct Asked<'a, O> {
     digest: Digest,
     is_head: bool,
     headers: &'a HeaderMap,
+    carrier: Option<&'a Arc<Carrier>>,
 }
 
 impl<O: Origin> Asked<'_, O> {
     fn reply(&self, bundle: OpenBundle) -> Response<Body> {
         let source = match &bundle {
             OpenBundle::Hot(_) => "memory",
+            OpenBundle::File(_) => "file",
             OpenBundle::Cold(_) => "store",
         };
         let bytes = bundle.bytes();
-        let etag = format!("\"{}\"", self.digest);
-        // Hexadecimal digits in quotes are a header value.
-        let tag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
-        let has_it = conditional::lists_etag(self.headers, &header::IF_NONE_MATCH, etag.as_bytes());
+        let etag = etag(&self.digest);
+        let has_it = conditional::lists_etag(self.headers, &header::IF_NONE_MATCH, &etag);
         // A range is a matter of GET alone.
         let part = match self.is_head {
             true => Part::Whole,
-            false => conditional::part(self.headers, etag.as_bytes(), bytes),
+            false => conditional::part(self.headers, &etag, bytes),
         };
         let mut reply = match (has_it, part) {
             (true, _) => {
@@ -137,21 +172,21 @@ impl<O: Origin> Asked<'_, O> {
             (false, Part::Range { start, last }) => {
                 let mut reply = Response::new(self.body(bundle, start, last + 1));
                 *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
-                let range = value(&format!("bytes {start}-{last}/{bytes}"));
+                let range = value(format!("bytes {start}-{last}/{bytes}").as_bytes());
                 reply.headers_mut().insert(header::CONTENT_RANGE, range);
                 reply
             }
         };
         let status = reply.status();
         let headers = reply.headers_mut();
-        headers.insert(header::ETAG, tag);
+        headers.reserve(HEADERS);
+        headers.insert(header::ETAG, value(&etag));
         headers.insert(header::CACHE_CONTROL, FOREVER);
         if status != StatusCode::NOT_MODIFIED {
             let octets = HeaderValue::from_static("application/octet-stream");
             headers.insert(header::CONTENT_TYPE, octets);
             headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-            let digest = BASE64.encode(self.digest.as_bytes());
-            headers.insert(REPR_DIGEST, value(&format!("sha-256=:{digest}:")));
+            headers.insert(REPR_DIGEST, value(&repr_digest(&self.digest)));
         }
         let sent = if self.is_head {
             0
@@ -172,11 +207,18 @@ impl<O: Origin> Asked<'_, O> {
         match bundle {
             // What is in memory is at most 16 MiB long.
             OpenBundle::Hot(bytes) => Body::from(bytes.slice(start as usize..end as usize)),
+            OpenBundle::File(file) => match self.carrier {
+                Some(carrier) => Body::file(file.into_file(), start..end, Arc::clone(carrier)),
+                None => Body::pieces(file.pieces(start..self.until(start, end)), end - start),
+            },
             OpenBundle::Cold(cold) => {
-                let until = if self.is_head { start } else { end };
-                Body::pieces(cold.pieces(start..until), end - start)
+                Body::pieces(cold.pieces(start..self.until(start, end)), end - start)
             }
         }
+    }
+
+    const fn until(&self, start: u64, end: u64) -> u64 {
+        if self.is_head { start } else { end }
     }
 
     fn beyond_the_end(&self, bytes: u64, source: &str) -> Response<Body> {
@@ -189,14 +231,31 @@ impl<O: Origin> Asked<'_, O> {
             detail,
         )
         .with_field("Range")
-        .with_header(header::CONTENT_RANGE, value(&format!("bytes */{bytes}")))
+        .with_header(
+            header::CONTENT_RANGE,
+            value(format!("bytes */{bytes}").as_bytes()),
+        )
         .into_response()
     }
 }
 
+/// The digest in quotes.
+fn etag(digest: &Digest) -> [u8; 66] {
+    let mut etag = [b'"'; 66];
+    HEXLOWER.encode_mut(digest.as_bytes(), &mut etag[1..65]);
+    etag
+}
+
+/// The digest as `Repr-Digest` states it.
+fn repr_digest(digest: &Digest) -> [u8; 54] {
+    let mut text = *b"sha-256=:............................................:";
+    BASE64.encode_mut(digest.as_bytes(), &mut text[9..53]);
+    text
+}
+
 /// A header value of digits, letters and signs made here.
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+fn value(text: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn count<O: Origin>(origin: &O, source: &str, status: StatusCode) {

@@ -44,9 +44,10 @@ pub use health::Readiness;
 use crate::{
     http::{
         body::{Body, ReadLimits},
+        carrier::Carrier,
         heads,
         problem::Problem,
-        serve::Watcher,
+        serve::{PerConnection, Watcher},
     },
     metrics::Metrics,
     node::{bundles::Bundles, counters::Counters, live::Live},
@@ -207,8 +208,16 @@ impl<O: Origin> DevicePlane<O> {
         }
     }
 
-    /// Answers one request.
+    /// Answers one request, whatever carries it.
     pub fn answer<B>(&self, request: Request<B>) -> Answering
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    {
+        self.answer_over(None, request)
+    }
+
+    /// Answers one request that came over a connection.
+    fn answer_over<B>(&self, carrier: Option<&Arc<Carrier>>, request: Request<B>) -> Answering
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -245,13 +254,17 @@ impl<O: Origin> DevicePlane<O> {
                 reply
             }
             Route::Kills => kills::list(origin, headers),
-            Route::Bundle { hex } => match bundle::hot(origin, hex, &request) {
-                bundle::Found::Reply(reply) => reply,
-                bundle::Found::Cold(digest) => {
-                    let origin = Arc::clone(&self.origin);
-                    return self.later(bundle::cold(origin, digest, bundle::Wants::of(&request)));
+            Route::Bundle { hex } => {
+                let carrier = bundle::carrier(carrier, request.version());
+                match bundle::hot(origin, hex, &request, carrier) {
+                    bundle::Found::Reply(reply) => reply,
+                    bundle::Found::Cold(digest) => {
+                        let origin = Arc::clone(&self.origin);
+                        let wants = bundle::Wants::of(&request, carrier);
+                        return self.later(bundle::cold(origin, digest, wants));
+                    }
                 }
-            },
+            }
             Route::Poll => {
                 let (head, body) = request.into_parts();
                 let (origin, limits) = (Arc::clone(&self.origin), self.body_limits());
@@ -348,13 +361,39 @@ impl Future for Answering {
     }
 }
 
-impl<O: Origin> Service<Request<Incoming>> for DevicePlane<O> {
+/// The device plane as one connection sees it.
+pub struct Connected<O> {
+    plane: DevicePlane<O>,
+    carrier: Arc<Carrier>,
+}
+
+impl<O> Clone for Connected<O> {
+    fn clone(&self) -> Self {
+        Self {
+            plane: self.plane.clone(),
+            carrier: Arc::clone(&self.carrier),
+        }
+    }
+}
+
+impl<O: Origin> Service<Request<Incoming>> for Connected<O> {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        self.answer(request)
+        self.plane.answer_over(Some(&self.carrier), request)
+    }
+}
+
+impl<O: Origin> PerConnection for DevicePlane<O> {
+    type Service = Connected<O>;
+
+    fn answering(&self, carrier: &Arc<Carrier>) -> Connected<O> {
+        Connected {
+            plane: self.clone(),
+            carrier: Arc::clone(carrier),
+        }
     }
 }
 
@@ -392,6 +431,10 @@ impl Watcher for Connections {
 
     fn refused(&self) {
         self.0.connections_refused.inc();
+    }
+
+    fn not_agreed(&self) {
+        self.0.tls_failures.inc();
     }
 }
 

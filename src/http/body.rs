@@ -5,8 +5,12 @@
 
 use std::{
     error::Error,
+    fs::File,
+    io,
+    ops::Range,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -14,7 +18,13 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{
     sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, timeout_at},
+};
+
+use super::{
+    carrier::{self, Carrier},
+    sendfile,
 };
 
 /// What goes wrong while a body is made; it breaks the connection off, so that no device takes half for
@@ -34,6 +44,38 @@ enum Kind {
         from: mpsc::Receiver<Result<Bytes, BodyError>>,
         left: u64,
     },
+    Part(Box<FilePart>),
+}
+
+/// A part of a file that the connection sends by itself, piece by piece.
+#[derive(Debug)]
+struct FilePart {
+    file: Arc<File>,
+    left: Range<u64>,
+    carrier: Arc<Carrier>,
+    /// The next piece while it comes from the disk.
+    coming: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl FilePart {
+    /// The next piece, as what stands for it. A disk may be slow: what the system does not have at hand is
+    /// read aside first, so that no other connection of this core waits for it.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let (at, left) = (self.left.start, self.left.end - self.left.start);
+        let bytes = usize::try_from(left)
+            .map_or(carrier::PIECE_BYTES, |left| left.min(carrier::PIECE_BYTES));
+        if let Some(coming) = &mut self.coming {
+            let come = ready!(Pin::new(coming).poll(cx));
+            self.coming = None;
+            come??;
+        } else if !sendfile::is_at_hand(&self.file, at, bytes) {
+            let file = Arc::clone(&self.file);
+            self.coming = Some(spawn_blocking(move || sendfile::fetch(&file, at, bytes)));
+            return self.poll_piece(cx);
+        }
+        self.left.start += bytes as u64;
+        Poll::Ready(Ok(self.carrier.place(&self.file, at, bytes)))
+    }
 }
 
 /// The pieces ended before the promised length, or went on behind it.
@@ -52,9 +94,22 @@ impl Body {
         Self(Kind::Pieces { from, left: bytes })
     }
 
+    /// The bytes `range` of `file`, which nobody writes to, for a reply of HTTP/1 over the connection of
+    /// `carrier`, which takes files: no other could send them.
+    pub fn file(file: Arc<File>, range: Range<u64>, carrier: Arc<Carrier>) -> Self {
+        debug_assert!(carrier.takes_files(), "asked before");
+        Self(Kind::Part(Box::new(FilePart {
+            file,
+            left: range,
+            carrier,
+            coming: None,
+        })))
+    }
+
     /// Length in bytes.
     pub fn bytes(&self) -> u64 {
         match &self.0 {
+            Kind::Part(part) => part.left.end - part.left.start,
             Kind::Empty => 0,
             Kind::Whole(bytes) => bytes.len() as u64,
             Kind::Pieces { left, .. } => *left,
@@ -83,8 +138,13 @@ impl HttpBody for Body {
                 self.0 = Kind::Empty;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
+            Kind::Part(part) if part.left.is_empty() => Poll::Ready(None),
+            Kind::Part(part) => {
+                let piece = ready!(part.poll_piece(cx));
+                Poll::Ready(Some(piece.map(Frame::data).map_err(Into::into)))
+            }
             Kind::Pieces { from, left } => {
-                let piece = std::task::ready!(from.poll_recv(cx));
+                let piece = ready!(from.poll_recv(cx));
                 Poll::Ready(match piece {
                     Some(Ok(piece)) => match left.checked_sub(piece.len() as u64) {
                         Some(rest) => {
@@ -106,6 +166,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Pieces { left, .. } => *left == 0,
+            Kind::Part(part) => part.left.is_empty(),
         }
     }
 

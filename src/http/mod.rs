@@ -5,10 +5,14 @@
 
 mod addresses;
 pub mod body;
+pub mod carrier;
 pub mod conditional;
+mod gather;
 pub mod heads;
 pub mod problem;
 mod seldom;
+mod sendfile;
 pub mod serve;
 mod stall;
+pub mod tls;
 mod watch;

@@ -23,11 +23,11 @@ use std::{
 use http::{Request, Response};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::{Semaphore, mpsc, watch},
     time::{sleep, timeout},
@@ -36,15 +36,20 @@ use tokio::{
 use super::{
     addresses::Addresses,
     body::Body,
+    carrier::Carrier,
+    gather::{Aside, Gathering, turn},
     seldom::Seldom,
+    sendfile::{self, FileSocket},
     stall::Stalling,
+    tls::Tls,
     watch::{HeadTimer, Verdict, Watch},
 };
 
 /// What bounds a plane's connections. Plain values; the defaults are for a public port.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Open connections of the plane, over all its listeners; one more is answered 503 and closed.
+    /// Open connections of the plane, over all its listeners; one more is answered 503 and closed, over TLS
+    /// only closed.
     pub connections: usize,
     /// Of these, from one address (from one network of 64 bits, for IPv6); 0: as many as there are. Behind a
     /// balancer all of them come from its own.
@@ -54,6 +59,8 @@ pub struct Limits {
     /// From accepting a connection to its first request, and for each head of HTTP/1 from then on: also
     /// the longest rest between two requests of HTTP/1.
     pub head: Duration,
+    /// How long a connection may take to agree on TLS, where a plane speaks it.
+    pub handshake: Duration,
     /// The longest rest between two requests of HTTP/2; at most twice as long passes before it is noticed.
     pub idle: Duration,
     /// The longest time that a peer may take none of what is sent to it.
@@ -71,6 +78,7 @@ impl Default for Limits {
             per_address: 0,
             head_bytes: 16 * 1024,
             head: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             stall: Duration::from_secs(30),
             streams: 128,
@@ -98,6 +106,8 @@ pub trait Watcher: Send + Sync + 'static {
     fn closed(&self) {}
     /// One was refused, because there were too many.
     fn refused(&self) {}
+    /// One ended before TLS was agreed on.
+    fn not_agreed(&self) {}
 }
 
 /// Nobody.
@@ -110,17 +120,24 @@ pub struct Plane {
     by_address: Addresses,
     refusals: Semaphore,
     watcher: Box<dyn Watcher>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Plane {
     /// A plane with these limits.
     pub fn new(limits: Limits, watcher: impl Watcher) -> Arc<Self> {
+        Self::over(limits, watcher, None)
+    }
+
+    /// The same, whose connections speak TLS, where it is given.
+    pub fn over(limits: Limits, watcher: impl Watcher, tls: Option<Arc<Tls>>) -> Arc<Self> {
         Arc::new(Self {
             by_address: Addresses::new(limits.per_address),
             limits,
             open: AtomicUsize::new(0),
             refusals: Semaphore::new(REFUSALS),
             watcher: Box::new(watcher),
+            tls,
         })
     }
 
@@ -131,8 +148,8 @@ impl Plane {
 }
 
 /// hyper with these limits, for HTTP/1 and HTTP/2 alike.
-pub fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+pub fn builder<E>(limits: &Limits, executor: E) -> auto::Builder<E> {
+    let mut builder = auto::Builder::new(executor);
     // Without a timer hyper's time-outs do nothing, silently. The number of headers stays at hyper's
     // own 100: a smaller one costs an allocation per request, so planes check it where they answer.
     builder
@@ -140,6 +157,9 @@ pub fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(limits.head_bytes)
+        // Bodies are handed to the socket as they are, never copied together with others: what stands
+        // for the bytes of a file is recognised by where it lies.
+        .writev(true)
         .half_close(false);
     let header_list = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
     builder
@@ -232,15 +252,32 @@ impl<S> Answers for S where
 {
 }
 
+/// Whoever serves a plane: makes what answers on one connection.
+pub trait PerConnection: Clone + Send + 'static {
+    /// What answers.
+    type Service: Answers;
+    /// It, for the connection of `carrier`.
+    fn answering(&self, carrier: &Arc<Carrier>) -> Self::Service;
+}
+
+/// What is the same on every connection.
+impl<S: Answers> PerConnection for S {
+    type Service = S;
+
+    fn answering(&self, _: &Arc<Carrier>) -> S {
+        self.clone()
+    }
+}
+
 /// Serves `listener` until told to stop, then lets requests under way end.
-pub async fn serve<S: Answers>(
+pub async fn serve<S: PerConnection>(
     listener: TcpListener,
     service: S,
     plane: Arc<Plane>,
     mut stop: Stop,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let builder = builder(&plane.limits);
+    let builder = builder(&plane.limits, Aside);
     // Every connection holds a sender: when the receiver sees the end, all of them have ended.
     let (alive, mut ended) = mpsc::channel::<Infallible>(1);
     loop {
@@ -266,10 +303,17 @@ pub async fn serve<S: Answers>(
         let _harmless = socket.set_nodelay(true);
         let (builder, service) = (builder.clone(), service.clone());
         let (stop, alive) = (stop.clone(), alive.clone());
-        tokio::spawn(async move {
-            connection(socket, builder, service, &place.plane.limits, stop).await;
-            drop((place, alive));
-        });
+        // Two tasks of their own kind: what TLS keeps of a connection takes no room in those without.
+        match plane.tls.clone() {
+            None => drop(tokio::spawn(async move {
+                plain(socket, builder, service, &place.plane.limits, stop).await;
+                drop((place, alive));
+            })),
+            Some(tls) => drop(tokio::spawn(async move {
+                encrypted(socket, &tls, builder, service, &place.plane, stop).await;
+                drop((place, alive));
+            })),
+        }
     }
     drop((listener, alive));
     let _late_ones_are_cut = timeout(plane.limits.drain, ended.recv()).await;
@@ -318,6 +362,10 @@ impl Drop for Place {
 /// Says that there are too many connections. While many are being told so, the caller waits.
 async fn refuse(mut socket: TcpStream, plane: &Arc<Plane>) {
     plane.watcher.refused();
+    // Agreeing on TLS only to say so would cost more than serving: such a peer is closed on.
+    if plane.tls.is_some() {
+        return;
+    }
     // The semaphore is never closed.
     let Ok(permit) = plane.refusals.acquire().await else {
         return;
@@ -352,6 +400,46 @@ async fn say_busy(socket: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Serves a connection that anybody on its way can read.
+async fn plain<S: PerConnection>(
+    socket: TcpStream,
+    builder: auto::Builder<Aside>,
+    service: S,
+    limits: &Limits,
+    stop: Stop,
+) {
+    let carrier = Carrier::new(sendfile::AVAILABLE);
+    let service = service.answering(&carrier);
+    let socket = FileSocket::new(socket, Arc::clone(&carrier));
+    let socket = Stalling::new(socket, limits.stall);
+    connection(socket, builder, service, limits, stop).await;
+}
+
+/// Agrees on TLS, within bounds, and then serves.
+async fn encrypted<S: PerConnection>(
+    socket: TcpStream,
+    tls: &Tls,
+    builder: auto::Builder<Aside>,
+    service: S,
+    plane: &Plane,
+    mut stop: Stop,
+) {
+    let limits = &plane.limits;
+    let socket = Stalling::new(socket, limits.stall);
+    let agreed = tokio::select! {
+        biased;
+        agreed = timeout(limits.handshake, tls.agree(socket)) => agreed,
+        () = stop.told() => return,
+    };
+    // Why it failed is the peer's own affair: no line is logged that a peer can cause.
+    let Ok(Ok(socket)) = agreed else {
+        return plane.watcher.not_agreed();
+    };
+    let carrier = Carrier::new(false);
+    let service = service.answering(&carrier);
+    connection(socket, builder, service, limits, stop).await;
+}
+
 /// Counts a connection's requests, so that an idle one is noticed.
 #[derive(Clone)]
 struct Counting<S> {
@@ -371,8 +459,8 @@ impl<S: Answers> Service<Request<Incoming>> for Counting<S> {
 }
 
 async fn connection<S: Answers>(
-    socket: TcpStream,
-    mut builder: auto::Builder<TokioExecutor>,
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    mut builder: auto::Builder<Aside>,
     service: S,
     limits: &Limits,
     stop: Stop,
@@ -383,12 +471,12 @@ async fn connection<S: Answers>(
         service,
         watch: Arc::clone(&watch),
     };
-    let socket = TokioIo::new(Stalling::new(socket, limits.stall));
+    let socket = TokioIo::new(Gathering::new(socket));
     let mut connection = pin!(builder.serve_connection(socket, counting));
     let mut verdict = pin!(watch.verdict(limits, stop));
     let mut verdict = Seldom::new(verdict.as_mut());
     // How a peer's connection ended is its own affair: no line is logged that a peer can cause.
-    let verdict = poll_fn(|cx| match connection.as_mut().poll(cx) {
+    let verdict = poll_fn(|cx| match turn(connection.as_mut(), cx) {
         Poll::Ready(_ended) => Poll::Ready(Verdict::Ended),
         Poll::Pending => verdict.poll(cx),
     });
@@ -396,7 +484,7 @@ async fn connection<S: Answers>(
         connection.as_mut().graceful_shutdown();
         tokio::select! {
             biased;
-            _ended = connection => {}
+            _ended = poll_fn(|cx| turn(connection.as_mut(), cx)) => {}
             () = watch.late(limits) => {}
         }
     }
@@ -408,7 +496,7 @@ pub struct Workers(Vec<thread::JoinHandle<io::Result<()>>>);
 
 /// Serves each listener from a thread of its own with a runtime of its own: no request ever moves
 /// between cores. `service` makes what one of them answers with.
-pub fn spawn_per_core<S: Answers>(
+pub fn spawn_per_core<S: PerConnection>(
     listeners: Vec<TcpListener>,
     service: impl Fn(usize) -> S,
     plane: &Arc<Plane>,
@@ -441,234 +529,4 @@ impl Workers {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use hyper::service::service_fn;
-
-    use super::*;
-
-    struct Server {
-        addr: SocketAddr,
-        plane: Arc<Plane>,
-        stopper: Stopper,
-        serving: tokio::task::JoinHandle<io::Result<()>>,
-    }
-
-    fn quick() -> Limits {
-        Limits {
-            head: Duration::from_millis(150),
-            idle: Duration::from_millis(150),
-            ..Limits::default()
-        }
-    }
-
-    fn start(limits: Limits) -> Server {
-        let listener = listen(([127, 0, 0, 1], 0).into(), false).unwrap();
-        let addr = listener.local_addr().unwrap();
-        let plane = Plane::new(limits, ());
-        let (stopper, stop) = Stop::pair();
-        let service = service_fn(|_| async {
-            Ok::<_, Infallible>(Response::new(Body::from(Bytes::from_static(b"hello"))))
-        });
-        let serving = tokio::spawn(serve(listener, service, Arc::clone(&plane), stop));
-        Server {
-            addr,
-            plane,
-            stopper,
-            serving,
-        }
-    }
-
-    /// What the peer sends until it closes; an error when it does not close within five seconds.
-    async fn read_to_end(socket: &mut TcpStream) -> String {
-        let mut text = Vec::new();
-        let read = timeout(Duration::from_secs(5), socket.read_to_end(&mut text)).await;
-        // A reset after the last byte is a close as well.
-        let _reset_or_end = read.expect("the server closes the connection");
-        String::from_utf8(text).unwrap()
-    }
-
-    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
-
-    /// Reads the reply to [`REQUEST`].
-    async fn hello(socket: &mut TcpStream) {
-        socket.write_all(REQUEST).await.unwrap();
-        let mut reply = Vec::new();
-        while !reply.ends_with(b"hello") {
-            assert!(
-                socket.read_buf(&mut reply).await.unwrap() > 0,
-                "the reply breaks off"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn a_head_that_dribbles_is_cut_off() {
-        // Only hyper's own timer can cut this off: everything else is patient.
-        let patient = Limits {
-            head: Duration::from_millis(150),
-            ..Limits::default()
-        };
-        let server = start(patient);
-        let mut socket = TcpStream::connect(server.addr).await.unwrap();
-        // The first request is whole, so it is hyper's own timer that must be armed for the second.
-        hello(&mut socket).await;
-        let begun = tokio::time::Instant::now();
-        let (mut read, mut write) = socket.split();
-        let dribble = async {
-            for byte in REQUEST.iter().cycle() {
-                if *byte != b'\n' && write.write_all(&[*byte]).await.is_err() {
-                    break;
-                }
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let mut rest = Vec::new();
-        tokio::select! {
-            _ended = read.read_to_end(&mut rest) => {}
-            () = dribble => {}
-        }
-        let took = begun.elapsed();
-        assert!(
-            took >= Duration::from_millis(100) && took < Duration::from_secs(5),
-            "{took:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_says_nothing_or_half_a_preface_is_closed() {
-        let server = start(quick());
-        for said in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n"] {
-            let mut socket = TcpStream::connect(server.addr).await.unwrap();
-            socket.write_all(said).await.unwrap();
-            assert_eq!(read_to_end(&mut socket).await, "");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_rests_is_closed() {
-        let server = start(quick());
-        let mut socket = TcpStream::connect(server.addr).await.unwrap();
-        hello(&mut socket).await;
-        read_to_end(&mut socket).await;
-    }
-
-    #[tokio::test]
-    async fn an_http_2_connection_that_rests_is_closed() {
-        let idle = Limits {
-            idle: Duration::from_millis(100),
-            ..Limits::default()
-        };
-        let server = start(idle);
-        let io = TokioIo::new(TcpStream::connect(server.addr).await.unwrap());
-        let client = hyper::client::conn::http2::handshake(TokioExecutor::new(), io);
-        let (mut send, connection) = client.await.unwrap();
-        let connection = tokio::spawn(connection);
-        let request = Request::get("http://a/").body(Body::empty()).unwrap();
-        assert_eq!(send.send_request(request).await.unwrap().status(), 200);
-        let ended = timeout(Duration::from_secs(5), connection).await;
-        ended.expect("the server says good-bye").unwrap().unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_head_too_large_is_refused() {
-        let server = start(Limits::default());
-        let mut socket = TcpStream::connect(server.addr).await.unwrap();
-        let large = format!(
-            "GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
-            "y".repeat(20_000)
-        );
-        let _cut_off_while_writing = socket.write_all(large.as_bytes()).await;
-        let reply = read_to_end(&mut socket).await;
-        assert!(
-            reply.is_empty() || reply.starts_with("HTTP/1.1 431 "),
-            "{reply}"
-        );
-    }
-
-    #[tokio::test]
-    async fn one_connection_too_many_is_told_so_and_the_next_finds_the_place_free() {
-        let server = start(Limits {
-            connections: 2,
-            ..Limits::default()
-        });
-        let mut held = Vec::new();
-        for _ in 0..2 {
-            let mut socket = TcpStream::connect(server.addr).await.unwrap();
-            hello(&mut socket).await;
-            held.push(socket);
-        }
-        let mut third = TcpStream::connect(server.addr).await.unwrap();
-        third.write_all(REQUEST).await.unwrap();
-        let reply = read_to_end(&mut third).await;
-        assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
-        assert!(reply.contains("\r\nretry-after: ") && reply.contains("too-many-connections"));
-        drop(held);
-        let freed = async {
-            while server.plane.open() > 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(Duration::from_secs(5), freed).await.unwrap();
-        hello(&mut TcpStream::connect(server.addr).await.unwrap()).await;
-    }
-
-    #[tokio::test]
-    async fn one_address_takes_no_more_than_its_part() {
-        let server = start(Limits {
-            per_address: 2,
-            ..Limits::default()
-        });
-        let mut held = Vec::new();
-        for _ in 0..2 {
-            let mut socket = TcpStream::connect(server.addr).await.unwrap();
-            hello(&mut socket).await;
-            held.push(socket);
-        }
-        let mut third = TcpStream::connect(server.addr).await.unwrap();
-        third.write_all(REQUEST).await.unwrap();
-        let reply = read_to_end(&mut third).await;
-        assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
-        // Another address has its own part.
-        let other = tokio::net::TcpSocket::new_v4().unwrap();
-        other.bind(([127, 0, 0, 2], 0).into()).unwrap();
-        hello(&mut other.connect(server.addr).await.unwrap()).await;
-        drop(held);
-        let freed = async {
-            while server.plane.open() > 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(Duration::from_secs(5), freed).await.unwrap();
-        assert!(server.plane.by_address.is_empty(), "nobody is remembered");
-        hello(&mut TcpStream::connect(server.addr).await.unwrap()).await;
-    }
-
-    #[tokio::test]
-    async fn stopping_closes_idle_connections_and_ends() {
-        let server = start(Limits::default());
-        let mut socket = TcpStream::connect(server.addr).await.unwrap();
-        hello(&mut socket).await;
-        server.stopper.stop();
-        timeout(Duration::from_secs(5), server.serving)
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
-        assert_eq!(read_to_end(&mut socket).await, "");
-        assert_eq!(server.plane.open(), 0);
-    }
-
-    #[test]
-    fn several_listeners_share_one_port() {
-        let listeners = listen_shared(([127, 0, 0, 1], 0).into(), 3).unwrap();
-        let ports: Vec<_> = listeners
-            .iter()
-            .map(|l| l.local_addr().unwrap().port())
-            .collect();
-        assert!(
-            ports[0] != 0 && ports.iter().all(|port| *port == ports[0]),
-            "{ports:?}"
-        );
-    }
-}
+mod tests;

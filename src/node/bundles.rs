@@ -1,28 +1,41 @@
-//! The archives that devices run: hot ones whole in memory, others streamed from the store.
+//! The archives that devices run: as files of this machine, whole in memory, or streamed from the store.
 //!
 //! A bundle is named by its bytes and never changes, so a cached one is never stale. What is kept in
-//! memory was checked against its name when it was loaded, once, however many asked at that moment. What
-//! is streamed is not checked on its way, because nothing could be taken back when the last byte shows a
-//! fault: the device checks every bundle. Memory is bounded by bytes, never by number.
+//! memory or opened as a file was checked against its name then, once, however many asked at that moment.
+//! What is streamed is not checked on its way, because nothing could be taken back when the last byte shows
+//! a fault: the device checks every bundle. Memory and disk are bounded by bytes, open files by number.
+//!
+//! A connection that can send from a file is given one, and no byte of the bundle passes through here;
+//! others are given memory.
 
-use std::{error::Error, ops::Range, path::Path, sync::Arc};
+mod files;
+
+use std::{error::Error, fs::File, ops::Range, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use huidu_core::digest::Digest;
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter, sync::Cache};
 use tokio::sync::mpsc;
 
+pub use files::Disk;
+
 use crate::{
     metrics::Metrics,
     store::{Key, Store, StoreError},
 };
+use files::Files;
 
 /// Larger bundles are never held whole.
 pub const MEMORY_OBJECT_BYTES: u64 = 16 * 1024 * 1024;
 /// What memory is given to bundles when nothing else is said.
 pub const MEMORY_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes up to which copying from memory costs less than telling the kernel to send a file.
+const SMALL_BYTES: u64 = 32 * 1024;
 /// Bytes read from the store at a time.
 const CHUNK_BYTES: u64 = 512 * 1024;
+/// Bytes read from a file at a time, for connections that cannot send it by themselves: there may be many,
+/// and slow.
+const FILE_CHUNK_BYTES: u64 = 64 * 1024;
 /// Chunks read ahead of a slow connection.
 const CHUNKS_AHEAD: usize = 2;
 /// Sizes remembered of bundles that are not in memory.
@@ -68,11 +81,22 @@ impl BundleError {
     }
 }
 
+/// How the bytes are to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As a file where there is one: the connection sends it by itself.
+    File,
+    /// As bytes.
+    Bytes,
+}
+
 /// A bundle ready to be read.
 #[derive(Clone)]
 pub enum OpenBundle {
     /// Whole, in memory, checked.
     Hot(Bytes),
+    /// An open file, checked.
+    File(BundleFile),
     /// In the store.
     Cold(ColdBundle),
 }
@@ -82,9 +106,17 @@ impl OpenBundle {
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Hot(bytes) => bytes.len() as u64,
+            Self::File(file) => file.bytes,
             Self::Cold(cold) => cold.bytes,
         }
     }
+}
+
+/// A bundle as an open file that nobody ever writes to.
+#[derive(Debug, Clone)]
+pub struct BundleFile {
+    file: Arc<File>,
+    bytes: u64,
 }
 
 /// A bundle that is read piece by piece.
@@ -98,31 +130,64 @@ pub struct ColdBundle {
 /// A piece of a bundle, or why there are no more.
 pub type Piece = Result<Bytes, Box<dyn Error + Send + Sync>>;
 
+impl BundleFile {
+    /// The file.
+    pub fn into_file(self) -> Arc<File> {
+        self.file
+    }
+
+    /// The bytes of `range` in pieces. Reading stops when the receiver is dropped, and waits while it is
+    /// slow.
+    pub fn pieces(self, range: Range<u64>) -> mpsc::Receiver<Piece> {
+        pieces(range, FILE_CHUNK_BYTES, 1, move |part| {
+            let file = Arc::clone(&self.file);
+            async move {
+                let read = tokio::task::spawn_blocking(move || files::read(&file, part)).await;
+                Ok(read??)
+            }
+        })
+    }
+}
+
 impl ColdBundle {
     /// The bytes of `range` in pieces. Reading stops when the receiver is dropped, and waits while it is
     /// slow.
     pub fn pieces(self, range: Range<u64>) -> mpsc::Receiver<Piece> {
-        let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
-        tokio::spawn(async move {
-            let key = Key::Cas(self.digest);
-            let mut at = range.start;
-            while at < range.end {
-                let until = range.end.min(at + CHUNK_BYTES);
-                // Room first: a piece is read only when somebody will take it.
-                let Ok(room) = send.reserve().await else {
-                    return;
-                };
-                let piece = self.store.get_range(&key, at..until).await;
-                match piece {
-                    Ok(bytes) if bytes.len() as u64 == until - at => room.send(Ok(bytes)),
-                    Ok(_) => return room.send(Err("the object is shorter than it was".into())),
-                    Err(error) => return room.send(Err(error.into())),
-                }
-                at = until;
-            }
-        });
-        receive
+        pieces(range, CHUNK_BYTES, CHUNKS_AHEAD, move |part| {
+            let (store, key) = (Arc::clone(&self.store), Key::Cas(self.digest));
+            async move { Ok(store.get_range(&key, part).await?) }
+        })
     }
+}
+
+/// Reads `range` by `read`, `most` bytes at a time and `ahead` times ahead.
+fn pieces<F>(
+    range: Range<u64>,
+    most: u64,
+    ahead: usize,
+    read: impl Fn(Range<u64>) -> F + Send + 'static,
+) -> mpsc::Receiver<Piece>
+where
+    F: Future<Output = Piece> + Send,
+{
+    let (send, receive) = mpsc::channel(ahead);
+    tokio::spawn(async move {
+        let mut at = range.start;
+        while at < range.end {
+            let until = range.end.min(at + most);
+            // Room first: a piece is read only when somebody will take it.
+            let Ok(room) = send.reserve().await else {
+                return;
+            };
+            match read(at..until).await {
+                Ok(bytes) if bytes.len() as u64 == until - at => room.send(Ok(bytes)),
+                Ok(_) => return room.send(Err("the object is shorter than it was".into())),
+                Err(error) => return room.send(Err(error)),
+            }
+            at = until;
+        }
+    });
+    receive
 }
 
 #[derive(Clone)]
@@ -140,6 +205,7 @@ pub struct Bundles {
     memory: Cache<Digest, Bytes, ByBytes>,
     largest_hot: u64,
     sizes: Cache<Digest, u64>,
+    files: Files,
     metrics: Arc<Metrics>,
 }
 
@@ -169,28 +235,55 @@ impl Bundles {
             memory: memory_of_bundles,
             largest_hot,
             sizes: Cache::new(SIZES),
+            files: Files::new(Arc::clone(&metrics)),
             metrics,
         }
     }
 
-    /// The bundle, if it is in memory: no waiting.
-    pub fn hot(&self, digest: &Digest) -> Option<Bytes> {
-        self.memory.get(digest)
+    /// The same, with `disk` to keep what a distant store holds.
+    #[must_use]
+    pub fn keeping(mut self, disk: Option<Disk>) -> Self {
+        self.files.disk = disk;
+        self.files.tell();
+        self
+    }
+
+    /// The bundle, if nothing has to be waited for.
+    pub fn ready(&self, digest: &Digest, way: Way) -> Option<OpenBundle> {
+        if way == Way::File
+            && let Some(file) = self.files.ready(digest)
+        {
+            return Some(OpenBundle::File(file));
+        }
+        let hot = self.memory.get(digest)?;
+        // A larger one is opened as a file once, and found above from then on.
+        let is_welcome = way == Way::Bytes || hot.len() as u64 <= SMALL_BYTES;
+        is_welcome.then_some(OpenBundle::Hot(hot))
     }
 
     /// The bundle named `digest`. Whether devices may have it is not asked here.
-    pub async fn open(&self, digest: Digest) -> Result<OpenBundle, BundleError> {
-        if let Some(bytes) = self.hot(&digest) {
-            return Ok(OpenBundle::Hot(bytes));
+    pub async fn open(&self, digest: Digest, way: Way) -> Result<OpenBundle, BundleError> {
+        if let Some(ready) = self.ready(&digest, way) {
+            return Ok(ready);
         }
         let bytes = self.size(digest).await?;
-        if bytes > self.largest_hot {
+        let fits_memory = bytes <= self.largest_hot;
+        let wants_memory = way == Way::Bytes || bytes <= SMALL_BYTES;
+        if !(fits_memory && wants_memory)
+            && let Some(file) = self.files.open(&self.store, digest, bytes).await?
+        {
+            return Ok(OpenBundle::File(file));
+        }
+        if !fits_memory {
             let store = Arc::clone(&self.store);
             return Ok(OpenBundle::Cold(ColdBundle {
                 store,
                 digest,
                 bytes,
             }));
+        }
+        if let Some(bytes) = self.memory.get(&digest) {
+            return Ok(OpenBundle::Hot(bytes));
         }
         // One load for all who ask now: the others wait for it, and try themselves when it fails.
         let load = async { self.store.get(&Key::Cas(digest)).await };
@@ -235,170 +328,4 @@ impl Bundles {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-    use crate::store::{BoxFuture, Folder, memory::MemoryStore};
-
-    /// A store that counts whole reads and reads of parts, and whose whole reads let others run first.
-    #[derive(Default)]
-    struct Counted {
-        inner: MemoryStore,
-        gets: AtomicUsize,
-        ranges: AtomicUsize,
-    }
-
-    impl Store for Counted {
-        fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Bytes, StoreError>> {
-            Box::pin(async move {
-                self.gets.fetch_add(1, Ordering::Relaxed);
-                tokio::task::yield_now().await;
-                self.inner.get(key).await
-            })
-        }
-
-        fn get_range<'a>(
-            &'a self,
-            key: &'a Key,
-            range: Range<u64>,
-        ) -> BoxFuture<'a, Result<Bytes, StoreError>> {
-            self.ranges.fetch_add(1, Ordering::Relaxed);
-            self.inner.get_range(key, range)
-        }
-
-        fn head<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<u64, StoreError>> {
-            self.inner.head(key)
-        }
-
-        fn put_new<'a>(
-            &'a self,
-            key: &'a Key,
-            bytes: Bytes,
-        ) -> BoxFuture<'a, Result<(), StoreError>> {
-            self.inner.put_new(key, bytes)
-        }
-
-        fn put<'a>(&'a self, key: &'a Key, bytes: Bytes) -> BoxFuture<'a, Result<(), StoreError>> {
-            self.inner.put(key, bytes)
-        }
-
-        fn put_file<'a>(
-            &'a self,
-            key: &'a Key,
-            path: &'a Path,
-        ) -> BoxFuture<'a, Result<(), StoreError>> {
-            self.inner.put_file(key, path)
-        }
-
-        fn list<'a>(
-            &'a self,
-            folder: Folder,
-            after: Option<&'a Key>,
-        ) -> BoxFuture<'a, Result<Vec<Key>, StoreError>> {
-            self.inner.list(folder, after)
-        }
-
-        fn describe(&self) -> String {
-            self.inner.describe()
-        }
-    }
-
-    async fn kept(store: &dyn Store, bytes: usize) -> (Digest, Bytes) {
-        let bytes: Bytes = (0..bytes)
-            .map(|n| (n % 251) as u8)
-            .collect::<Vec<_>>()
-            .into();
-        let digest = Digest::of(&bytes);
-        store
-            .put_new(&Key::Cas(digest), bytes.clone())
-            .await
-            .unwrap();
-        (digest, bytes)
-    }
-
-    #[tokio::test]
-    async fn a_bundle_asked_for_by_many_is_loaded_once() {
-        let store = Arc::new(Counted::default());
-        let (digest, bytes) = kept(&*store, 1_000).await;
-        let bundles = Arc::new(Bundles::new(store.clone(), MEMORY_BYTES, Arc::default()));
-        let asked = (0..20).map(|_| {
-            let bundles = Arc::clone(&bundles);
-            tokio::spawn(async move { bundles.open(digest).await.unwrap() })
-        });
-        for open in asked.collect::<Vec<_>>() {
-            assert!(matches!(open.await.unwrap(), OpenBundle::Hot(hot) if hot == bytes));
-        }
-        assert_eq!(store.gets.load(Ordering::Relaxed), 1);
-        assert_eq!(bundles.memory_bytes(), 1_000);
-    }
-
-    #[tokio::test]
-    async fn a_large_bundle_is_read_in_pieces_no_faster_than_it_is_taken() {
-        let store = Arc::new(Counted::default());
-        let size = MEMORY_OBJECT_BYTES as usize + 5;
-        let (digest, bytes) = kept(&*store, size).await;
-        let bundles = Bundles::new(store.clone(), MEMORY_BYTES, Arc::default());
-        let OpenBundle::Cold(cold) = bundles.open(digest).await.unwrap() else {
-            panic!("larger than what memory takes")
-        };
-        let mut pieces = cold.clone().pieces(3..size as u64 - 1);
-        let first = pieces.recv().await.unwrap().unwrap();
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        assert!(store.ranges.load(Ordering::Relaxed) <= CHUNKS_AHEAD + 2);
-        let mut read = first.to_vec();
-        while let Some(piece) = pieces.recv().await {
-            read.extend_from_slice(&piece.unwrap());
-        }
-        assert!(read == bytes[3..size - 1], "the pieces are the range");
-        assert_eq!(bundles.memory_bytes(), 0);
-    }
-
-    #[tokio::test]
-    async fn memory_is_bounded_by_bytes() {
-        let store = Arc::new(Counted::default());
-        let bundles = Bundles::new(store.clone(), 10_000, Arc::default());
-        for bytes in 1_000..1_030 {
-            let (digest, _) = kept(&*store, bytes).await;
-            bundles.open(digest).await.unwrap();
-        }
-        assert!(bundles.memory_bytes() <= 10_000 && bundles.memory_bytes() > 5_000);
-        let none = Bundles::new(store.clone(), 0, Arc::default());
-        let (digest, _) = kept(&*store, 2_000).await;
-        assert!(matches!(
-            none.open(digest).await.unwrap(),
-            OpenBundle::Cold(_)
-        ));
-    }
-
-    #[tokio::test]
-    async fn an_absent_bundle_is_absent_and_may_come_later() {
-        let store = Arc::new(Counted::default());
-        let bundles = Bundles::new(store.clone(), MEMORY_BYTES, Arc::default());
-        let digest = Digest::of(&(0..100).map(|n| (n % 251) as u8).collect::<Vec<_>>());
-        assert!(matches!(
-            bundles.open(digest).await,
-            Err(BundleError::Absent { .. })
-        ));
-        assert_eq!(kept(&*store, 100).await.0, digest);
-        assert_eq!(bundles.open(digest).await.unwrap().bytes(), 100);
-    }
-
-    #[tokio::test]
-    async fn a_stored_file_can_be_opened() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), b"bundle").unwrap();
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let bundles = Bundles::new(store, MEMORY_BYTES, Arc::default());
-        for _ in 0..2 {
-            bundles
-                .store(file.path(), Digest::of(b"bundle"))
-                .await
-                .unwrap();
-        }
-        let open = bundles.open(Digest::of(b"bundle")).await.unwrap();
-        assert!(matches!(open, OpenBundle::Hot(hot) if hot == "bundle"));
-    }
-}
+mod tests;

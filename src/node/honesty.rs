@@ -66,6 +66,7 @@ impl Bench {
         let clock = Arc::new(Told(AtomicU64::new(NOON_MS)));
         let parts = NodeParts {
             store: Arc::new(store),
+            bundle_disk: None,
             unproved: Vec::new(),
             mirror: None,
             bus: Arc::new(LocalBus::new()),

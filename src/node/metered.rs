@@ -2,7 +2,7 @@
 //!
 //! It changes no answer and adds none: what `Ok` and every error mean is the inner store's matter.
 
-use std::{ops::Range, path::Path, sync::Arc, time::Instant};
+use std::{fs::File, ops::Range, path::Path, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
@@ -84,6 +84,10 @@ impl Store for Metered {
         after: Option<&'a Key>,
     ) -> BoxFuture<'a, Result<Vec<Key>, StoreError>> {
         self.timed("list", self.inner.list(folder, after))
+    }
+
+    fn file<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<File>, StoreError>> {
+        self.timed("file", self.inner.file(key))
     }
 
     fn describe(&self) -> String {

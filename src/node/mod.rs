@@ -8,7 +8,7 @@
 //! heads.rs     signed heads of the ledger, for whoever audits it
 //! decided.rs   what a change is held against
 //! segments.rs  uploaded lists of units, in memory
-//! bundles.rs   the archives devices run, hot ones in memory
+//! bundles.rs   the archives devices run: files of this disk, hot ones in memory
 //! counters.rs  what devices reported, counted
 //! metered.rs   the store, counted and timed
 //! mirror.rs    the last-known-good copy on this node's disk
@@ -123,6 +123,8 @@ pub struct NodeParts {
     /// Where the last-known-good copy lies, and the same place as a store; none: no copy, because the
     /// store is this disk already.
     pub mirror: Option<(PathBuf, Arc<dyn Store>)>,
+    /// Where copies of a distant store's bundles are kept on this disk; none: no copies.
+    pub bundle_disk: Option<bundles::Disk>,
     /// Hints.
     pub bus: Arc<dyn Bus>,
     /// The time of day.
@@ -280,6 +282,7 @@ impl Node {
             store,
             unproved,
             mirror,
+            bundle_disk,
             bus,
             clock,
             ids,
@@ -302,11 +305,9 @@ impl Node {
             health: Flags::default(),
             made: Mutex::default(),
         });
-        let bundles = Arc::new(Bundles::new(
-            Arc::clone(&store),
-            settings.bundle_memory,
-            Arc::clone(&metrics),
-        ));
+        let memory = settings.bundle_memory;
+        let bundles = Bundles::new(Arc::clone(&store), memory, Arc::clone(&metrics));
+        let bundles = Arc::new(bundles.keeping(bundle_disk));
         let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
         let parts = Arc::new(Parts {
             store,

@@ -8,6 +8,7 @@ mod keys;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod units;
 
 use std::{fmt, fs, net::SocketAddr, path::PathBuf, time::Duration};
@@ -16,6 +17,7 @@ use huidu_core::{limits, version::Review};
 
 pub use keys::{KEYS, Key};
 pub use raw::{FlagValue, Origin, Problem, Sources, Value};
+pub use tls::TlsFiles;
 
 use crate::signin::{Required, address::Address};
 use raw::Raw;
@@ -68,6 +70,8 @@ pub struct DeviceSettings {
     pub poll_spread: Duration,
     /// How long an answer may be trusted.
     pub lease: Duration,
+    /// The certificate it shows; none: it speaks without TLS.
+    pub tls: Option<TlsFiles>,
 }
 
 /// The control plane: the private port.
@@ -77,6 +81,8 @@ pub struct ControlSettings {
     pub listen: SocketAddr,
     /// Its address as others reach it, `https://…`.
     pub public_address: Option<String>,
+    /// The certificate it shows; none: it speaks without TLS.
+    pub tls: Option<TlsFiles>,
 }
 
 /// How people sign in.
@@ -169,6 +175,8 @@ pub struct BundleSettings {
     pub unpacked_max: u64,
     /// Bytes of memory for hot bundles.
     pub memory: u64,
+    /// Bytes of this disk for copies of a distant store's bundles.
+    pub disk: u64,
 }
 
 /// What is written about what happens.
@@ -268,6 +276,7 @@ impl Reader {
             control: ControlSettings {
                 listen: self.parsed("control.listen", address),
                 public_address: self.optional("control.public_address", url),
+                tls: self.tls("control.tls.cert", "control.tls.key"),
             },
             signin: self.signin(&data_dir),
             store: self.store(&data_dir),
@@ -302,6 +311,7 @@ impl Reader {
             poll_after: self.parsed("device.poll_after", |t| duration(t, 100, 7 * 86_400_000)),
             poll_spread: self.parsed("device.poll_spread", |t| duration(t, 0, 7 * 86_400_000)),
             lease: self.parsed("device.lease", |t| duration(t, 1_000, 86_400_000)),
+            tls: self.tls("device.tls.cert", "device.tls.key"),
         };
         if device.listen.port() != 0 && self.text("control.listen").0 == device.listen.to_string() {
             let what =
@@ -500,6 +510,7 @@ impl Reader {
             }),
             unpacked_max: self.parsed("bundles.unpacked_max", |text| size(text, 1, 4 << 30)),
             memory: self.parsed("bundles.memory", |text| size(text, 0, 1 << 40)),
+            disk: self.parsed("bundles.disk", |text| size(text, 0, 1 << 50)),
         };
         if bundles.unpacked_max < bundles.packed_max {
             self.wrong(

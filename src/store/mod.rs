@@ -14,7 +14,7 @@ pub mod memory;
 pub mod probe;
 pub mod s3;
 
-use std::{error::Error, fmt, ops::Range, path::Path, pin::Pin};
+use std::{error::Error, fmt, fs::File, ops::Range, path::Path, pin::Pin};
 
 use bytes::Bytes;
 use huidu_core::{digest::Digest, time::Timestamp};
@@ -61,6 +61,12 @@ pub trait Store: Send + Sync + 'static {
         folder: Folder,
         after: Option<&'a Key>,
     ) -> BoxFuture<'a, Result<Vec<Key>, StoreError>>;
+
+    /// The object as an open file of this machine, where the store keeps it as one that nobody ever writes
+    /// to again: only objects named by their digest are. It is not checked against its name.
+    fn file<'a>(&'a self, _key: &'a Key) -> BoxFuture<'a, Result<Option<File>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 
     /// Since when the store has the object, by its own clock; none where it does not say. A copy says when it was
     /// copied, unless whoever copied kept the times.

@@ -11,6 +11,7 @@ mod support;
 mod abuse;
 mod audit;
 mod boot;
+mod bundles;
 mod components;
 mod crash;
 mod ledger;

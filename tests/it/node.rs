@@ -34,6 +34,7 @@ async fn start(store: Arc<dyn Store>, name: &str, tick: Duration) -> Arc<Node> {
         store,
         unproved: Vec::new(),
         mirror: None,
+        bundle_disk: None,
         bus: Arc::new(LocalBus::new()),
         clock: Arc::new(System),
         ids: Arc::new(RandomIds::new().unwrap()),

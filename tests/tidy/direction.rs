@@ -102,6 +102,16 @@ const ONLY: &[Only] = &[
         "the floor under both ports speaks HTTP, and what stands on it",
     ),
     (
+        &["tokio_rustls", "rustls"],
+        &["http/tls"],
+        "one file knows how connections are encrypted",
+    ),
+    (
+        &["rustix"],
+        &["http/sendfile"],
+        "one file asks the system for what the standard library does not",
+    ),
+    (
         &["http_body_util"],
         &["control/body"],
         "bodies are read at the door",
@@ -187,8 +197,8 @@ const ONLY: &[Only] = &[
     ),
     (
         &["ring"],
-        &["signin"],
-        "providers' signatures and sealed sessions, nothing else",
+        &["signin", "http/tls"],
+        "providers' signatures, sealed sessions and what TLS on our ports is made with, nothing else",
     ),
     (
         &[

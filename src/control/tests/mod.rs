@@ -120,6 +120,7 @@ impl Plane {
             store,
             unproved: Vec::new(),
             mirror: None,
+            bundle_disk: None,
             bus: Arc::new(LocalBus::new()),
             clock: Arc::<Manual>::clone(&clock),
             ids: Arc::new(CountedIds::series(7)),
