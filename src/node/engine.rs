@@ -476,6 +476,11 @@ impl Engine {
             let live = self.compiled(&self.shared.live.load(), &apps, false);
             self.swap(live, revision);
         }
+        // At a start everything was known long before it could be served.
+        for known_at in changed.known_at.iter().filter(|_| !changed.everything) {
+            let took = known_at.elapsed().as_secs_f64();
+            self.parts.metrics.apply_seconds.observe(took);
+        }
         let now = self.parts.clock.now();
         for killed_at in changed.killed_at {
             let seconds = now.ms_since(killed_at) as f64 / 1_000.0;

@@ -15,6 +15,8 @@ use huidu_core::{
     validity,
 };
 
+use tokio::time::Instant;
+
 use super::mirror::Mirror;
 use crate::{ledger::Fold, store::Key};
 
@@ -56,6 +58,8 @@ pub(super) struct Changed {
     pub(super) records: u64,
     /// How many of them do not count.
     pub(super) invalid: u64,
+    /// When this node had each of them in hand.
+    pub(super) known_at: Vec<Instant>,
 }
 
 impl Folded {
@@ -104,6 +108,7 @@ impl Fold for Folded {
     }
 
     fn apply(&mut self, record: &Record, bytes: &Bytes) {
+        self.changed.known_at.push(Instant::now());
         let mut catalogue = self.shared.write();
         let valid = validity::check(&catalogue, record.at, &record.actor, &record.events);
         // A record that may not count takes its place in the ledger and changes nothing, on every node alike.

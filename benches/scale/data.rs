@@ -1,0 +1,191 @@
+//! A ledger of many apps and versions, as an installation that signs and reviews would hold it.
+//!
+//! The node founds its ledger itself; what would take a million uploads is then put into the catalogue and
+//! written by the ledger's own encoder as a checkpoint on the founding record. Every version has what review
+//! leaves behind: where it came from, who approved it, and a release record with two real signatures.
+
+use std::{path::Path, sync::Arc, thread};
+
+use ed25519_dalek::SigningKey;
+use huidu::{
+    backoff::Backoff,
+    clock,
+    ledger::{Ledger, Parts, Start},
+    store::fs::FsStore,
+};
+use huidu_core::{
+    catalogue::{App, Catalogue},
+    digest::Digest,
+    dossier::{Dossier, Origin, SignedRelease, Vote},
+    envelope::{Envelope, Kind},
+    paper::Paper as _,
+    policy::{OnStale, Policy, Standing},
+    release::Release,
+    time::Timestamp,
+    trust::SignedPolicy,
+    version::{Bundle, BundleFormat, Life, Version},
+};
+
+/// The bank app that polls.
+pub(crate) const HOST: &str = "retail-bank";
+/// The rule whose share is moved.
+pub(crate) const RULE: &str = "rule-3";
+/// When everything was handed in.
+const WHEN: Timestamp = Timestamp::from_unix_ms(1_795_000_000_000);
+
+/// How large an installation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) apps: usize,
+    pub(crate) versions: usize,
+    pub(crate) rules: usize,
+}
+
+/// The name of the `n`th app.
+pub(crate) fn app_name(n: usize) -> String {
+    format!("tenant-{:03}/app-{n:05}", n % 100)
+}
+
+/// Fills the store at `root`, whose ledger is founded and which nobody has open.
+pub(crate) fn fill(root: &Path, size: Size) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let parts = Parts {
+        store: Arc::new(FsStore::open(root).unwrap()),
+        clock: Arc::new(clock::System),
+        ids: Arc::new(clock::RandomIds::new().unwrap()),
+        backoff: Backoff::new(
+            std::time::Duration::from_millis(5),
+            std::time::Duration::from_secs(1),
+            1,
+        ),
+        node: "scale".into(),
+    };
+    runtime.block_on(async {
+        let opened = Ledger::open(parts, Catalogue::default(), Start::default()).await;
+        let mut ledger = opened.unwrap();
+        let apps = apps(&ledger.fold().audience, size);
+        let catalogue = ledger.fold_mut();
+        let host = HOST.parse().unwrap();
+        catalogue.hosts.insert(host, "Retail bank".into());
+        for app in apps {
+            let tenant = app.id.tenant().parse().unwrap();
+            catalogue.tenants.insert(tenant, "A merchant".into());
+            catalogue.apps.insert(app.id.clone(), app.into());
+        }
+        ledger.checkpoint().await.unwrap();
+    });
+}
+
+fn apps(audience: &str, size: Size) -> Vec<App> {
+    let parts = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let part = |part| {
+            let numbers = (part..size.apps).step_by(parts);
+            move || numbers.map(|n| app(audience, n, size)).collect::<Vec<_>>()
+        };
+        let running: Vec<_> = (0..parts).map(|at| scope.spawn(part(at))).collect();
+        running
+            .into_iter()
+            .flat_map(|one| one.join().unwrap())
+            .collect()
+    })
+}
+
+fn app(audience: &str, n: usize, size: Size) -> App {
+    let id = app_name(n);
+    let mut app = App::new(id.parse().unwrap(), format!("Mini-program {n} 小程序"));
+    app.revision = huidu_core::revision::Revision::new(1);
+    for v in 0..size.versions {
+        let version = version(audience, &app, v);
+        app.versions
+            .insert(version.number.clone(), version);
+    }
+    app.trust.seq = size.versions as u64;
+    app.trust.signed = Some(policy(audience, &app));
+    let rule = |rule: usize| {
+        format!(
+            "[[rule]]\nname = \"rule-{rule}\"\nwhen = {{ region = \"CN-{}\" }}\nshare = \"5%\"\nserve = \"1.{}.0\"\n",
+            11 + rule,
+            size.versions - 1 - rule % size.versions.min(20)
+        )
+    };
+    let rules: String = (0..size.rules).map(rule).collect();
+    let text = format!("app = \"{id}\"\nhosts = [\"{HOST}\"]\nstable = \"1.0.0\"\n{rules}");
+    app.rollout = Some(toml::from_str(&text).unwrap());
+    app
+}
+
+fn version(audience: &str, app: &App, v: usize) -> Version {
+    let named = |what: &str| Digest::of(format!("{what} {} {v}", app.id).as_bytes());
+    let bytes = 200_000 + 1_000 * v as u64;
+    let vote = |who: &str| Vote {
+        by: format!("member/{who}"),
+        at: WHEN,
+        signed: None,
+    };
+    let mut version = Version {
+        number: format!("1.{v}.0").parse().unwrap(),
+        bundle: Bundle {
+            sha256: named("bundle"),
+            bytes,
+            format: BundleFormat::Zip,
+            files: 120,
+            unpacked_bytes: bytes * 3,
+        },
+        permissions: ["camera", "location.city", "pay"].map(|name| name.parse().unwrap()).into(),
+        notes: "修复若干问题 and makes the list of orders faster".into(),
+        life: Life::Listed,
+        submitted_at: WHEN,
+        dossier: Box::new(Dossier {
+            origin: Some(Origin {
+                sha256: named("origin"),
+                bytes: bytes + 77,
+                format: BundleFormat::TarGz,
+            }),
+            files: Some(named("files")),
+            filing: Some("京ICP备2026012345号-7A".into()),
+            submitted_by: Some("member/partner-zhou".into()),
+            approvals: vec![vote("lin"), vote("wei")],
+            seq: v as u64 + 1,
+            release: None,
+        }),
+    };
+    let payload = Release::draft(audience, &app.id, &version).to_payload();
+    let envelope = signed(Kind::Release, payload);
+    version.dossier.release = Some(SignedRelease {
+        address: envelope.address(),
+        envelope: String::from_utf8(envelope.to_bytes()).unwrap().into(),
+    });
+    version
+}
+
+fn policy(audience: &str, app: &App) -> SignedPolicy {
+    let policy = Policy {
+        v: 1,
+        aud: audience.into(),
+        app: app.id.clone(),
+        version: 1,
+        expires: 2_000_000_000,
+        state: Standing::Live,
+        floor_seq: 1,
+        revoked: Vec::new(),
+        max_permissions: ["camera", "location.city", "pay"].map(|name| name.parse().unwrap()).into(),
+        on_stale: OnStale::Run,
+        stale_grace_s: 0,
+    };
+    let envelope = signed(Kind::Policy, policy.to_payload());
+    let envelope = String::from_utf8(envelope.to_bytes()).unwrap();
+    SignedPolicy { policy, envelope }
+}
+
+fn signed(kind: Kind, payload: Vec<u8>) -> Envelope {
+    let mut envelope = Envelope::new(kind, payload);
+    for seed in [21, 22] {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        envelope.sign(&key).unwrap();
+    }
+    envelope
+}
