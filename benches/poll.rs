@@ -113,9 +113,9 @@ fn app() -> App {
             notes: String::new(),
             life: Life::Listed,
             submitted_at: Timestamp::EPOCH,
-            dossier: Box::default(),
+            dossier: Default::default(),
         };
-        app.versions.insert(version.number.clone(), version);
+        app.versions.insert(version.number.clone(), version.into());
     }
     let rules: String = (0..20)
         .map(|n| {
@@ -142,7 +142,7 @@ fn origin() -> Arc<Fixed> {
         keyring: None,
     };
     let compiled = compile(&app(), &context, &no_segments);
-    let live_app = LiveApp::new(compiled, &Arc::new(stamper), &metrics).knowing(&app());
+    let live_app = LiveApp::new(compiled, &Arc::new(stamper), &metrics).knowing(&Arc::new(app()));
     let live = Live::empty().with_apps(Revision::new(1), [Arc::new(live_app)]);
     Arc::new(Fixed {
         live: ArcSwap::from_pointee(live),

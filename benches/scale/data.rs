@@ -4,22 +4,25 @@
 //! written by the ledger's own encoder as a checkpoint on the founding record. Every version has what review
 //! leaves behind: where it came from, who approved it, and a release record with two real signatures.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{borrow::Cow, path::Path, sync::Arc, thread};
 
 use ed25519_dalek::SigningKey;
 use huidu::{
     backoff::Backoff,
     clock,
     ledger::{Ledger, Parts, Start},
-    store::fs::FsStore,
+    store::{Key, Store, fs::FsStore},
 };
 use huidu_core::{
     catalogue::{App, Catalogue},
+    checkpoint::Checkpoint,
     digest::Digest,
-    dossier::{Dossier, Origin, SignedRelease, Vote},
+    dossier::{Dossier, Origin, PackedDossier, SignedRelease, Vote},
     envelope::{Envelope, Kind},
+    op::RecentOps,
     paper::Paper as _,
     policy::{OnStale, Policy, Standing},
+    record::V1,
     release::Release,
     time::Timestamp,
     trust::SignedPolicy,
@@ -39,6 +42,8 @@ pub(crate) struct Size {
     pub(crate) apps: usize,
     pub(crate) versions: usize,
     pub(crate) rules: usize,
+    /// Whether the checkpoint has its first shape.
+    pub(crate) in_one_piece: bool,
 }
 
 /// The name of the `n`th app.
@@ -52,8 +57,9 @@ pub(crate) fn fill(root: &Path, size: Size) {
         .enable_all()
         .build()
         .unwrap();
+    let store: Arc<dyn Store> = Arc::new(FsStore::open(root).unwrap());
     let parts = Parts {
-        store: Arc::new(FsStore::open(root).unwrap()),
+        store: Arc::clone(&store),
         clock: Arc::new(clock::System),
         ids: Arc::new(clock::RandomIds::new().unwrap()),
         backoff: Backoff::new(
@@ -75,7 +81,22 @@ pub(crate) fn fill(root: &Path, size: Size) {
             catalogue.tenants.insert(tenant, "A merchant".into());
             catalogue.apps.insert(app.id.clone(), app.into());
         }
-        ledger.checkpoint().await.unwrap();
+        if size.in_one_piece {
+            let at = ledger.position();
+            let whole = Checkpoint {
+                v: V1,
+                rev: at.rev,
+                head: at.head,
+                catalogue: Cow::Borrowed(ledger.fold()),
+                ops: Cow::Owned(RecentOps::default()),
+            };
+            let (name, bytes) = whole.encode().unwrap();
+            let (rev, digest) = (name.rev.get(), name.root);
+            let key = Key::Checkpoint { rev, digest };
+            store.put_new(&key, bytes).await.unwrap();
+        } else {
+            ledger.checkpoint().await.unwrap();
+        }
     });
 }
 
@@ -100,8 +121,7 @@ fn app(audience: &str, n: usize, size: Size) -> App {
     app.revision = huidu_core::revision::Revision::new(1);
     for v in 0..size.versions {
         let version = version(audience, &app, v);
-        app.versions
-            .insert(version.number.clone(), version);
+        app.versions.insert(version.number.clone(), version.into());
     }
     app.trust.seq = size.versions as u64;
     app.trust.signed = Some(policy(audience, &app));
@@ -139,26 +159,29 @@ fn version(audience: &str, app: &App, v: usize) -> Version {
         notes: "修复若干问题 and makes the list of orders faster".into(),
         life: Life::Listed,
         submitted_at: WHEN,
-        dossier: Box::new(Dossier {
-            origin: Some(Origin {
-                sha256: named("origin"),
-                bytes: bytes + 77,
-                format: BundleFormat::TarGz,
-            }),
-            files: Some(named("files")),
-            filing: Some("京ICP备2026012345号-7A".into()),
-            submitted_by: Some("member/partner-zhou".into()),
-            approvals: vec![vote("lin"), vote("wei")],
-            seq: v as u64 + 1,
-            release: None,
-        }),
+        dossier: PackedDossier::default(),
     };
+    let mut dossier = Dossier {
+        origin: Some(Origin {
+            sha256: named("origin"),
+            bytes: bytes + 77,
+            format: BundleFormat::TarGz,
+        }),
+        files: Some(named("files")),
+        filing: Some("京ICP备2026012345号-7A".into()),
+        submitted_by: Some("member/partner-zhou".into()),
+        approvals: vec![vote("lin"), vote("wei")],
+        seq: v as u64 + 1,
+        release: None,
+    };
+    version.dossier = dossier.clone().into();
     let payload = Release::draft(audience, &app.id, &version).to_payload();
     let envelope = signed(Kind::Release, payload);
-    version.dossier.release = Some(SignedRelease {
+    dossier.release = Some(SignedRelease {
         address: envelope.address(),
-        envelope: String::from_utf8(envelope.to_bytes()).unwrap().into(),
+        envelope: String::from_utf8(envelope.to_bytes()).unwrap(),
     });
+    version.dossier = dossier.into();
     version
 }
 

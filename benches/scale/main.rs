@@ -63,6 +63,9 @@ struct Args {
     /// Where growth against the number of apps and versions is written, as JSON
     #[arg(long)]
     growth: Option<PathBuf>,
+    /// Begins from a checkpoint in one piece, as earlier builds wrote it
+    #[arg(long)]
+    in_one_piece: bool,
     /// Only how it starts and what it holds
     #[arg(long)]
     start_only: bool,
@@ -78,6 +81,7 @@ fn main() {
         apps: args.apps,
         versions: args.versions,
         rules: args.rules,
+        in_one_piece: args.in_one_piece,
     };
     let dir = installation(&args.program, &args.dir, size);
     let starts = starts(&args, &dir, size);
@@ -202,11 +206,13 @@ fn changes(args: &Args, dir: &Path, size: Size) -> Changes {
         seen.change_ms.push(busy.change(50.0).as_secs_f64() * 1e3);
         seen.late += busy.late;
         let us = |time: Duration| time.as_secs_f64() * 1e6;
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let (made, late) = (busy.changes.len(), busy.late);
         println!(
             "idle p50 {:.0} p99 {:.0} µs; {} changes, p50 {:.2} p99 {:.2} ms, {} late, apply {:.3} ms; polls p50 {:.0} p99 {:.0} p99.9 {:.0} µs",
             us(idle.poll(50.0)), us(idle.poll(99.0)),
-            busy.changes.len(), busy.change(50.0).as_secs_f64() * 1e3, busy.change(99.0).as_secs_f64() * 1e3,
-            busy.late, seen.applied_ms.last().unwrap(),
+            made, ms(busy.change(50.0)), ms(busy.change(99.0)),
+            late, seen.applied_ms.last().unwrap(),
             us(busy.poll(50.0)), us(busy.poll(99.0)), us(busy.poll(99.9))
         );
         seen.ratios.push(us(busy.poll(99.0)) / us(idle.poll(99.0)));
@@ -236,7 +242,8 @@ fn growth(args: &Args, file: &Path) {
     let more = [1, 10, 30].map(|versions| (1_000, versions));
     let mut rows: Vec<Value> = Vec::new();
     for (apps, versions) in sizes.into_iter().chain(more) {
-        let size = Size { apps, versions, rules: args.rules };
+        let (rules, in_one_piece) = (args.rules, args.in_one_piece);
+        let size = Size { apps, versions, rules, in_one_piece };
         let dir = installation(&args.program, &args.dir, size);
         let starts = starts(args, &dir, size);
         let changes = changes(args, &dir, size);

@@ -147,7 +147,8 @@ pub(crate) fn poll_path(app: &str) -> String {
 
 /// A directory with a filled store, made when there is none.
 pub(crate) fn installation(program: &Path, root: &Path, size: data::Size) -> PathBuf {
-    let name = format!("{}x{}x{}", size.apps, size.versions, size.rules);
+    let shape = if size.in_one_piece { 1 } else { 2 };
+    let name = format!("{}x{}x{}-{shape}", size.apps, size.versions, size.rules);
     let dir = root.join(name);
     if dir.join("filled").exists() {
         return dir;

@@ -7,7 +7,7 @@ use std::{
 
 use huidu_core::{
     catalogue::Catalogue,
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Outline, pack_app},
     decide,
     digest::Digest,
     envelope::Envelope,
@@ -16,7 +16,7 @@ use huidu_core::{
     keyring::Role,
     merkle::{self, Frontier},
     op::RecentOps,
-    record::{CheckpointRef, GENESIS, Record, V1},
+    record::{GENESIS, Record, V1, V2},
     revision::Revision,
     time::Timestamp,
     treehead::SignedHead,
@@ -36,7 +36,7 @@ struct Walk<'a> {
     /// Keys of every keyring so far that may sign heads.
     log_keys: BTreeSet<PublicKey>,
     /// Checkpoints as the records lead to them.
-    led_to: BTreeMap<u64, Digest>,
+    led_to: BTreeMap<u64, BTreeSet<Digest>>,
 }
 
 /// Walks over all records; what was true at their end.
@@ -128,7 +128,7 @@ impl Walk<'_> {
             && self
                 .led_to
                 .get(&ck.rev.get())
-                .is_some_and(|root| *root != ck.root)
+                .is_some_and(|roots| !roots.contains(&ck.root))
         {
             let at = ck.rev;
             report.fault(
@@ -178,20 +178,15 @@ impl Walk<'_> {
         if self.ask.blind.checkpoints {
             return;
         }
-        let checkpoint = Checkpoint {
-            v: V1,
-            rev: Revision::new(rev),
-            head: self.head,
-            catalogue: Cow::Borrowed(&self.catalogue),
-            ops: Cow::Borrowed(&self.ops),
-        };
-        let Ok((name, _)) = checkpoint.encode() else {
-            return;
-        };
-        let CheckpointRef { root, .. } = name;
-        self.led_to.insert(rev, root);
-        for kept in copy.checkpoints.get(&rev).into_iter().flatten() {
-            if *kept == root {
+        let mut roots = BTreeSet::new();
+        roots.extend(self.outlined(rev));
+        let kept = copy.checkpoints.get(&rev);
+        // What an earlier build wrote is in one piece.
+        if kept.is_none_or(|kept| kept.iter().any(|kept| !roots.contains(kept))) {
+            roots.extend(self.whole(rev));
+        }
+        for kept in kept.into_iter().flatten() {
+            if roots.contains(kept) {
                 report.checkpoints += 1;
             } else {
                 report.fault(
@@ -200,6 +195,35 @@ impl Walk<'_> {
                 );
             }
         }
+        self.led_to.insert(rev, roots);
+    }
+
+    fn outlined(&self, rev: u64) -> Option<Digest> {
+        let mut apps = Vec::with_capacity(self.catalogue.apps.len());
+        for app in self.catalogue.apps.values() {
+            let bytes = pack_app(app).ok()?;
+            apps.push((app.id.clone(), Digest::of(&bytes)));
+        }
+        let outline = Outline {
+            v: V2,
+            rev: Revision::new(rev),
+            head: self.head,
+            catalogue: Cow::Owned(self.catalogue.without_apps()),
+            ops: Cow::Borrowed(&self.ops),
+            apps: Cow::Owned(apps),
+        };
+        outline.encode().ok().map(|(name, _)| name.root)
+    }
+
+    fn whole(&self, rev: u64) -> Option<Digest> {
+        let checkpoint = Checkpoint {
+            v: V1,
+            rev: Revision::new(rev),
+            head: self.head,
+            catalogue: Cow::Borrowed(&self.catalogue),
+            ops: Cow::Borrowed(&self.ops),
+        };
+        checkpoint.encode().ok().map(|(name, _)| name.root)
     }
 
     /// Whether checkpoints hold what their names promise.

@@ -119,7 +119,7 @@ pub(super) async fn keyring(
             .map(move |version| (app, version))
     });
     let unbelieved = listed.filter(|(_, version)| {
-        let record = version.dossier.release.as_ref();
+        let record = version.dossier.open().release;
         record.is_none_or(|record| {
             paper::open::<Release>(keyring, record.envelope.as_bytes()).is_err()
         })

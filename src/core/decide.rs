@@ -328,7 +328,7 @@ fn submit(
         notes: text("notes", notes)?,
         life: Life::Submitted,
         submitted_at: now,
-        dossier,
+        dossier: (*dossier).into(),
     };
     Ok(vec![Event::VersionSubmitted {
         app: app.id.clone(),
@@ -337,7 +337,8 @@ fn submit(
 }
 
 fn version<'a>(app: &'a App, number: &Number) -> Result<&'a Version, Refusal> {
-    app.versions.get(number).ok_or_else(|| Refusal::Unknown {
+    let version = app.versions.get(number).map(|version| &**version);
+    version.ok_or_else(|| Refusal::Unknown {
         kind: "version",
         name: format!("{}@{number}", app.id),
         help: SEE_VERSIONS,
@@ -357,7 +358,7 @@ fn wrong_life(app: &App, version: &Version, wanted: &'static str, help: &'static
 fn list(catalogue: &Catalogue, app: &App, number: &Number) -> Decision {
     let version = version(app, number)?;
     if version.life.may_list(catalogue.review) {
-        let unfiled = version.dossier.filing.is_none();
+        let unfiled = version.dossier.open().filing.is_none();
         if unfiled && catalogue.review == Review::Required && catalogue.trust.policy.filing_required
         {
             return Err(Refusal::NotFiled {

@@ -83,6 +83,11 @@ pub struct CheckpointRef {
 #[serde(try_from = "u64", into = "u64")]
 pub struct V1;
 
+/// The number 2: the second shape of a checkpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct V2;
+
 /// Why bytes are not a record (or a checkpoint), or a record has no bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -106,6 +111,13 @@ pub enum RecordError {
         "a record holds events or voids a want, one of both; this one was not written by huidu"
     )]
     Idle,
+    /// Not the packed bytes of it.
+    #[error("{source}; restore the object from another copy")]
+    Packed {
+        /// What does not read.
+        #[from]
+        source: crate::pack::Unpackable,
+    },
     /// Not the JSON of it.
     #[error("not the JSON of it: {source}; restore the object from another copy")]
     Json {
@@ -126,7 +138,7 @@ impl Record {
     /// Reads a record. Whether it belongs where it was found is for the reader to check.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         check_size(bytes.len())?;
-        let record: Self = decode_versioned(bytes)?;
+        let record: Self = decode_versioned(bytes, 1)?;
         if record.events.is_empty() != record.void.is_some() {
             return Err(RecordError::Idle);
         }
@@ -141,14 +153,17 @@ const fn check_size(bytes: usize) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// Reads JSON whose field `v` must be 1; another number is told apart from a broken object.
-pub(crate) fn decode_versioned<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+/// Reads JSON whose field `v` must be `shape`; another number is told apart from a broken object.
+pub(crate) fn decode_versioned<T: DeserializeOwned>(
+    bytes: &[u8],
+    shape: u64,
+) -> Result<T, RecordError> {
     #[derive(Deserialize)]
     struct Shape {
         v: u64,
     }
     serde_json::from_slice(bytes).map_err(|source| match serde_json::from_slice(bytes) {
-        Ok(Shape { v }) if v != 1 => RecordError::Shape { v },
+        Ok(Shape { v }) if v != shape => RecordError::Shape { v },
         _ => RecordError::Json { source },
     })
 }
@@ -162,6 +177,24 @@ impl TryFrom<u64> for V1 {
         } else {
             Err(format!("shape {v} is unknown to this build"))
         }
+    }
+}
+
+impl TryFrom<u64> for V2 {
+    type Error = String;
+
+    fn try_from(v: u64) -> Result<Self, String> {
+        if v == 2 {
+            Ok(Self)
+        } else {
+            Err(format!("shape {v} is unknown to this build"))
+        }
+    }
+}
+
+impl From<V2> for u64 {
+    fn from(_: V2) -> Self {
+        2
     }
 }
 

@@ -89,7 +89,7 @@ impl Release {
     /// The record of a version as reviewers sign it: a function of what was submitted alone, so that
     /// everybody signs the same bytes, whenever.
     pub fn draft(aud: &str, app: &AppId, version: &Version) -> Self {
-        let dossier = &version.dossier;
+        let dossier = version.dossier.open();
         Self {
             v: paper::FORM,
             aud: aud.to_owned(),
@@ -104,7 +104,7 @@ impl Release {
             host_version: None,
             platforms: Vec::new(),
             permissions: version.permissions.clone(),
-            filing: dossier.filing.clone().map(|icp| Filing { icp }),
+            filing: dossier.filing.map(|icp| Filing { icp }),
             not_before: None,
             not_after: None,
             review: None,

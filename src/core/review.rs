@@ -91,7 +91,7 @@ pub enum Change {
 pub fn previous<'a>(app: &'a App, number: &Number) -> Option<&'a Version> {
     let below = app.versions.range(..number.clone());
     below
-        .map(|(_, version)| version)
+        .map(|(_, version)| &**version)
         .rev()
         .find(|version| version.life.has_passed())
 }
@@ -112,16 +112,16 @@ pub fn difference(
         submitted_by,
         approvals,
         ..
-    } = &*version.dossier;
+    } = version.dossier.open();
     Difference {
         app: app.id.clone(),
         version: version.number.clone(),
         bundle: version.bundle.sha256,
         life: version.life.clone(),
         previous: before.map(|before| before.number.clone()),
-        submitted_by: submitted_by.clone(),
-        filing: filing.clone(),
-        approvals: approvals.clone(),
+        submitted_by,
+        filing,
+        approvals,
         approvals_needed: catalogue.trust.policy.approvals,
         grade: catalogue.trust.grade_of(app.id.tenant()),
         may_be_approved: version.life.is_under_review() && !permissions.iter().any(blocked),

@@ -212,7 +212,7 @@ fn is_backed(catalogue: &Catalogue, actor: &Actor, event: &Event) -> bool {
             by,
             ..
         } => version(app, number).is_some_and(|known| {
-            let dossier = &known.dossier;
+            let dossier = known.dossier.open();
             *by == decide::person(catalogue, actor)
                 && dossier.submitted_by.as_ref().is_some_and(|who| who != by)
                 && dossier.approvals.iter().all(|vote| vote.by != *by)
@@ -223,7 +223,7 @@ fn is_backed(catalogue: &Catalogue, actor: &Actor, event: &Event) -> bool {
             release,
         } => version(app, number).is_some_and(|known| {
             let enough =
-                known.dossier.approvals.len() + 1 >= usize::from(catalogue.trust.policy.approvals);
+                known.dossier.open().approvals.len() + 1 >= usize::from(catalogue.trust.policy.approvals);
             let signed = match (&chain.newest, release) {
                 (Some(keyring), Some(release)) => {
                     paper::open::<Release>(keyring, release.as_bytes()).is_ok()

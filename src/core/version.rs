@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, dossier::Dossier, name::Permission, time::Timestamp};
+use crate::{digest::Digest, dossier::PackedDossier, name::Permission, time::Timestamp};
 
 /// The number of a version: semantic versioning, without build metadata (two builds of one number would
 /// have no order, and a device could not tell them apart).
@@ -156,6 +156,6 @@ pub struct Version {
     /// When it was handed in.
     pub submitted_at: Timestamp,
     /// What reviewers have to go by.
-    #[serde(default, skip_serializing_if = "Dossier::is_default")]
-    pub dossier: Box<Dossier>,
+    #[serde(default, skip_serializing_if = "PackedDossier::is_empty")]
+    pub dossier: PackedDossier,
 }

@@ -195,13 +195,13 @@ impl<F: Fold> Ledger<F> {
         for failures in 0.. {
             let created = timeout_at(deadline, self.parts.store.put_new(&key, bytes.clone())).await;
             if matches!(created, Ok(Ok(()))) {
-                self.offer(*slot, bytes)?;
+                self.take_in(*slot, bytes).await?;
                 return Ok(true);
             }
             // Taken, or nobody knows: look.
             if let Ok(Ok(found)) = timeout_at(deadline, self.parts.store.get(&key)).await {
                 self.pending = None;
-                self.offer(*slot, &found)?;
+                self.take_in(*slot, &found).await?;
                 #[cfg(test)]
                 if self.mutations.own_writes_unseen {
                     self.ops = huidu_core::op::RecentOps::default();

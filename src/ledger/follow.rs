@@ -27,7 +27,7 @@ impl<F: Fold> Ledger<F> {
         let slot = self.at.rev.next();
         let probed_at = self.parts.clock.now();
         match self.parts.store.get(&Key::Log(slot.get())).await {
-            Ok(bytes) => Ok(match self.offer(slot, &bytes)? {
+            Ok(bytes) => Ok(match self.take_in(slot, &bytes).await? {
                 Some(record) => Tail::Record(Box::new(record)),
                 None => Tail::AtTail { probed_at },
             }),
@@ -66,6 +66,31 @@ impl<F: Fold> Ledger<F> {
         }
     }
 
+    /// Takes in what the store keeps in `slot`. A record that vouches for our checkpoint in the shape of
+    /// another build is no fork.
+    pub(super) async fn take_in(
+        &mut self,
+        slot: Revision,
+        bytes: &Bytes,
+    ) -> Result<Option<Record>, LedgerError> {
+        let offered = self.offer(slot, bytes);
+        let Err(LedgerError::Fork(Fork::Diverged {
+            rev,
+            ours,
+            announced,
+        })) = offered
+        else {
+            return offered;
+        };
+        if !self.says_the_same(rev, [ours, announced]).await {
+            return offered;
+        }
+        tracing::info!(%rev, %announced, "it is the same checkpoint in the shape of another build");
+        self.alias = Some(announced);
+        self.fork = None;
+        self.offer(slot, bytes)
+    }
+
     /// Takes in `bytes`, which the store keeps in `slot`; none when that slot is not the next one: it was
     /// taken in already, or its turn has not come.
     pub fn offer(&mut self, slot: Revision, bytes: &Bytes) -> Result<Option<Record>, LedgerError> {
@@ -102,6 +127,7 @@ impl<F: Fold> Ledger<F> {
         if let (Some(ours), Some(theirs)) = (self.checkpoint, record.ck)
             && ours.rev == theirs.rev
             && ours.root != theirs.root
+            && self.alias != Some(theirs.root)
         {
             let (rev, ours, announced) = (ours.rev, ours.root, theirs.root);
             return Err(self.forked(Fork::Diverged {

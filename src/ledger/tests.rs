@@ -109,7 +109,7 @@ struct Seen {
 }
 
 impl Fold for Seen {
-    fn restore(&mut self, catalogue: Catalogue, name: CheckpointRef, _: &Bytes) {
+    fn restore(&mut self, catalogue: Catalogue, name: CheckpointRef) {
         self.catalogue = catalogue;
         self.restored = Some(name.rev);
     }

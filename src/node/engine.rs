@@ -5,37 +5,41 @@
 //! that no two catch-ups of a node interleave. A hint is only a reason to look; the tick makes every hint
 //! dispensable.
 
-use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use huidu_core::{
     authority::Role,
     command::Command,
-    compile::{Context, compile},
+    compile::Context,
     event::Actor,
     key::PublicKey,
     keyring::{self, Keyring},
     name::AppId,
     op::{OpId, Settled},
-    predicate::Membership,
     revision::Revision,
 };
 use tokio::{
     sync::{mpsc, oneshot},
+    task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
     Parts, Shared,
+    compiling::Compiling,
     decided::{decided, waiting},
     fold::{Changed, Folded},
-    live::{Live, LiveApp},
+    live::Live,
     segments::Segments,
     write::{Change, OpState, WriteError, Written},
 };
 use crate::{
     bus::{Hint, Wake},
     clock::derived_op,
-    ledger::{Appended, Ledger, LedgerError, Position, Start, Tail, Trust, Want},
+    ledger::{
+        Appended, Ledger, LedgerError, Position, Start, Tail, Trust, Want,
+        Written as CheckpointWritten,
+    },
     store::{
         Key, Place, Store, StoreError,
         probe::{self, Depth, Verdict},
@@ -77,6 +81,11 @@ pub(super) struct Engine {
     /// Apps that wait for a segment.
     waiting: BTreeSet<AppId>,
     since_checkpoint: u64,
+    /// The checkpoint that is being written beside all else.
+    writing: Option<JoinHandle<Result<CheckpointWritten, LedgerError>>>,
+    /// What was served before: kept until the next change, so that no poll is ever the last to hold it and
+    /// has to take it down.
+    retired: Arc<Live>,
     storing: bool,
 }
 
@@ -97,6 +106,8 @@ impl Engine {
             segments: Segments::default(),
             waiting: BTreeSet::new(),
             since_checkpoint: 0,
+            writing: None,
+            retired: Arc::new(Live::empty()),
             storing: true,
         };
         let opened = if engine.unproved.is_empty() {
@@ -168,7 +179,7 @@ impl Engine {
                     Some(Ask::Write(change, by, answer)) => {
                         let result = self.write(*change, by).await;
                         let _asker_gone = answer.send(result);
-                        self.checkpoint_if_due().await;
+                        self.checkpoint_if_due();
                     }
                     Some(Ask::Op(op, answer)) => {
                         let _asker_gone = answer.send(self.op(&op));
@@ -182,6 +193,7 @@ impl Engine {
                     // A bus that is gone for good leaves the tick, which is enough.
                     None => hinted = false,
                 },
+                written = ended(&mut self.writing) => self.checkpoint_written(written),
                 () = sleep_until(next_tick) => {
                     self.settle().await;
                     self.follow().await;
@@ -460,20 +472,22 @@ impl Engine {
             let apps: BTreeSet<AppId> = if changed.everything {
                 catalogue.apps.keys().cloned().collect()
             } else {
-                changed.touched.apps
+                changed.touched.apps.clone()
             };
             (catalogue.revision, apps)
         };
-        if changed.touched.kills || changed.everything {
-            let live = self.compiled(&self.shared.live.load(), &apps, changed.everything);
+        let at_once = changed.touched.kills || changed.everything;
+        if at_once {
+            let live = self.compiled(&self.shared.live.load(), &apps, &changed);
             self.swap(live, revision);
         }
         let missing = self.missing(&apps);
         if !missing.is_empty() {
             self.load(&missing).await;
         }
-        if !missing.is_empty() || !(changed.touched.kills || changed.everything) {
-            let live = self.compiled(&self.shared.live.load(), &apps, false);
+        let later = if at_once { self.asking(&apps, &missing) } else { apps };
+        if !at_once || !later.is_empty() {
+            let live = self.compiled(&self.shared.live.load(), &later, &Changed::default());
             self.swap(live, revision);
         }
         // At a start everything was known long before it could be served.
@@ -489,42 +503,40 @@ impl Engine {
     }
 
     /// `live` with `apps` compiled anew from the catalogue.
-    fn compiled(&self, live: &Live, apps: &BTreeSet<AppId>, whole: bool) -> Live {
+    fn compiled(&self, live: &Live, apps: &BTreeSet<AppId>, changed: &Changed) -> Live {
         let catalogue = self.shared.catalogue.read();
-        let context = Context {
-            audience: catalogue.audience.clone(),
-            poll_after_ms: self.parts.settings.poll_after_ms,
-            poll_spread_ms: self.parts.settings.poll_spread_ms,
-            keyring: catalogue.trust.chain.version(),
-        };
-        self.shared.stamper.address(&catalogue.audience);
+        let (stamper, metrics) = (&self.shared.stamper, &*self.parts.metrics);
+        stamper.address(&catalogue.audience);
         if let Some(keyring) = &catalogue.trust.chain.newest {
             self.heed(keyring);
         }
-        let compiled = apps.iter().filter_map(|id| {
-            let app = catalogue.apps.get(id)?;
-            let work = || compile(app, &context, &|name: &_| {
-                self.segments.get(name).map(|segment| segment as Arc<dyn Membership>)
-            });
-            // A defect in the compiler must not take down what is served: the app stays as it was.
-            match std::panic::catch_unwind(AssertUnwindSafe(work)) {
-                Ok(compiled) => {
-                    let live = LiveApp::new(compiled, &self.shared.stamper, &self.parts.metrics);
-                    Some(Arc::new(live.knowing(app)))
-                }
-                Err(_) => {
-                    tracing::error!(app.id = %id, revision = %catalogue.revision, "this revision cannot be compiled; the app stays as it was");
-                    None
-                }
-            }
-        });
-        // Apps are never taken away, so compiling all of them replaces all of them.
-        let base = if whole { Live::empty() } else { live.clone() };
-        base.with_apps(catalogue.revision, compiled).with_kills(
-            &catalogue,
-            &self.shared.stamper,
-            &self.parts.metrics,
-        )
+        let work = Compiling {
+            context: Context {
+                audience: catalogue.audience.clone(),
+                poll_after_ms: self.parts.settings.poll_after_ms,
+                poll_spread_ms: self.parts.settings.poll_spread_ms,
+                keyring: catalogue.trust.chain.version(),
+            },
+            segments: &self.segments,
+            stamper,
+            metrics,
+            revision: catalogue.revision,
+        };
+        let found = apps.iter().filter_map(|id| catalogue.apps.get(id));
+        if changed.everything {
+            // Apps are never taken away, so compiling all of them replaces all of them; nobody is served
+            // yet, so all cores may.
+            let compiled = work.side_by_side(&found.collect::<Vec<_>>());
+            let live = Live::empty().with_apps(catalogue.revision, compiled);
+            return live.with_kills(&catalogue, stamper, metrics);
+        }
+        let compiled = found.filter_map(|app| work.one(app));
+        let live = live.clone().with_apps(catalogue.revision, compiled);
+        if changed.touched.kills {
+            live.with_kills(&catalogue, stamper, metrics)
+        } else {
+            live.with_same_kills(&catalogue, stamper, metrics)
+        }
     }
 
     /// Keeps to what the root allows, and says when devices will not believe this node.
@@ -542,8 +554,8 @@ impl Engine {
         metrics.online_key_trusted.set(i64::from(is_known));
     }
 
-    fn swap(&self, live: Live, revision: Revision) {
-        self.shared.live.store(Arc::new(live));
+    fn swap(&mut self, live: Live, revision: Revision) {
+        self.retired = self.shared.live.swap(Arc::new(live));
         self.shared.revision.send_replace(revision);
         self.parts
             .metrics
@@ -562,6 +574,26 @@ impl Engine {
             .filter(|name| self.segments.is_missing(name))
             .cloned()
             .collect()
+    }
+
+    /// Those of `apps` that ask about any of `segments`.
+    fn asking(
+        &self,
+        apps: &BTreeSet<AppId>,
+        segments: &BTreeSet<huidu_core::name::SegmentName>,
+    ) -> BTreeSet<AppId> {
+        if segments.is_empty() {
+            return BTreeSet::new();
+        }
+        let catalogue = self.shared.catalogue.read();
+        let asks = |id: &&AppId| {
+            let rollout = catalogue.apps.get(*id).and_then(|app| app.rollout.as_ref());
+            rollout.is_some_and(|rollout| {
+                let asked = rollout.segments();
+                asked.into_iter().any(|name| segments.contains(name))
+            })
+        };
+        apps.iter().filter(asks).cloned().collect()
     }
 
     async fn load(&mut self, names: &BTreeSet<huidu_core::name::SegmentName>) {
@@ -607,19 +639,54 @@ impl Engine {
         .await;
     }
 
-    async fn checkpoint_if_due(&mut self) {
-        if self.since_checkpoint < self.parts.settings.checkpoint_every {
+    /// Begins to write a checkpoint, when one is due and none is being written. Changes go on meanwhile.
+    fn checkpoint_if_due(&mut self) {
+        let is_due = self.since_checkpoint >= self.parts.settings.checkpoint_every;
+        if !is_due || self.writing.is_some() {
             return;
         }
         let Source::Store(ledger) = &mut self.source else {
             return;
         };
-        match ledger.checkpoint().await {
-            Ok(_) => self.since_checkpoint = 0,
-            Err(error) => {
-                tracing::warn!(%error, "no checkpoint was written; starting takes longer");
-            }
+        if let Ok(draft) = ledger.draft_checkpoint() {
+            self.since_checkpoint = 0;
+            self.writing = Some(tokio::spawn(draft.write()));
         }
+    }
+
+    fn checkpoint_written(&mut self, written: Result<CheckpointWritten, LedgerError>) {
+        self.writing = None;
+        let metrics = &self.parts.metrics;
+        let outcome = match written {
+            Ok(written) => {
+                if let Source::Store(ledger) = &mut self.source {
+                    let name = ledger.note_checkpoint(written);
+                    let revision = i64::try_from(name.rev.get()).unwrap_or(i64::MAX);
+                    metrics.ledger_checkpoint_revision.set(revision);
+                }
+                "written"
+            }
+            Err(error) => {
+                // The next change tries again.
+                self.since_checkpoint = self.parts.settings.checkpoint_every;
+                tracing::warn!(%error, "no checkpoint was written; starting takes longer");
+                "failed"
+            }
+        };
+        metrics.ledger_checkpoints.with_label_values(&[outcome]).inc();
+    }
+}
+
+/// How the writing of a checkpoint ended; waits for ever while none is written.
+async fn ended(
+    writing: &mut Option<JoinHandle<Result<CheckpointWritten, LedgerError>>>,
+) -> Result<CheckpointWritten, LedgerError> {
+    match writing {
+        Some(writing) => match writing.await {
+            Ok(result) => result,
+            Err(error) => Err(StoreError::unavailable(Place::Store, error).into()),
+        },
+        None => std::future::pending().await,
     }
 }
 

@@ -93,17 +93,14 @@ impl Folded {
 impl Fold for Folded {
     type View<'a> = RwLockReadGuard<'a, Catalogue>;
 
-    fn restore(&mut self, catalogue: Catalogue, name: CheckpointRef, bytes: &Bytes) {
+    fn restore(&mut self, catalogue: Catalogue, _: CheckpointRef) {
         *self.shared.write() = catalogue;
         self.changed.everything = true;
+    }
+
+    fn copy(&mut self, key: &Key, bytes: &Bytes) {
         if let Some(mirror) = &self.mirror {
-            mirror.put(
-                Key::Checkpoint {
-                    rev: name.rev.get(),
-                    digest: name.root,
-                },
-                bytes.clone(),
-            );
+            mirror.put(key.clone(), bytes.clone());
         }
     }
 

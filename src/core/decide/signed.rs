@@ -137,7 +137,7 @@ pub(super) fn standing(
     if let Some(PaperError::Threshold { have: 0, .. }) = missing {
         return Err(missing.map_or(Refusal::NoKeyring, Refusal::Paper));
     }
-    for vote in &version.dossier.approvals {
+    for vote in version.dossier.open().approvals {
         let before = vote.signed.as_deref().map(str::as_bytes);
         if let Some(Ok(before)) = before.map(Envelope::parse) {
             envelope.join(before.signatures());
@@ -177,8 +177,8 @@ pub(super) fn sign_release(
     if let Some(missing) = missing {
         return Err(missing.into());
     }
-    let known = version.dossier.release.as_ref();
-    if known.is_some_and(|known| known.envelope == signed) {
+    let known = version.dossier.open().release;
+    if known.is_some_and(|known| *known.envelope == *signed) {
         return Err(Refusal::Nothing {
             what: "the release record is this very one".into(),
         });
@@ -195,7 +195,7 @@ pub(super) fn sign_release(
 /// app's policy allows it.
 pub(super) fn may_run(catalogue: &Catalogue, app: &App, version: &Version) -> Result<(), Refusal> {
     if let Some(keyring) = demanding(catalogue) {
-        let release = version.dossier.release.as_ref();
+        let release = version.dossier.open().release;
         let release = release.ok_or_else(|| Refusal::Unsigned {
             app: app.id.clone(),
             version: version.number.clone(),
@@ -228,12 +228,12 @@ pub(super) fn may_run(catalogue: &Catalogue, app: &App, version: &Version) -> Re
 }
 
 fn allowed(app: &App, version: &Version, policy: &Policy) -> Result<(), Refusal> {
-    if policy.lets(&version.bundle.sha256, version.dossier.seq) {
+    if policy.lets(&version.bundle.sha256, version.dossier.seq()) {
         return Ok(());
     }
     let why = if policy.state == Standing::Delisted {
         "the app is delisted; only a later signed policy lists it again"
-    } else if version.dossier.seq < policy.floor_seq {
+    } else if version.dossier.seq() < policy.floor_seq {
         "it is below the floor; submit and approve the next number"
     } else {
         "its archive was taken back; submit and approve the next number"

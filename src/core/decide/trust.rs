@@ -403,10 +403,11 @@ fn approve(
         });
     }
     let by = reviewer(catalogue, actor)?;
-    let did = match &version.dossier.submitted_by {
+    let dossier = version.dossier.open();
+    let did = match &dossier.submitted_by {
         Some(submitter) if *submitter == by => Some("handed it in"),
         None => Some("may have handed it in, which was not recorded"),
-        Some(_) => (version.dossier.approvals.iter())
+        Some(_) => (dossier.approvals.iter())
             .any(|vote| vote.by == by)
             .then_some("approved it already"),
     };
@@ -428,7 +429,7 @@ fn approve(
     }
     let standing = signed::standing(catalogue, app, version, signed)?;
     let needed = usize::from(catalogue.trust.policy.approvals);
-    let is_last = version.dossier.approvals.len() + 1 >= needed && standing.is_enough;
+    let is_last = dossier.approvals.len() + 1 >= needed && standing.is_enough;
     let mut events = vec![Event::ReviewApproved {
         app: app.id.clone(),
         version: number.clone(),
