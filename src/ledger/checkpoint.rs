@@ -88,7 +88,7 @@ impl<F: Fold> Ledger<F> {
     /// Remembers a checkpoint that was written, to announce it. One that comes after a later one is only
     /// named.
     pub fn note_checkpoint(&mut self, written: Written) -> CheckpointRef {
-        let Written { name, pieces } = written;
+        let Written { name, pieces, .. } = written;
         if self.checkpoint.is_none_or(|known| known.rev <= name.rev) {
             self.unannounced |= self.checkpoint != Some(name);
             self.checkpoint = Some(name);

@@ -48,12 +48,14 @@ pub struct Draft {
 pub struct Written {
     pub(super) name: CheckpointRef,
     pub(super) pieces: Arc<Pieces>,
+    /// Apps that had to be written: all others are objects of the checkpoint before.
+    pub apps: usize,
 }
 
 impl Draft {
     /// Writes it: what is new of it, and then the outline.
     pub async fn write(self) -> Result<Written, LedgerError> {
-        let mut objects = BTreeMap::new();
+        let (mut objects, mut apps) = (BTreeMap::new(), 0);
         let mut writing = JoinSet::new();
         for (id, app) in &self.catalogue.apps {
             if let Some(known) = self.known(app) {
@@ -63,6 +65,7 @@ impl Draft {
             let bytes = Bytes::from(pack_app(app).map_err(LedgerError::Unwritable)?);
             let digest = Digest::of(&bytes);
             objects.insert(id.clone(), digest);
+            apps += 1;
             if writing.len() >= WRITES {
                 ended(writing.join_next().await)?;
             }
@@ -87,6 +90,7 @@ impl Draft {
         Ok(Written {
             name,
             pieces: Arc::new(Pieces { rev, objects }),
+            apps,
         })
     }
 

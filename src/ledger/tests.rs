@@ -23,6 +23,8 @@ use crate::{
     },
 };
 
+mod pieces;
+
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A cluster on one store; each node it gives has ids of its own.

@@ -659,6 +659,7 @@ impl Engine {
         let metrics = &self.parts.metrics;
         let outcome = match written {
             Ok(written) => {
+                tracing::debug!(apps = written.apps, "a checkpoint was written");
                 if let Source::Store(ledger) = &mut self.source {
                     let name = ledger.note_checkpoint(written);
                     let revision = i64::try_from(name.rev.get()).unwrap_or(i64::MAX);
