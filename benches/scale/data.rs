@@ -155,7 +155,9 @@ fn version(audience: &str, app: &App, v: usize) -> Version {
             files: 120,
             unpacked_bytes: bytes * 3,
         },
-        permissions: ["camera", "location.city", "pay"].map(|name| name.parse().unwrap()).into(),
+        permissions: ["camera", "location.city", "pay"]
+            .map(|name| name.parse().unwrap())
+            .into(),
         notes: "修复若干问题 and makes the list of orders faster".into(),
         life: Life::Listed,
         submitted_at: WHEN,
@@ -195,7 +197,9 @@ fn policy(audience: &str, app: &App) -> SignedPolicy {
         state: Standing::Live,
         floor_seq: 1,
         revoked: Vec::new(),
-        max_permissions: ["camera", "location.city", "pay"].map(|name| name.parse().unwrap()).into(),
+        max_permissions: ["camera", "location.city", "pay"]
+            .map(|name| name.parse().unwrap())
+            .into(),
         on_stale: OnStale::Run,
         stale_grace_s: 0,
     };

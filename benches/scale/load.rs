@@ -76,8 +76,10 @@ impl Client {
             let now = Instant::now();
             let is_open = now.duration_since(begun) < long;
             if is_open && now >= due && !self.polls.is_busy() {
-                self.polls
-                    .send(&format!("GET {} HTTP/1.1\r\n", self.paths[at % self.paths.len()]), "");
+                self.polls.send(
+                    &format!("GET {} HTTP/1.1\r\n", self.paths[at % self.paths.len()]),
+                    "",
+                );
                 at += 1;
             }
             if self.polls.is_busy()
@@ -117,7 +119,11 @@ impl Client {
             self.token
         );
         // A share that the rule never had.
-        let share = format!("{{\"share\":\"{}.{:06}%\"}}", 6 + self.changed / 900_000, self.changed % 900_000 + 1);
+        let share = format!(
+            "{{\"share\":\"{}.{:06}%\"}}",
+            6 + self.changed / 900_000,
+            self.changed % 900_000 + 1
+        );
         self.changes.send(&head, &share);
     }
 }

@@ -97,7 +97,10 @@ fn middle(all: &[f64]) -> (f64, f64) {
     all.sort_unstable_by(f64::total_cmp);
     let at = |part: f64| all[((all.len() - 1) as f64 * part).round() as usize];
     let middle = at(0.5);
-    (middle, (at(0.75) - at(0.25)) / 2.0 / middle.max(f64::MIN_POSITIVE))
+    (
+        middle,
+        (at(0.75) - at(0.25)) / 2.0 / middle.max(f64::MIN_POSITIVE),
+    )
 }
 
 fn row(work: &str, reference: &str, seen: &[f64], bar: &str, most: f64) {
@@ -133,7 +136,9 @@ fn starts(args: &Args, dir: &Path, size: Size) -> Starts {
         starts.peak.push(node.memory_kib("VmHWM") as f64 / GIB);
         node.end();
         let node = Node::start(&args.program, dir, Cores::One, Some(&app));
-        starts.seconds_on_one_core.push(node.started_in.as_secs_f64());
+        starts
+            .seconds_on_one_core
+            .push(node.started_in.as_secs_f64());
         node.end();
     }
     starts
@@ -150,12 +155,46 @@ impl Starts {
             middle(&self.resident).0,
             middle(&self.peak).0
         );
-        let of_one: Vec<f64> = self.resident.iter().map(|gib| gib * GIB / size.apps as f64).collect();
-        row("start from checkpoint", "seconds, both cores", &self.seconds, "<=3 s", 3.0);
-        row("start from checkpoint on one core", "seconds, one core", &self.seconds_on_one_core, "none", f64::MAX);
-        row("resident memory", "GiB of VmRSS", &self.resident, "<=1.5 GiB", 1.5);
-        row("memory per app", "KiB of VmRSS", &of_one, "stated", f64::MAX);
-        row("most memory while starting", "GiB of VmHWM", &self.peak, "none", f64::MAX);
+        let of_one: Vec<f64> = self
+            .resident
+            .iter()
+            .map(|gib| gib * GIB / size.apps as f64)
+            .collect();
+        row(
+            "start from checkpoint",
+            "seconds, both cores",
+            &self.seconds,
+            "<=3 s",
+            3.0,
+        );
+        row(
+            "start from checkpoint on one core",
+            "seconds, one core",
+            &self.seconds_on_one_core,
+            "none",
+            f64::MAX,
+        );
+        row(
+            "resident memory",
+            "GiB of VmRSS",
+            &self.resident,
+            "<=1.5 GiB",
+            1.5,
+        );
+        row(
+            "memory per app",
+            "KiB of VmRSS",
+            &of_one,
+            "stated",
+            f64::MAX,
+        );
+        row(
+            "most memory while starting",
+            "GiB of VmHWM",
+            &self.peak,
+            "none",
+            f64::MAX,
+        );
     }
 }
 
@@ -174,7 +213,10 @@ struct Changes {
 /// Puts this process on the core that the node does not have.
 fn step_aside() {
     let pid = std::process::id().to_string();
-    let moved = Command::new("taskset").args(["-acp", "1", &pid]).output().unwrap();
+    let moved = Command::new("taskset")
+        .args(["-acp", "1", &pid])
+        .output()
+        .unwrap();
     assert!(moved.status.success(), "this needs two cores and `taskset`");
 }
 
@@ -182,7 +224,12 @@ fn changes(args: &Args, dir: &Path, size: Size) -> Changes {
     // The directory keeps its records: every run would start on a longer ledger.
     let copy = dir.with_extension("run");
     let _of_an_earlier_run = fs::remove_dir_all(&copy);
-    let copied = Command::new("cp").arg("-r").arg(dir).arg(&copy).status().unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(dir)
+        .arg(&copy)
+        .status()
+        .unwrap();
     assert!(copied.success());
     let token = fs::read_to_string(copy.join("admin.token")).unwrap();
     let app = data::app_name(0);
@@ -202,7 +249,8 @@ fn changes(args: &Args, dir: &Path, size: Size) -> Changes {
         let (sum, count, _) = applied(&node);
         let mut busy = client.round(long, args.polls, args.changes);
         let (more_sum, more_count, _) = applied(&node);
-        seen.applied_ms.push((more_sum - sum) / (more_count - count) * 1e3);
+        seen.applied_ms
+            .push((more_sum - sum) / (more_count - count) * 1e3);
         seen.change_ms.push(busy.change(50.0).as_secs_f64() * 1e3);
         seen.late += busy.late;
         let us = |time: Duration| time.as_secs_f64() * 1e6;
@@ -210,10 +258,16 @@ fn changes(args: &Args, dir: &Path, size: Size) -> Changes {
         let (made, late) = (busy.changes.len(), busy.late);
         println!(
             "idle p50 {:.0} p99 {:.0} µs; {} changes, p50 {:.2} p99 {:.2} ms, {} late, apply {:.3} ms; polls p50 {:.0} p99 {:.0} p99.9 {:.0} µs",
-            us(idle.poll(50.0)), us(idle.poll(99.0)),
-            made, ms(busy.change(50.0)), ms(busy.change(99.0)),
-            late, seen.applied_ms.last().unwrap(),
-            us(busy.poll(50.0)), us(busy.poll(99.0)), us(busy.poll(99.9))
+            us(idle.poll(50.0)),
+            us(idle.poll(99.0)),
+            made,
+            ms(busy.change(50.0)),
+            ms(busy.change(99.0)),
+            late,
+            seen.applied_ms.last().unwrap(),
+            us(busy.poll(50.0)),
+            us(busy.poll(99.0)),
+            us(busy.poll(99.9))
         );
         seen.ratios.push(us(busy.poll(99.0)) / us(idle.poll(99.0)));
         seen.idle_us.push(us(idle.poll(50.0)));
@@ -221,7 +275,10 @@ fn changes(args: &Args, dir: &Path, size: Size) -> Changes {
     }
     let last = applied(&node);
     seen.within_bar = (last.2 - first.2) / (last.1 - first.1);
-    println!("resident after the changes: {:.2} GiB", node.memory_kib("VmRSS") as f64 / GIB);
+    println!(
+        "resident after the changes: {:.2} GiB",
+        node.memory_kib("VmRSS") as f64 / GIB
+    );
     node.end();
     fs::remove_dir_all(&copy).unwrap();
     seen
@@ -229,10 +286,32 @@ fn changes(args: &Args, dir: &Path, size: Size) -> Changes {
 
 impl Changes {
     fn say(&self) {
-        println!("{:.1} % of changes were served within 5 ms of being known; {} came late", self.within_bar * 100.0, self.late);
-        row("apply one change at 10000x100", "milliseconds, known to served", &self.applied_ms, "<=5 ms", 5.0);
-        row("change over the control plane", "milliseconds, request to answer, median", &self.change_ms, "none", f64::MAX);
-        row("poll p99 during 50 changes/s / idle", "p99 of the same polls without changes", &self.ratios, "<=1.5", 1.5);
+        println!(
+            "{:.1} % of changes were served within 5 ms of being known; {} came late",
+            self.within_bar * 100.0,
+            self.late
+        );
+        row(
+            "apply one change at 10000x100",
+            "milliseconds, known to served",
+            &self.applied_ms,
+            "<=5 ms",
+            5.0,
+        );
+        row(
+            "change over the control plane",
+            "milliseconds, request to answer, median",
+            &self.change_ms,
+            "none",
+            f64::MAX,
+        );
+        row(
+            "poll p99 during 50 changes/s / idle",
+            "p99 of the same polls without changes",
+            &self.ratios,
+            "<=1.5",
+            1.5,
+        );
     }
 }
 
@@ -243,7 +322,12 @@ fn growth(args: &Args, file: &Path) {
     let mut rows: Vec<Value> = Vec::new();
     for (apps, versions) in sizes.into_iter().chain(more) {
         let (rules, in_one_piece) = (args.rules, args.in_one_piece);
-        let size = Size { apps, versions, rules, in_one_piece };
+        let size = Size {
+            apps,
+            versions,
+            rules,
+            in_one_piece,
+        };
         let dir = installation(&args.program, &args.dir, size);
         let starts = starts(args, &dir, size);
         let changes = changes(args, &dir, size);

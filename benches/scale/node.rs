@@ -142,7 +142,10 @@ impl Drop for Node {
 
 /// A device's poll of `app`, of nobody that a rule takes.
 pub(crate) fn poll_path(app: &str) -> String {
-    format!("/v1/manifest/{}/{app}?v=1&u=device-4711&p=android", data::HOST)
+    format!(
+        "/v1/manifest/{}/{app}?v=1&u=device-4711&p=android",
+        data::HOST
+    )
 }
 
 /// A directory with a filled store, made when there is none.

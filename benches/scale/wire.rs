@@ -37,7 +37,9 @@ impl Wire {
         let text = if body.is_empty() {
             format!("{head}host: localhost\r\n\r\n")
         } else {
-            format!("{head}host: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+            format!(
+                "{head}host: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            )
         };
         self.stream.write_all(text.as_bytes()).unwrap();
         self.asked = true;
@@ -60,7 +62,13 @@ impl Wire {
         let head = std::str::from_utf8(&self.buffer[..end]).unwrap();
         let length: usize = head
             .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok())
+            .find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("content-length:")?
+                    .trim()
+                    .parse()
+                    .ok()
+            })
             .unwrap_or(0);
         if self.buffer.len() < end + length {
             return None;

@@ -166,11 +166,12 @@ fn seen(
 ) -> Result<Version, ApiError> {
     let catalogue = control.node.catalogue();
     let kept = caller.app(&catalogue, app)?.versions.get(number);
-    kept.map(|kept| Version::clone(kept)).ok_or_else(|| ApiError::Unknown {
-        kind: "version",
-        name: format!("{app}@{number}"),
-        help: "`huidu version list` shows them",
-    })
+    kept.map(|kept| Version::clone(kept))
+        .ok_or_else(|| ApiError::Unknown {
+            kind: "version",
+            name: format!("{app}@{number}"),
+            help: "`huidu version list` shows them",
+        })
 }
 
 /// The list of a version's files, where one was kept.

@@ -287,7 +287,9 @@ impl From<&App> for AppPage {
             title: app.title.clone(),
             revision: app.revision,
             killed: app.killed.clone(),
-            versions: (app.versions.values()).map(|version| Version::clone(version)).collect(),
+            versions: (app.versions.values())
+                .map(|version| Version::clone(version))
+                .collect(),
             rollout: app.rollout.clone(),
         }
     }

@@ -86,7 +86,13 @@ impl Outline<'_> {
     pub fn encode(&self) -> Result<(CheckpointRef, Bytes), RecordError> {
         let bytes = Bytes::from(serde_json::to_vec(self)?);
         let root = Digest::of(&bytes);
-        Ok((CheckpointRef { rev: self.rev, root }, bytes))
+        Ok((
+            CheckpointRef {
+                rev: self.rev,
+                root,
+            },
+            bytes,
+        ))
     }
 }
 

@@ -144,7 +144,10 @@ mod tests {
     #[test]
     fn a_number_has_one_spelling() {
         for wrong in [&[0x80, 0x00][..], &[0x80], &[], &[0xff; 10], &[0xff; 11]] {
-            assert!(Unpacker::new(wrong, "number").number().is_err(), "{wrong:x?}");
+            assert!(
+                Unpacker::new(wrong, "number").number().is_err(),
+                "{wrong:x?}"
+            );
         }
         let mut largest = [0xff; 10];
         largest[9] = 1;

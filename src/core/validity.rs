@@ -222,8 +222,8 @@ fn is_backed(catalogue: &Catalogue, actor: &Actor, event: &Event) -> bool {
             version: number,
             release,
         } => version(app, number).is_some_and(|known| {
-            let enough =
-                known.dossier.open().approvals.len() + 1 >= usize::from(catalogue.trust.policy.approvals);
+            let enough = known.dossier.open().approvals.len() + 1
+                >= usize::from(catalogue.trust.policy.approvals);
             let signed = match (&chain.newest, release) {
                 (Some(keyring), Some(release)) => {
                     paper::open::<Release>(keyring, release.as_bytes()).is_ok()

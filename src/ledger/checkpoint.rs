@@ -212,10 +212,7 @@ impl<F: Fold> Ledger<F> {
     }
 
     /// Reads a checkpoint; none when it is damaged, gone, or of another shape.
-    async fn load(
-        &self,
-        name: CheckpointRef,
-    ) -> Result<Option<(Kept, Bytes)>, LedgerError> {
+    async fn load(&self, name: CheckpointRef) -> Result<Option<(Kept, Bytes)>, LedgerError> {
         let bytes = match self.parts.store.get(&key(name)).await {
             Ok(bytes) => bytes,
             Err(error) if error.is_unavailable() => return Err(error.into()),

@@ -21,9 +21,9 @@
 mod append;
 mod checkpoint;
 mod follow;
-mod pieces;
 #[cfg(test)]
 mod model_test;
+mod pieces;
 #[cfg(test)]
 mod tests;
 

@@ -161,8 +161,8 @@ impl<I: Iterator<Item = Digest>> Reading<I> {
             });
         }
         let joined = self.under_way.join_next().await?;
-        Some(joined.unwrap_or_else(|error| {
-            Err(StoreError::unavailable(Place::Store, error).into())
-        }))
+        Some(
+            joined.unwrap_or_else(|error| Err(StoreError::unavailable(Place::Store, error).into())),
+        )
     }
 }

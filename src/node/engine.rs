@@ -20,12 +20,12 @@ use huidu_core::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
     Parts, Shared,
+    checkpoints::Checkpoints,
     compiling::Compiling,
     decided::{decided, waiting},
     fold::{Changed, Folded},
@@ -36,10 +36,7 @@ use super::{
 use crate::{
     bus::{Hint, Wake},
     clock::derived_op,
-    ledger::{
-        Appended, Ledger, LedgerError, Position, Start, Tail, Trust, Want,
-        Written as CheckpointWritten,
-    },
+    ledger::{Appended, Ledger, LedgerError, Position, Start, Tail, Trust, Want},
     store::{
         Key, Place, Store, StoreError,
         probe::{self, Depth, Verdict},
@@ -80,9 +77,7 @@ pub(super) struct Engine {
     segments: Segments,
     /// Apps that wait for a segment.
     waiting: BTreeSet<AppId>,
-    since_checkpoint: u64,
-    /// The checkpoint that is being written beside all else.
-    writing: Option<JoinHandle<Result<CheckpointWritten, LedgerError>>>,
+    checkpoints: Checkpoints,
     /// What was served before: kept until the next change, so that no poll is ever the last to hold it and
     /// has to take it down.
     retired: Arc<Live>,
@@ -96,6 +91,7 @@ impl Engine {
         shared: Arc<Shared>,
         unproved: Vec<Arc<dyn Store>>,
     ) -> Result<Self, LedgerError> {
+        let checkpoints = Checkpoints::new(parts.settings.checkpoint_every);
         let mut engine = Self {
             unproved,
             source: Source::Mirror {
@@ -105,8 +101,7 @@ impl Engine {
             shared,
             segments: Segments::default(),
             waiting: BTreeSet::new(),
-            since_checkpoint: 0,
-            writing: None,
+            checkpoints,
             retired: Arc::new(Live::empty()),
             storing: true,
         };
@@ -179,7 +174,9 @@ impl Engine {
                     Some(Ask::Write(change, by, answer)) => {
                         let result = self.write(*change, by).await;
                         let _asker_gone = answer.send(result);
-                        self.checkpoint_if_due();
+                        if let Source::Store(ledger) = &self.source {
+                            self.checkpoints.begin_if_due(ledger);
+                        }
                     }
                     Some(Ask::Op(op, answer)) => {
                         let _asker_gone = answer.send(self.op(&op));
@@ -193,7 +190,13 @@ impl Engine {
                     // A bus that is gone for good leaves the tick, which is enough.
                     None => hinted = false,
                 },
-                written = ended(&mut self.writing) => self.checkpoint_written(written),
+                ended = self.checkpoints.ended() => {
+                    let ledger = match &mut self.source {
+                        Source::Store(ledger) => Some(&mut **ledger),
+                        Source::Mirror { .. } => None,
+                    };
+                    self.checkpoints.note(ended, ledger, &self.parts.metrics);
+                }
                 () = sleep_until(next_tick) => {
                     self.settle().await;
                     self.follow().await;
@@ -359,7 +362,7 @@ impl Engine {
         let changed = ledger.fold_mut().take_changed();
         self.parts.metrics.ledger_invalid.inc_by(changed.invalid);
         if changed.records > 0 || changed.everything {
-            self.since_checkpoint += changed.records;
+            self.checkpoints.grew(changed.records);
             self.refresh(changed).await;
         }
     }
@@ -485,7 +488,11 @@ impl Engine {
         if !missing.is_empty() {
             self.load(&missing).await;
         }
-        let later = if at_once { self.asking(&apps, &missing) } else { apps };
+        let later = if at_once {
+            self.asking(&apps, &missing)
+        } else {
+            apps
+        };
         if !at_once || !later.is_empty() {
             let live = self.compiled(&self.shared.live.load(), &later, &Changed::default());
             self.swap(live, revision);
@@ -637,57 +644,6 @@ impl Engine {
             ..Changed::default()
         })
         .await;
-    }
-
-    /// Begins to write a checkpoint, when one is due and none is being written. Changes go on meanwhile.
-    fn checkpoint_if_due(&mut self) {
-        let is_due = self.since_checkpoint >= self.parts.settings.checkpoint_every;
-        if !is_due || self.writing.is_some() {
-            return;
-        }
-        let Source::Store(ledger) = &mut self.source else {
-            return;
-        };
-        if let Ok(draft) = ledger.draft_checkpoint() {
-            self.since_checkpoint = 0;
-            self.writing = Some(tokio::spawn(draft.write()));
-        }
-    }
-
-    fn checkpoint_written(&mut self, written: Result<CheckpointWritten, LedgerError>) {
-        self.writing = None;
-        let metrics = &self.parts.metrics;
-        let outcome = match written {
-            Ok(written) => {
-                tracing::debug!(apps = written.apps, "a checkpoint was written");
-                if let Source::Store(ledger) = &mut self.source {
-                    let name = ledger.note_checkpoint(written);
-                    let revision = i64::try_from(name.rev.get()).unwrap_or(i64::MAX);
-                    metrics.ledger_checkpoint_revision.set(revision);
-                }
-                "written"
-            }
-            Err(error) => {
-                // The next change tries again.
-                self.since_checkpoint = self.parts.settings.checkpoint_every;
-                tracing::warn!(%error, "no checkpoint was written; starting takes longer");
-                "failed"
-            }
-        };
-        metrics.ledger_checkpoints.with_label_values(&[outcome]).inc();
-    }
-}
-
-/// How the writing of a checkpoint ended; waits for ever while none is written.
-async fn ended(
-    writing: &mut Option<JoinHandle<Result<CheckpointWritten, LedgerError>>>,
-) -> Result<CheckpointWritten, LedgerError> {
-    match writing {
-        Some(writing) => match writing.await {
-            Ok(result) => result,
-            Err(error) => Err(StoreError::unavailable(Place::Store, error).into()),
-        },
-        None => std::future::pending().await,
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! live.rs      the snapshot that polls are answered from; swapped whole, read without a lock
 //! engine.rs    the one task that follows and writes the ledger
+//! checkpoints.rs  when a checkpoint is written
 //! compiling.rs apps made ready to be served, one or all side by side
 //! fold.rs      what the ledger is folded into
 //! write.rs     what the control plane hands in and gets back
@@ -20,6 +21,7 @@
 //! change before it serves it, and it goes on serving what it last knew whatever is down.
 
 pub mod bundles;
+mod checkpoints;
 mod compiling;
 pub mod counters;
 mod decided;

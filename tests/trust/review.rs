@@ -41,7 +41,12 @@ fn a_version_is_submitted_reviewed_approved_and_listed() {
         .collect();
     assert_eq!(votes, ["member/rui"]);
     assert_eq!(
-        world.version("1.0.0").dossier.open().submitted_by.as_deref(),
+        world
+            .version("1.0.0")
+            .dossier
+            .open()
+            .submitted_by
+            .as_deref(),
         Some("member/ping")
     );
     world.ok("maya", list("1.0.0"));

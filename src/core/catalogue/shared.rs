@@ -23,5 +23,8 @@ where
     V: Deserialize<'de>,
 {
     let map = BTreeMap::<K, V>::deserialize(deserializer)?;
-    Ok(map.into_iter().map(|(key, value)| (key, value.into())).collect())
+    Ok(map
+        .into_iter()
+        .map(|(key, value)| (key, value.into()))
+        .collect())
 }

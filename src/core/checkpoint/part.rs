@@ -100,10 +100,7 @@ fn pack_version(
     Ok(())
 }
 
-fn unpack_version(
-    from: &mut Unpacker<'_>,
-    before: &[Permission],
-) -> Result<Version, RecordError> {
+fn unpack_version(from: &mut Unpacker<'_>, before: &[Permission]) -> Result<Version, RecordError> {
     let wrong = from.wrong();
     Ok(Version {
         number: from.text()?.parse().map_err(|_| wrong)?,

@@ -67,7 +67,8 @@ fn another_shape_is_told_apart() {
     let (_, bytes) = checkpoint().encode().unwrap();
     let text = String::from_utf8(bytes.to_vec())
         .unwrap()
-        .replacen(r#""v":1"#, r#""v":2"#, 1).replacen(r#""v":2"#, r#""v":3"#, 1);
+        .replacen(r#""v":1"#, r#""v":2"#, 1)
+        .replacen(r#""v":2"#, r#""v":3"#, 1);
     let name = CheckpointRef {
         rev: Revision::new(7),
         root: Digest::of(text.as_bytes()),

@@ -413,7 +413,10 @@ mod tests {
         assert_eq!(packed.0.len(), 1 + 32 + 1 + 1 + 1 + kind + rest);
         assert!(packed.0.len() * 4 < text.len() * 3, "{}", text.len());
         assert_eq!(packed.open(), dossier);
-        assert_eq!((packed.seq(), packed.address()), (7, Some(Digest::of(&payload))));
+        assert_eq!(
+            (packed.seq(), packed.address()),
+            (7, Some(Digest::of(&payload)))
+        );
     }
 
     #[test]
@@ -424,7 +427,10 @@ mod tests {
         let short_id = signed(b"{}", &[1]).replace("0101010101010101", "01");
         let repeated = signed(b"{}", &[1, 1]);
         let nothing = ["nothing".into(), String::new()];
-        for text in [spaced, twice, long_id, short_id, repeated].into_iter().chain(nothing) {
+        for text in [spaced, twice, long_id, short_id, repeated]
+            .into_iter()
+            .chain(nothing)
+        {
             let address = Digest::of(text.as_bytes());
             let dossier = Dossier {
                 release: Some(SignedRelease {
@@ -453,13 +459,16 @@ mod tests {
             bytes,
             format,
         });
-        let vote = (".{0,20}", 0..253_402_300_799_999_u64, prop::option::of(envelopes())).prop_map(
-            |(by, at, signed)| Vote {
+        let vote = (
+            ".{0,20}",
+            0..253_402_300_799_999_u64,
+            prop::option::of(envelopes()),
+        )
+            .prop_map(|(by, at, signed)| Vote {
                 by,
                 at: Timestamp::from_unix_ms(at),
                 signed,
-            },
-        );
+            });
         let release = (digest(), envelopes())
             .prop_map(|(address, envelope)| SignedRelease { address, envelope });
         (
