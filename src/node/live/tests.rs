@@ -6,7 +6,7 @@ use huidu_core::{
     manifest::{Manifest, Reason, State},
     rollout::Rollout,
     seal::{self, Stamp},
-    version::{Bundle, BundleFormat, Version},
+    version::{Bundle, BundleFormat, Life, Version},
 };
 
 use super::*;
