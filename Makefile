@@ -27,7 +27,7 @@ lint: ## format, clippy and documentation, without warnings
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-fuzz: ## every fuzz target for FUZZ_SECONDS (60) each
+fuzz: ## every fuzz target for FUZZ_SECONDS (45) each
 	@tests/setup.sh fuzz
 	tests/fuzz/run.sh
 

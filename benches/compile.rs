@@ -74,7 +74,7 @@ fn change(catalogue: &mut Catalogue, id: &AppId, round: u32) {
         rule: "rule-3".parse().unwrap(),
         share: Share::from_millionths(5_000_000 + round + 1).unwrap(),
     };
-    let authorised = authorise(command, &admin, catalogue.review).unwrap();
+    let authorised = authorise(command, &admin, catalogue, world::noon()).unwrap();
     let events = decide(catalogue, &authorised, world::noon()).unwrap();
     let revision = catalogue.revision.next();
     catalogue.apply(revision, world::noon(), &events);

@@ -81,6 +81,7 @@ impl Origin for Fixed {
     fn readiness(&self) -> Readiness {
         let (revision, asof) = (Revision::new(1), Timestamp::EPOCH);
         Readiness {
+            signs: true,
             revision,
             asof,
             store: true,

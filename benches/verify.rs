@@ -82,7 +82,9 @@ fn main() {
         scope: seal::scope("bank/prod", "pingan/travel"),
         challenge: false,
     };
-    for round in 1..=3 {
+    // The best of several rounds: a busy machine only ever makes it look slower.
+    let mut quickest = f64::INFINITY;
+    for round in 1..=5 {
         let one = micros(|| assert!(public.verifies(black_box(&message), &signature)));
         let cold = micros(|| drop(hear(&state)));
         let warm = micros(|| drop(hear(&known)));
@@ -97,5 +99,11 @@ fn main() {
             "round {round}: a stamp takes {sign:.1} µs; {ANSWERS} answers renewed every {RENEWED_EVERY_S} s take {percent:.3} % of a core, at most {MOST_PERCENT} %"
         );
         assert!(percent <= MOST_PERCENT, "stamps cost too much");
+        quickest = quickest.min(cold);
     }
+    println!("an answer with its papers, at best: {quickest:.0} µs");
+    assert!(
+        quickest <= MOST_MICROS,
+        "believing an answer takes {quickest:.0} µs"
+    );
 }

@@ -152,6 +152,12 @@ metrics! {
     kill_lists: IntCounter = "huidu_kill_lists_total";
     /// Stamps signed; `inline` ones made a poll wait for a signature.
     stamps: IntCounterVec = "huidu_stamps_signed_total" ["when"];
+    /// Times that a key of this node signed nothing when asked to (`online`: stamps, `log`: heads). Answers keep
+    /// their old stamps meanwhile, and age.
+    signer_failures: IntCounterVec = "huidu_signer_failures_total" ["key"];
+    /// Answers and bundles that devices reported they did not believe, by the code of the doubt. `stale-node`
+    /// is a node that lags; `other` a code this node does not know.
+    doubts: IntCounterVec = "huidu_doubts_total" ["code"];
     /// Requests for bundles, by where the bytes came from (memory, store, none) and the status sent.
     bundle_requests: IntCounterVec = "huidu_bundle_requests_total" ["source", "status"];
     /// Bytes of bundles handed to connections, by where they came from.
@@ -193,6 +199,10 @@ metrics! {
     store_up: IntGauge = "huidu_store_up";
     /// 1 while the bus is connected, else 0; losing it costs speed, never a change.
     bus_up: IntGauge = "huidu_bus_up";
+    /// Tokens that expire within two weeks; `huidu token list` shows them.
+    tokens_expiring: IntGauge = "huidu_tokens_expiring";
+    /// Tokens that have expired and were not taken back.
+    tokens_expired: IntGauge = "huidu_tokens_expired";
     /// Hints received over the bus.
     bus_hints: IntCounter = "huidu_bus_hints_total";
     /// Times the bus was connected again.

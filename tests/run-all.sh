@@ -18,6 +18,8 @@ step clippy
 cargo clippy --workspace --all-targets --locked -- -D warnings
 step tests
 cargo nextest run --workspace --locked 2>&1 | tee "$log"
+step figures
+python3 tests/figures.py --from "$log"
 step examples in the documentation
 cargo test --doc --workspace --locked --quiet
 step documentation

@@ -1,29 +1,34 @@
 //! A ledger of many apps and versions, as an installation that signs and reviews would hold it.
 //!
 //! The node founds its ledger itself; what would take a million uploads is then put into the catalogue and
-//! written by the ledger's own encoder as a checkpoint on the founding record. Every version has what review
+//! written by the ledger's own encoder as a checkpoint on the founding record. A checkpoint counts by the word of
+//! the node's own key, so one more record, signed with it, names that checkpoint. Every version has what review
 //! leaves behind: where it came from, who approved it, and a release record with two real signatures.
 
-use std::{borrow::Cow, path::Path, sync::Arc, thread};
+use std::{borrow::Cow, fs, path::Path, sync::Arc, thread, time::Duration};
 
+use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 use huidu::{
     backoff::Backoff,
-    clock,
+    clock::{self, Ids as _},
     ledger::{Ledger, Parts, Start},
     store::{Key, Store, fs::FsStore},
 };
 use huidu_core::{
+    authority::Role,
     catalogue::{App, Catalogue},
     checkpoint::Checkpoint,
     digest::Digest,
-    dossier::{Dossier, Origin, PackedDossier, SignedRelease, Vote},
+    dossier::{Dossier, Origin, PackedDossier, Reach, SignedRelease, Vote},
     envelope::{Envelope, Kind},
+    event::{Actor, Event},
     op::RecentOps,
     paper::Paper as _,
     policy::{OnStale, Policy, Standing},
-    record::V1,
+    record::{CheckpointRef, Record, V1},
     release::Release,
+    rules::Rules,
     time::Timestamp,
     trust::SignedPolicy,
     version::{Bundle, BundleFormat, Life, Version},
@@ -51,23 +56,29 @@ pub(crate) fn app_name(n: usize) -> String {
     format!("tenant-{:03}/app-{n:05}", n % 100)
 }
 
-/// Fills the store at `root`, whose ledger is founded and which nobody has open.
-pub(crate) fn fill(root: &Path, size: Size) {
+/// The key that the node signs records with.
+fn log_key(dir: &Path) -> SigningKey {
+    let text = fs::read_to_string(dir.join("log.key")).unwrap();
+    let seed = HEXLOWER.decode(text.trim().as_bytes()).unwrap();
+    SigningKey::from_bytes(&seed.try_into().unwrap())
+}
+
+/// Fills the store in `dir`, whose ledger is founded and which nobody has open.
+pub(crate) fn fill(dir: &Path, size: Size) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let store: Arc<dyn Store> = Arc::new(FsStore::open(root).unwrap());
+    let store: Arc<dyn Store> = Arc::new(FsStore::open(&dir.join("store")).unwrap());
+    let ids = clock::RandomIds::new().unwrap();
+    let key = log_key(dir);
     let parts = Parts {
         store: Arc::clone(&store),
         clock: Arc::new(clock::System),
         ids: Arc::new(clock::RandomIds::new().unwrap()),
-        backoff: Backoff::new(
-            std::time::Duration::from_millis(5),
-            std::time::Duration::from_secs(1),
-            1,
-        ),
+        backoff: Backoff::new(Duration::from_millis(5), Duration::from_secs(1), 1),
         node: "scale".into(),
+        signer: Some(Arc::new(key.clone())),
     };
     runtime.block_on(async {
         let opened = Ledger::open(parts, Catalogue::default(), Start::default()).await;
@@ -81,8 +92,8 @@ pub(crate) fn fill(root: &Path, size: Size) {
             catalogue.tenants.insert(tenant, "A merchant".into());
             catalogue.apps.insert(app.id.clone(), app.into());
         }
-        if size.in_one_piece {
-            let at = ledger.position();
+        let at = ledger.position();
+        let name = if size.in_one_piece {
             let whole = Checkpoint {
                 v: V1,
                 rev: at.rev,
@@ -94,10 +105,49 @@ pub(crate) fn fill(root: &Path, size: Size) {
             let (rev, digest) = (name.rev.get(), name.root);
             let key = Key::Checkpoint { rev, digest };
             store.put_new(&key, bytes).await.unwrap();
+            name
         } else {
-            ledger.checkpoint().await.unwrap();
-        }
+            ledger.checkpoint().await.unwrap()
+        };
+        let word = word(ledger.fold(), &ids, name);
+        let word = Record {
+            prev: at.head,
+            ..word
+        };
+        let slot = Key::Log(word.rev.get());
+        store
+            .put_new(&slot, word.seal(&key).unwrap())
+            .await
+            .unwrap();
     });
+}
+
+/// A change that vouches for the checkpoint called `name`: the administrator admits one more merchant.
+fn word(catalogue: &Catalogue, ids: &clock::RandomIds, name: CheckpointRef) -> Record {
+    let mut tokens = catalogue.tokens.iter();
+    let (id, _) = tokens.find(|(_, token)| token.role == Role::Admin).unwrap();
+    Record {
+        v: Rules::NEWEST,
+        rev: name.rev.next(),
+        prev: name.root,
+        op: ids.op(),
+        ask: None,
+        put: ids.put(),
+        node: "scale".into(),
+        at: catalogue.written_at().plus_ms(1),
+        actor: Actor {
+            id: id.clone(),
+            role: Role::Admin,
+        },
+        approvals: Vec::new(),
+        why: None,
+        events: vec![Event::TenantAdded {
+            tenant: "vouching".parse().unwrap(),
+            title: "Vouching".into(),
+        }],
+        void: None,
+        ck: Some(name),
+    }
 }
 
 fn apps(audience: &str, size: Size) -> Vec<App> {
@@ -171,6 +221,8 @@ fn version(audience: &str, app: &App, v: usize) -> Version {
         }),
         files: Some(named("files")),
         filing: Some("京ICP备2026012345号-7A".into()),
+        reach: Reach::default(),
+        withheld: Default::default(),
         submitted_by: Some("member/partner-zhou".into()),
         approvals: vec![vote("lin"), vote("wei")],
         seq: v as u64 + 1,

@@ -159,7 +159,7 @@ pub(crate) fn installation(program: &Path, root: &Path, size: data::Size) -> Pat
     let _of_an_earlier_try = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
     Node::start(program, &dir, Cores::All, None).end();
-    data::fill(&dir.join("store"), size);
+    data::fill(&dir, size);
     fs::write(dir.join("filled"), "").unwrap();
     dir
 }

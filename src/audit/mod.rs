@@ -9,8 +9,8 @@ mod walk;
 use std::collections::BTreeMap;
 
 use huidu_core::{
-    catalogue::Catalogue, digest::Digest, key::PublicKey, record::Record, revision::Revision,
-    time::Timestamp, treehead::SignedHead,
+    catalogue::Catalogue, digest::Digest, key::PublicKey, revision::Revision, time::Timestamp,
+    treehead::SignedHead,
 };
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ pub struct Ask {
     pub log_keys: Vec<PublicKey>,
     /// A head that whoever asks kept from an earlier time.
     pub kept: Option<SignedHead>,
-    /// Whether bundles and segments that are named are there, whole.
+    /// Whether bundles, lists of files and segments that are named are there, whole.
     pub objects: bool,
     /// Leave checks out, to show that they are needed. Nothing but tests does.
     pub blind: Blind,
@@ -136,15 +136,15 @@ pub async fn verify(store: &dyn Store, ask: &Ask) -> Result<Report, StoreError> 
     Ok(report)
 }
 
-/// Whether every archive and segment that is named is there, whole.
+/// Whether every archive, list of files and segment that is named is there, whole.
 async fn objects(store: &dyn Store, catalogue: &Catalogue, report: &mut Report) {
     let bundles = catalogue.apps.values().flat_map(|app| {
         let versions = app.versions.values();
-        versions.map(|version| {
-            (
-                format!("{}@{}", app.id, version.number),
-                version.bundle.sha256,
-            )
+        versions.flat_map(|version| {
+            let name = format!("{}@{}", app.id, version.number);
+            let files = version.dossier.open().files;
+            let files = files.map(|digest| (format!("files of {name}"), digest));
+            std::iter::once((name, version.bundle.sha256)).chain(files)
         })
     });
     let segments = (catalogue.segments.iter())
@@ -186,11 +186,8 @@ pub async fn lines(store: &dyn Store) -> Result<Vec<Line>, StoreError> {
     let copy = Copy::read(store).await?;
     let mut catalogue = Catalogue::default();
     let mut lines = Vec::new();
-    for (_, bytes) in &copy.records {
-        let Ok(record) = Record::decode(bytes) else {
-            continue;
-        };
-        lines.push(walk::line(&mut catalogue, record));
+    for (rev, bytes) in &copy.records {
+        lines.extend(walk::line(&mut catalogue, Revision::new(*rev), bytes));
     }
     Ok(lines)
 }

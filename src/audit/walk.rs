@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+use bytes::Bytes;
 use huidu_core::{
     catalogue::Catalogue,
     checkpoint::{Checkpoint, Outline, pack_app},
@@ -16,15 +17,18 @@ use huidu_core::{
     keyring::Role,
     merkle::{self, Frontier},
     op::RecentOps,
-    record::{GENESIS, Record, V1, V2},
+    record::{Found, GENESIS, Record, V1, V2},
     revision::Revision,
     time::Timestamp,
     treehead::SignedHead,
-    validity,
+    validity::{self, Verdict},
 };
 
 use super::{Ask, Copy, Line, Report};
 use crate::store::{Folder, Key, Store, StoreError};
+
+/// How far a server's clock may be ahead of the store's.
+const SKEW_MS: u64 = 10 * 60 * 1_000;
 
 /// Where the walk is.
 struct Walk<'a> {
@@ -78,6 +82,13 @@ pub(super) async fn walk(
         walk.signed(*rev, bytes, &roots, report);
     }
     walk.bodies(store, copy, report).await;
+    walk.dates(store, copy, report).await;
+    if ask.root.is_some() && walk.catalogue.trust.chain.is_empty() {
+        report.fault(
+            0,
+            "no keyring is in force: this is not the ledger of the root that was given",
+        );
+    }
     if let Some(kept) = &ask.kept {
         walk.kept(kept, &roots, report);
     }
@@ -96,7 +107,7 @@ pub(super) async fn walk(
 
 impl Walk<'_> {
     /// Takes a record in. False: nothing that follows can be read as a continuation.
-    fn step(&mut self, rev: u64, bytes: &[u8], report: &mut Report) -> bool {
+    fn step(&mut self, rev: u64, bytes: &Bytes, report: &mut Report) -> bool {
         let expected = self.tree.size() + 1;
         if rev != expected {
             report.fault(
@@ -105,12 +116,21 @@ impl Walk<'_> {
             );
             return false;
         }
-        let record = match Record::decode(bytes) {
-            Ok(record) => record,
-            Err(error) => {
+        let found = Found::read(bytes);
+        let verdict = self.verdict(&found);
+        if let Verdict::Void(invalid) | Verdict::Nobody(invalid) = &verdict {
+            report.fault(rev, format!("it does not count: {invalid}"));
+        }
+        let record = match (found.record(), &verdict) {
+            (_, Verdict::Nobody(_)) => {
+                self.pass(rev, bytes);
+                return true;
+            }
+            (Err(error), _) => {
                 report.fault(rev, format!("the record cannot be read: {error}"));
                 return false;
             }
+            (Ok(record), _) => record,
         };
         if record.rev.get() != rev {
             let says = record.rev;
@@ -124,11 +144,12 @@ impl Walk<'_> {
             );
             return false;
         }
+        if verdict != Verdict::Counts {
+            self.pass(rev, bytes);
+            return true;
+        }
         if let (Some(ck), false) = (record.ck, self.ask.blind.checkpoints)
-            && self
-                .led_to
-                .get(&ck.rev.get())
-                .is_some_and(|roots| !roots.contains(&ck.root))
+            && (self.led_to.get(&ck.rev.get())).is_none_or(|roots| !roots.contains(&ck.root))
         {
             let at = ck.rev;
             report.fault(
@@ -138,25 +159,38 @@ impl Walk<'_> {
                 ),
             );
         }
-        let checked = validity::check(&self.catalogue, record.at, &record.actor, &record.events);
-        let counts = self.ask.blind.validity || checked.is_ok();
-        if let (Err(invalid), false) = (&checked, self.ask.blind.validity) {
-            report.fault(rev, format!("it does not count: {invalid}"));
-        }
         let had_keyring = !self.catalogue.trust.chain.is_empty();
-        let events: &[Event] = if counts { &record.events } else { &[] };
-        self.catalogue.apply(record.rev, record.at, events);
-        if !had_keyring && !self.catalogue.trust.chain.is_empty() && self.ask.root.is_some() {
+        record.make_true(&mut self.catalogue);
+        if !had_keyring && !self.catalogue.trust.chain.is_empty() {
             self.check_root(rev, report);
         }
         if let Some(keyring) = &self.catalogue.trust.chain.newest {
             self.log_keys
                 .extend(keyring.signers(Role::Log).into_iter().cloned());
         }
-        self.ops.note(&record);
+        self.ops.note(record);
+        self.stand(bytes);
+        true
+    }
+
+    fn verdict(&self, found: &Found) -> Verdict {
+        match found.record() {
+            Ok(_) if self.ask.blind.validity => Verdict::Counts,
+            Err(_) if self.ask.blind.validity => Verdict::Unreadable,
+            _ => validity::judge(&self.catalogue, found),
+        }
+    }
+
+    /// Passes over what does not count, as nodes do.
+    fn pass(&mut self, rev: u64, bytes: &Bytes) {
+        self.catalogue
+            .apply(Revision::new(rev), Timestamp::EPOCH, &[]);
+        self.stand(bytes);
+    }
+
+    fn stand(&mut self, bytes: &Bytes) {
         self.tree.push(merkle::leaf(bytes));
         self.head = Digest::of(bytes);
-        true
     }
 
     /// The first keyring must be the one that whoever asks has from elsewhere.
@@ -167,8 +201,10 @@ impl Walk<'_> {
                 .map(|one| one.payload().to_vec())
                 .ok()
         };
-        let known = self.ask.root.as_deref().and_then(payload);
-        if known.is_some() && first.and_then(payload) != known {
+        let Some(root) = self.ask.root.as_deref() else {
+            return;
+        };
+        if payload(root).is_none_or(|root| first.and_then(payload) != Some(root)) {
             report.fault(rev, "the first keyring is not the root that was given");
         }
     }
@@ -250,6 +286,26 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether records say that they were written after the store had them.
+    async fn dates(&self, store: &dyn Store, copy: &Copy, report: &mut Report) {
+        for (rev, bytes) in &copy.records {
+            let Ok(record) = Record::decode(bytes) else {
+                continue;
+            };
+            let key = Key::Log(*rev);
+            let Ok(Some(kept)) = store.kept_since(&key).await else {
+                continue;
+            };
+            if record.at > kept.plus_ms(SKEW_MS) {
+                let says = record.at;
+                report.fault(
+                    *rev,
+                    format!("it says it was written at {says}, and the store has it since {kept}"),
+                );
+            }
+        }
+    }
+
     /// Whether a signed head speaks of these records.
     fn signed(&self, rev: u64, bytes: &[u8], roots: &BTreeMap<u64, Digest>, report: &mut Report) {
         if self.ask.blind.heads {
@@ -308,59 +364,82 @@ pub enum Until {
     Revision(Revision),
 }
 
-/// What was true at a moment: everything that counted up to then.
+/// What was true at a moment: everything that counted up to then. The order of the ledger is the truth: what
+/// stands before a record that was written by then was there as well, whatever its writer's clock said.
 pub async fn until(store: &dyn Store, until: Until) -> Result<Catalogue, StoreError> {
-    let mut catalogue = Catalogue::default();
+    let mut records = Vec::new();
     for key in store.list(Folder::Log, None).await? {
-        let bytes = store.get(&key).await?;
-        let Ok(record) = Record::decode(&bytes) else {
-            break;
-        };
-        let is_beyond = match until {
-            Until::At(at) => record.at > at,
-            Until::Revision(revision) => record.rev > revision,
-        };
-        if is_beyond {
-            break;
+        if let Key::Log(rev) = key {
+            records.push((Revision::new(rev), store.get(&key).await?));
         }
-        line(&mut catalogue, record);
+    }
+    let last = match until {
+        Until::Revision(revision) => revision,
+        Until::At(at) => {
+            let mut catalogue = Catalogue::default();
+            let told = records.iter().filter_map(|(rev, bytes)| {
+                let line = line(&mut catalogue, *rev, bytes)?;
+                (line.void.is_none() && line.at <= at).then_some(*rev)
+            });
+            told.last().unwrap_or(Revision::ZERO)
+        }
+    };
+    let mut catalogue = Catalogue::default();
+    for (rev, bytes) in records.iter().take_while(|(rev, _)| *rev <= last) {
+        line(&mut catalogue, *rev, bytes);
     }
     Ok(catalogue)
 }
 
-/// Takes a record in, and tells it.
-pub(super) fn line(catalogue: &mut Catalogue, record: Record) -> Line {
-    let checked = validity::check(catalogue, record.at, &record.actor, &record.events);
+/// Takes what lies in a slot in, and tells it; nothing to tell where it cannot be read.
+pub(super) fn line(catalogue: &mut Catalogue, rev: Revision, bytes: &Bytes) -> Option<Line> {
+    let found = Found::read(bytes);
+    let verdict = validity::judge(catalogue, &found);
+    let Ok(record) = found.into_record() else {
+        catalogue.apply(rev, Timestamp::EPOCH, &[]);
+        return None;
+    };
     let person = decide::person(catalogue, &record.actor);
-    let enacted = record.events.iter().find_map(|event| match event {
-        Event::ProposalEnacted { id } => catalogue.trust.proposals.get(id),
-        _ => None,
-    });
-    let mut approved_by: Vec<String> = enacted
-        .map(|proposal| {
-            let others = proposal.approvals.iter().map(|one| one.by.clone());
-            [format!("{} (asked)", proposal.by)]
-                .into_iter()
-                .chain(others)
-                .collect()
-        })
-        .unwrap_or_default();
-    approved_by.extend(record.events.iter().filter_map(|event| match event {
-        Event::ProposalApproved { by, .. } | Event::ReviewApproved { by, .. } => Some(by.clone()),
-        _ => None,
-    }));
-    let events: &[Event] = if checked.is_ok() { &record.events } else { &[] };
-    catalogue.apply(record.rev, record.at, events);
-    Line {
-        revision: record.rev,
+    let approved_by = approvers(catalogue, &record.events);
+    let void = match verdict {
+        Verdict::Counts => {
+            record.make_true(catalogue);
+            None
+        }
+        Verdict::Void(invalid) | Verdict::Nobody(invalid) => {
+            catalogue.apply(rev, Timestamp::EPOCH, &[]);
+            Some(invalid.to_string())
+        }
+        Verdict::Unreadable => return None,
+    };
+    Some(Line {
+        revision: rev,
         at: record.at,
         actor: record.actor,
         person,
         approved_by,
         why: record.why,
         events: record.events,
-        void: checked.err().map(|invalid| invalid.to_string()),
+        void,
+    })
+}
+
+/// Who agreed to what happened: those who had before, and those who did with it.
+fn approvers(catalogue: &Catalogue, events: &[Event]) -> Vec<String> {
+    let enacted = events.iter().find_map(|event| match event {
+        Event::ProposalEnacted { id } => catalogue.trust.proposals.get(id),
+        _ => None,
+    });
+    let mut all: Vec<String> = Vec::new();
+    if let Some(proposal) = enacted {
+        all.push(format!("{} (asked)", proposal.by));
+        all.extend(proposal.approvals.iter().map(|one| one.by.clone()));
     }
+    all.extend(events.iter().filter_map(|event| match event {
+        Event::ProposalApproved { by, .. } | Event::ReviewApproved { by, .. } => Some(by.clone()),
+        _ => None,
+    }));
+    all
 }
 
 /// When a record was written, by its writer's clock.

@@ -23,6 +23,20 @@ pub(super) enum App {
         #[arg(long, default_value = "")]
         title: String,
     },
+    /// Say that an app is the bank's own: its versions are listed without the number of a filing
+    #[command(
+        after_help = "Examples:\n  huidu app internal bank/branches --reason 'staff only'\n  huidu app internal bank/branches --off --reason 'customers use it now'"
+    )]
+    Internal {
+        /// `tenant/app`
+        app: AppId,
+        /// It is not, or not any more
+        #[arg(long)]
+        off: bool,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
     /// List mini-programs
     #[command(after_help = "Example:\n  huidu app list")]
     List,
@@ -41,6 +55,16 @@ impl App {
                 let content = Content::Json(json!({ "app": app, "title": title }));
                 let done = format!("app `{app}` admitted");
                 context.change("POST", "/api/v1/apps", content, &Basis::Nothing, &done)
+            }
+            Self::Internal { app, off, reason } => {
+                let content = Content::Json(json!({ "internal": !off, "reason": reason }));
+                let done = if off {
+                    format!("versions of `{app}` need the number of a filing")
+                } else {
+                    format!("versions of `{app}` are listed without the number of a filing")
+                };
+                let path = format!("{}/internal", app_path(&app));
+                context.change("PUT", &path, content, &Basis::App(&app), &done)
             }
             Self::List => context.show("/api/v1/apps", |list| {
                 let columns = [
@@ -69,6 +93,9 @@ fn shown(app: &Value) -> String {
             "KILLED    since {}: {reason}",
             cell(&app["killed"]["at"])
         ));
+    }
+    if app["internal"] == true {
+        lines.push("internal  listed without the number of a filing".into());
     }
     let stable = &app["rollout"]["stable"];
     if !stable.is_null() {

@@ -12,6 +12,7 @@ use clap::Args;
 use huidu_core::{
     keyring::Guard,
     name::{AppId, HostId},
+    time::Timestamp,
     version::Number,
 };
 use indicatif::ProgressBar;
@@ -24,6 +25,7 @@ use super::{
     progress,
 };
 use crate::client::{
+    Patience,
     device::{Device as Phone, DeviceConfig, DeviceError, Happened, Starter, What},
     root::{Root, parse_key},
     uptime,
@@ -41,6 +43,8 @@ Examples:
   huidu device --server http://127.0.0.1:8080 --host retail-bank --app pingan/travel --unit device-7
   huidu device --server https://m.bank.example --root keyring-1.json --audience bank/prod \\
       --host retail-bank --app pingan/travel --app pingan/loan --unit device-7 --platform android --watch
+  huidu device --root keyring-1.json --audience bank/prod --sandbox --host retail-test --app pingan/travel \
+      --unit t-17 --preview 'huidu-preview:v1.…'
   huidu device … --crash-on 2.4.0      the release fails; watch it being rolled back and never tried again")]
 pub(super) struct Device {
     /// The bank app
@@ -60,6 +64,15 @@ pub(super) struct Device {
     /// Accept a keyring of a development installation, and missing papers with it
     #[arg(long, requires = "root")]
     development: bool,
+    /// A test build of the bank app: a version under review may run on it without its record, in a sandbox
+    #[arg(long, requires = "root", conflicts_with = "development")]
+    sandbox: bool,
+    /// A preview link, as `huidu trial invite` gave it out; opens what is under review
+    #[arg(long, value_name = "LINK")]
+    preview: Option<String>,
+    /// When this device was made, at the earliest: no clock set back before it is believed
+    #[arg(long, value_name = "TIME")]
+    born: Option<Timestamp>,
     /// For developers: one trusted key of 64 hexadecimal digits, or a file of them. With neither, a
     /// development server is asked, and believed whatever it says
     #[arg(long, value_name = "FILE|HEX", conflicts_with = "root")]
@@ -88,8 +101,11 @@ impl Device {
     pub(super) fn run(self, context: &Context) -> Done {
         let server = context.server("HUIDU_DEVICE_SERVER", "http://127.0.0.1:8080");
         let server = server.trim_end_matches('/').to_owned();
-        let root = root(&self, &server)?;
-        let mut device = Phone::open(DeviceConfig {
+        let mut root = root(&self, &server)?;
+        if let Some(born) = self.born {
+            root = root.born_at(born);
+        }
+        let config = DeviceConfig {
             server,
             dir: self.dir,
             host: self.host,
@@ -97,7 +113,13 @@ impl Device {
             profile: self.device.profile(),
             root,
             challenges: self.challenge,
-        })?;
+            preview: None,
+            patience: Patience::default(),
+        };
+        let mut device = Phone::open(config.clone())?;
+        if let Some(link) = &self.preview {
+            device = opened(device, config, link)?;
+        }
         let mut starter = Simulated {
             crash_on: self.crash_on,
             bar: None,
@@ -126,6 +148,20 @@ impl Device {
     }
 }
 
+/// The device that `link` opens: signed by keys it knows, for its sandbox and for an app it has.
+fn opened(mut device: Phone, config: DeviceConfig, link: &str) -> Result<Phone, Failure> {
+    let read = device.read_link(link.trim(), uptime::now());
+    let read = read.map_err(|error| Failure::Usage(error.to_string()))?;
+    if read.host != config.host || !config.apps.contains(&read.app) {
+        return Err(Failure::Usage(format!(
+            "the link opens `{}` in `{}`; ask with --app {} --host {}",
+            read.app, read.host, read.app, read.host
+        )));
+    }
+    let preview = Some((read.app, read.secret));
+    Ok(Phone::open(DeviceConfig { preview, ..config })?)
+}
+
 /// How long to wait after a failure: as the server asks, or a while.
 fn patience(error: &DeviceError, every: Option<Duration>) -> Duration {
     match error {
@@ -144,10 +180,10 @@ fn root(device: &Device, server: &str) -> Result<Root, Failure> {
         let name = file.display();
         let bytes =
             fs::read(file).with_context(|| format!("the keyring `{name}` cannot be read"))?;
-        let guard = if device.development {
-            Guard::Development
-        } else {
-            Guard::Production
+        let guard = match (device.development, device.sandbox) {
+            (true, _) => Guard::Development,
+            (false, true) => Guard::Sandbox,
+            (false, false) => Guard::Production,
         };
         return Root::read(&bytes, audience, guard).map_err(|error| {
             Failure::Usage(format!("`{name}` is no root to begin with: {error}"))

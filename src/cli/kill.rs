@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     context::{Basis, Context, app_path},
     output::Done,
+    version::stopped,
 };
 use crate::client::control::Content;
 
@@ -54,13 +55,10 @@ impl Kill {
         let content = Content::Json(json!({ "version": self.version, "reason": self.reason }));
         let path = format!("{}/kill", app_path(&self.app));
         // A kill never waits for a revision: it must not be refused because somebody moved a share.
-        context.change(
-            "POST",
-            &path,
-            content,
-            &Basis::Nothing,
-            &format!("{what} is killed"),
-        )
+        let reply = context.ask("POST", &path, content, &Basis::Nothing, &|_| {})?;
+        let done = stopped(&format!("{what} is killed"), &reply.document);
+        context.changed(&reply.document, &done);
+        Ok(0)
     }
 }
 

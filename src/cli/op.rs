@@ -14,7 +14,7 @@ use crate::client::escaped;
     after_help = "Example:\n  huidu op 01KAT3Z0Q7V3M5N8XB2R4C6D9E\n\nExit code 4: still not known."
 )]
 pub(super) struct Op {
-    /// Its op id
+    /// Its op id, or the key it was asked under (`--op`) by the same credential
     op: String,
 }
 

@@ -98,8 +98,11 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
         bus: bus(settings)?,
         clock: Arc::new(clock::System),
         ids: Arc::new(clock::RandomIds::new().context("no randomness for ids")?),
-        key: own_key(&settings.data_dir.join("online.key"), "online")?,
-        log_key: Some(own_key(&settings.data_dir.join("log.key"), "log")?),
+        key: Arc::new(own_key(&settings.data_dir.join("online.key"), "online")?),
+        log_key: Some(Arc::new(own_key(
+            &settings.data_dir.join("log.key"),
+            "log",
+        )?)),
         metrics: Arc::new(Metrics::new()),
         settings: NodeSettings {
             name: settings.node.name.clone(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use huidu_core::{
     digest::Digest,
+    envelope::Envelope,
     name::{AppId, Permission},
     paper::{FORM, Paper as _},
     policy::{OnStale, Policy as Paper, Standing},
@@ -118,6 +119,12 @@ impl Draft {
     fn run(self, context: &Context) -> Done {
         let control = context.control()?;
         let found = control.find(&format!("{}/policy", app_path(&self.app)))?;
+        if let Some(page) = &found {
+            let envelope = page.document["envelope"].as_str().unwrap_or_default();
+            let envelope = Envelope::parse(envelope.as_bytes()).map_err(anyhow::Error::from)?;
+            let unread = super::sign::unread::<Paper>(envelope.payload());
+            super::keys::by_a_later_build("policy in force", &unread)?;
+        }
         let known: Option<Paper> = found
             .map(|page| serde_json::from_value(page.document["policy"].clone()))
             .transpose()

@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use huidu_core::{digest::Digest, name::AppId, version::Number};
+use huidu_core::{
+    digest::Digest,
+    name::{AppId, Permission},
+    version::Number,
+};
 use serde_json::{Value, json};
 
 use super::{
-    context::{Basis, Context, app_path},
+    context::{Basis, Context, app_path, query},
     keys::files,
-    output::{Done, cell, listed, outlined, rows, table},
+    output::{Done, Failure, cell, listed, outlined, rows, table},
 };
 use crate::{client::control::Content, settings::units};
 
@@ -55,16 +59,36 @@ pub(super) enum Review {
         /// The release record, signed: needed where customers are served by keys
         #[arg(long, value_name = "FILE")]
         signed: Option<PathBuf>,
+        /// A permission it asks for and is not granted; may be repeated. The first who approves decides it, and a
+        /// signed record says it already
+        #[arg(long, value_name = "PERMISSION", conflicts_with = "signed")]
+        without: Vec<Permission>,
+    },
+    /// Fetch the bundle of a version as devices would get it, checked against its digest
+    #[command(
+        after_help = "Example:\n  huidu review fetch pingan/travel 2.4.0 --output travel-2.4.0.zip"
+    )]
+    Fetch {
+        /// `tenant/app`
+        app: AppId,
+        /// The version
+        version: Number,
+        /// Where to write it
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
     },
     /// Write the release record of a version, to be signed
     #[command(
-        after_help = "Example:\n  huidu review record pingan/travel 2.4.0 --output travel-2.4.0.json"
+        after_help = "Example:\n  huidu review record pingan/travel 2.4.0 --output travel-2.4.0.json\n  huidu review record pingan/travel 2.4.0 --without camera --output travel-2.4.0.json"
     )]
     Record {
         /// `tenant/app`
         app: AppId,
         /// The version
         version: Number,
+        /// A permission it asks for and is not granted; may be repeated
+        #[arg(long, value_name = "PERMISSION")]
+        without: Vec<Permission>,
         /// Where to write it
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
@@ -138,14 +162,25 @@ impl Review {
                 version,
                 bundle,
                 signed,
-            } => approve(context, &app, &version, bundle, signed.as_deref()),
-            Self::Record {
+                without,
+            } => approve(context, &app, &version, bundle, signed.as_deref(), &without),
+            Self::Fetch {
                 app,
                 version,
                 output,
+            } => fetch(context, &app, &version, &output),
+            Self::Record {
+                app,
+                version,
+                without,
+                output,
             } => {
-                let path = format!("{}/record", version_path(&app, &version));
-                let record = context.control()?.get(&path)?;
+                let without: Vec<&str> = without.iter().map(Permission::as_str).collect();
+                let without = without.join(",");
+                let asked = query(&[("without", Some(&*without).filter(|text| !text.is_empty()))]);
+                let path = format!("{}/record?{asked}", version_path(&app, &version));
+                let path = path.trim_end_matches('?');
+                let record = context.control()?.get(path)?;
                 files::write_new(&output, &record.bytes)?;
                 context.answer(&json!({ "file": output }), |_| {
                     format!(
@@ -195,6 +230,7 @@ fn approve(
     version: &Number,
     bundle: Option<Digest>,
     signed: Option<&Path>,
+    without: &[Permission],
 ) -> Done {
     let signed = signed.map(files::read_text).transpose()?;
     let path = version_path(app, version);
@@ -211,6 +247,9 @@ fn approve(
     if let Some(signed) = signed {
         approval["signed"] = json!(signed);
     }
+    if !without.is_empty() {
+        approval["withheld"] = json!(without);
+    }
     let content = Content::Json(approval);
     let done = format!("version {version} of `{app}` has your approval");
     context.change(
@@ -220,6 +259,30 @@ fn approve(
         &Basis::App(app),
         &done,
     )
+}
+
+/// Writes the bundle of a version, once its bytes are those that an approval names.
+fn fetch(context: &Context, app: &AppId, version: &Number, output: &Path) -> Done {
+    let (control, path) = (context.control()?, version_path(app, version));
+    let shown = control.get(&format!("{path}/review"))?.document;
+    let bundle = control.get(&format!("{path}/bundle"))?.bytes;
+    let sha256 = Digest::of(&bundle);
+    if shown["bundle"] != json!(sha256) {
+        return Err(Failure::Refused(format!(
+            "the server gave bytes of SHA-256 {sha256}, and version {version} of `{app}` is {}; nothing was written",
+            cell(&shown["bundle"])
+        )));
+    }
+    files::write_new(output, &bundle)?;
+    let told = json!({ "file": output, "sha256": sha256, "bytes": bundle.len() });
+    context.answer(&told, |_| {
+        format!(
+            "`{}` is version {version} of `{app}`: {}, SHA-256 {sha256}",
+            output.display(),
+            units::bytes(bundle.len() as u64)
+        )
+    });
+    Ok(0)
 }
 
 /// A difference as people read it.
@@ -250,15 +313,24 @@ fn difference(document: &Value) -> String {
                 cell(&line["permission"]),
                 cell(&line["grade"]),
                 cell(&line["standing"]),
-                if line["revoked"] == true {
-                    "REVOKED".into()
-                } else {
-                    String::new()
+                match (line["revoked"] == true, line["withheld"] == true) {
+                    (true, _) => "REVOKED".into(),
+                    (_, true) => "WITHHELD".into(),
+                    _ => String::new(),
                 },
                 line["title"].as_str().unwrap_or_default().into(),
             ]
         })
         .collect();
+    if let Some(notes) = document["notes"].as_str() {
+        text += &format!("notes   {notes}\n");
+    }
+    if document["reach"].is_object() {
+        text += &format!(
+            "reach   {}\n",
+            outlined(&document["reach"]).replace('\n', ", ")
+        );
+    }
     if !permissions.is_empty() {
         text.push('\n');
         text += &table(
@@ -282,7 +354,12 @@ fn changed_files(files: &Value) -> String {
     let mut lines = Vec::new();
     for (mark, key) in [("+", "added"), ("-", "removed")] {
         for file in rows(&files[key]) {
-            lines.push(vec![mark.into(), cell(&file["p"]), bytes(&file["len"])]);
+            lines.push(vec![
+                mark.into(),
+                cell(&file["p"]),
+                bytes(&file["len"]),
+                cell(&file["sha256"]),
+            ]);
         }
     }
     for file in rows(&files["changed"]) {
@@ -291,11 +368,16 @@ fn changed_files(files: &Value) -> String {
             bytes(&file["from"]["len"]),
             bytes(&file["to"]["len"])
         );
-        lines.push(vec!["~".into(), cell(&file["p"]), size]);
+        let digests = format!(
+            "{} → {}",
+            cell(&file["from"]["sha256"]),
+            cell(&file["to"]["sha256"])
+        );
+        lines.push(vec!["~".into(), cell(&file["p"]), size, digests]);
     }
     let same = format!("{} file(s) are the same", cell(&files["same"]));
     if lines.is_empty() {
         return same;
     }
-    format!("{}\n{same}", table(&["", "FILE", "SIZE"], &lines))
+    format!("{}\n{same}", table(&["", "FILE", "SIZE", "SHA256"], &lines))
 }

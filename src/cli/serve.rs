@@ -8,7 +8,7 @@ use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
-use huidu_core::{bucket, eyes::EyesPolicy, version::Review};
+use huidu_core::{bucket, eyes::EyesPolicy, keyring::Trust, version::Review};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -189,6 +189,14 @@ async fn serve(settings: &Settings) -> Done {
     parts.unproved = unproved;
     let node = Node::start(parts).await.map_err(anyhow::Error::from)?;
     announce(&node, settings).await?;
+    if let Some(keyring) = &node.catalogue().trust.chain.newest
+        && keyring.trust == Trust::Dev
+    {
+        tracing::warn!(
+            keyring = keyring.version,
+            "DEVELOPMENT KEYRING: its keys lie beside the server, and customers' devices refuse this installation"
+        );
+    }
     let (stopper, told) = http::serve::Stop::pair();
     // The private port first: whoever sees the node ready on the public one may turn to it at once.
     let about = || format!("setting `control.listen`: {}", settings.control.listen);
@@ -276,6 +284,7 @@ fn device_plane(
         .with_context(|| format!("setting `device.listen`: {}", device.listen))?;
     let limits = http::serve::Limits {
         connections: device.max_connections,
+        per_address: device.max_connections_per_address,
         head: device.header_timeout,
         idle: device.idle_timeout,
         ..http::serve::Limits::default()

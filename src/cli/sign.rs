@@ -45,9 +45,12 @@ pub(super) struct Sign {
 }
 
 /// A paper as people are shown it.
-struct Read {
-    kind: Kind,
-    document: Value,
+pub(super) struct Read {
+    pub(super) kind: Kind,
+    /// All that the bytes say, whether this build understands it or not.
+    pub(super) document: Value,
+    /// What of it this build does not know: a later one may.
+    pub(super) unread: Vec<String>,
 }
 
 impl Sign {
@@ -76,6 +79,12 @@ impl Sign {
         }
         if !self.key.is_empty() {
             remark(&outlined(&shown.document));
+            if !shown.unread.is_empty() {
+                remark(&format!(
+                    "This build does not know {}, and cannot say what you sign with it.",
+                    shown.unread.join(", ")
+                ));
+            }
             let (kind, address) = (shown.kind.word(), envelope.address());
             context.confirm(&format!("Sign this {kind}, SHA-256 {address}."))?;
         }
@@ -101,19 +110,28 @@ fn beside(file: &Path) -> PathBuf {
     file.with_extension("signed.json")
 }
 
-/// Reads a paper of whatever kind it is: their fields differ, and none has those of another.
-fn paper(bytes: &[u8], file: &Path) -> Result<Read, Failure> {
+/// Reads a paper of whatever kind it is. Each kind has fields that no other has; what has those of two is none.
+pub(super) fn paper(bytes: &[u8], file: &Path) -> Result<Read, Failure> {
     let read = [
         read::<Release>(bytes),
         read::<Policy>(bytes),
         read::<Keyring>(bytes),
     ];
-    let mut wrong = Vec::new();
+    let (mut found, mut wrong) = (Vec::new(), Vec::new());
     for read in read {
         match read {
-            Ok(read) => return Ok(read),
+            Ok(read) => found.push(read),
             Err((kind, error)) => wrong.push(format!("no {}: {error}", kind.word())),
         }
+    }
+    match (found.pop(), found.pop()) {
+        (Some(read), None) => return Ok(read),
+        (Some(one), Some(other)) => wrong.push(format!(
+            "both a {} and a {}",
+            one.kind.word(),
+            other.kind.word()
+        )),
+        (None, _) => {}
     }
     Err(Failure::Refused(format!(
         "`{}` is no paper that can be signed:\n  {}",
@@ -124,8 +142,42 @@ fn paper(bytes: &[u8], file: &Path) -> Result<Read, Failure> {
 
 fn read<T: Paper>(bytes: &[u8]) -> Result<Read, (Kind, PaperError)> {
     let paper = T::read(bytes).map_err(|error| (T::KIND, error))?;
+    let document: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let mut unread = Vec::new();
+    compare(&document, &json!(paper), "", &mut unread);
     Ok(Read {
         kind: T::KIND,
-        document: json!(paper),
+        document,
+        unread,
     })
+}
+
+/// What of the signed bytes this build of a `T` would drop if it wrote them again.
+pub(super) fn unread<T: Paper>(bytes: &[u8]) -> Vec<String> {
+    read::<T>(bytes).map(|read| read.unread).unwrap_or_default()
+}
+
+/// Names the fields of `said` that are not in `read`. What says nothing is written by no build, and is no loss.
+fn compare(said: &Value, read: &Value, at: &str, unread: &mut Vec<String>) {
+    match (said, read) {
+        (Value::Object(said), Value::Object(read)) => {
+            for (name, value) in said {
+                let path = format!("{at}/{name}");
+                let says_nothing = matches!(value, Value::Null | Value::Bool(false))
+                    || value.as_array().is_some_and(Vec::is_empty)
+                    || value == "live";
+                match read.get(name) {
+                    Some(known) => compare(value, known, &path, unread),
+                    None if says_nothing => {}
+                    None => unread.push(format!("`{path}`")),
+                }
+            }
+        }
+        (Value::Array(said), Value::Array(read)) => {
+            for (index, (said, read)) in said.iter().zip(read).enumerate() {
+                compare(said, read, &format!("{at}/{index}"), unread);
+            }
+        }
+        _ => {}
+    }
 }

@@ -5,6 +5,7 @@ use clap::{Command, CommandFactory as _, Parser as _};
 use super::{Cli, EXIT_CODES};
 
 mod deploy;
+mod docs;
 mod server;
 
 #[test]
@@ -86,6 +87,11 @@ fn what_people_type_is_understood() {
         "huidu sign --join b.json a.json",
         "huidu policy draft a/b --floor 7 --permit camera --delist --output p.json",
         "huidu review approve a/b 1.0.0 --signed r.json",
+        "huidu review approve a/b 1.0.0 --without camera --without contacts",
+        "huidu review record a/b 1.0.0 --without camera --output r.json",
+        "huidu review fetch a/b 1.0.0 --output b.zip",
+        "huidu app internal a/b --off --reason r",
+        "huidu version submit a/b 1.0.0 b.zip --platform ios --host-version >=8.2 --not-before 2026-12-01T00:00:00Z --not-after 2027-12-01T00:00:00+08:00",
         "huidu device --host h --app a/b --unit u --root keyring-1.json",
     ] {
         if let Err(error) = Cli::try_parse_from(line.split_whitespace()) {
@@ -117,6 +123,9 @@ fn what_cannot_be_is_refused_before_anything_is_sent() {
         "huidu keys add keyring-1.json reviewer a.pub --output k",
         "huidu keys rotate keyring-1.json release --old zz --output k",
         "huidu sign record.json",
+        "huidu review approve a/b 1.0.0 --signed r.json --without camera",
+        "huidu version submit a/b 1.0.0 b.zip --host-version new",
+        "huidu version submit a/b 1.0.0 b.zip --not-after soon",
         "huidu policy draft a/b --delist --relist --output p.json",
         "huidu device --host h --app a/b --unit u --root k --key x",
     ] {

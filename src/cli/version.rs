@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use huidu_core::{name::AppId, version::Number};
+use huidu_core::{
+    name::{AppId, Platform},
+    time::Timestamp,
+    version::Number,
+    version_range::DottedRange,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -19,7 +24,7 @@ use crate::{client::control::Content, settings::units};
 pub(super) enum Version {
     /// Upload a bundle (zip or tar.gz) as a new version
     #[command(
-        after_help = "Examples:\n  huidu version submit pingan/travel 2.4.0 travel-2.4.0.zip --notes 'new checkout'\n  huidu version submit pingan/travel 2.4.1 travel-2.4.1.tgz --permission camera --list"
+        after_help = "Examples:\n  huidu version submit pingan/travel 2.4.0 travel-2.4.0.zip --notes 'new checkout'\n  huidu version submit pingan/travel 2.4.1 travel-2.4.1.tgz --permission camera --list\n  huidu version submit pingan/travel 2.4.2 travel.zip --platform android --platform harmony --host-version '>=8.2' --filing ICP-1"
     )]
     Submit {
         /// `tenant/app`
@@ -37,6 +42,18 @@ pub(super) enum Version {
         /// The number under which the mini-program is filed with the authority
         #[arg(long)]
         filing: Option<String>,
+        /// A platform it is made for; may be repeated. Left out: all
+        #[arg(long = "platform", value_name = "NAME")]
+        platforms: Vec<Platform>,
+        /// The versions of the bank app it is made for, such as `>=8.2, <9`
+        #[arg(long, value_name = "RANGE")]
+        host_version: Option<DottedRange>,
+        /// From when on it may run
+        #[arg(long, value_name = "TIME")]
+        not_before: Option<Timestamp>,
+        /// Until when it may run
+        #[arg(long, value_name = "TIME")]
+        not_after: Option<Timestamp>,
         /// List it at once, where review is skipped
         #[arg(long)]
         list: bool,
@@ -88,9 +105,18 @@ impl Version {
                 notes,
                 permissions,
                 filing,
+                platforms,
+                host_version,
+                not_before,
+                not_after,
                 list,
             } => {
                 let permissions = permissions.join(",");
+                let platforms: Vec<&str> = platforms.iter().map(Platform::as_str).collect();
+                let platforms = platforms.join(",");
+                let host_version = host_version.map(|range| range.to_string());
+                let not_before = not_before.map(|at| at.to_string());
+                let not_after = not_after.map(|at| at.to_string());
                 let asked = query(&[
                     ("version", Some(&version.to_string())),
                     ("notes", notes.as_deref()),
@@ -99,6 +125,13 @@ impl Version {
                         Some(permissions.as_str()).filter(|text| !text.is_empty()),
                     ),
                     ("filing", filing.as_deref()),
+                    (
+                        "platforms",
+                        Some(platforms.as_str()).filter(|text| !text.is_empty()),
+                    ),
+                    ("host_version", host_version.as_deref()),
+                    ("not_before", not_before.as_deref()),
+                    ("not_after", not_after.as_deref()),
                     ("list", list.then_some("true")),
                 ]);
                 let path = format!("{}/versions?{asked}", app_path(&app));
@@ -150,7 +183,9 @@ impl Version {
                 let path = format!("{}/versions/{version}/delist", app_path(&app));
                 let content = Content::Json(json!({ "reason": reason }));
                 let done = format!("version {version} of `{app}` is delisted");
-                context.change("POST", &path, content, &Basis::App(&app), &done)
+                let reply = context.ask("POST", &path, content, &Basis::App(&app), &|_| {})?;
+                context.changed(&reply.document, &stopped(&done, &reply.document));
+                Ok(0)
             }
         }
     }
@@ -170,6 +205,15 @@ fn submitted(app: &AppId, version: &Number, document: &Value) -> String {
         units::bytes(bundle["bytes"].as_u64().unwrap_or_default()),
         cell(&bundle["files"]),
     )
+}
+
+/// What was stopped, with the numbers it is filed under: the report to the authority names them.
+pub(super) fn stopped(done: &str, document: &Value) -> String {
+    let filings = cell(&document["filings"]);
+    if filings.is_empty() || filings == "-" {
+        return done.to_owned();
+    }
+    format!("{done}, filed under {filings}")
 }
 
 /// Versions as a table.
@@ -196,6 +240,7 @@ pub(super) fn listed(versions: &Value) -> String {
                     .chars()
                     .take(16)
                     .collect(),
+                cell(&version["dossier"]["filing"]),
                 cell(&version["submitted_at"]),
                 cell(&life["reason"]),
             ]
@@ -211,6 +256,7 @@ pub(super) fn listed(versions: &Value) -> String {
             "SIZE",
             "FILES",
             "SHA256",
+            "FILING",
             "SUBMITTED",
             "REASON",
         ],

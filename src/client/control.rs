@@ -1,9 +1,8 @@
 //! The control plane from the operator's side: one request after the other, safe to repeat.
 //!
 //! Every change carries an `Idempotency-Key` that is kept over its retries, so a lost reply is never a
-//! change made twice; it is a ULID, so the server takes it as the op id and can be asked what became of
-//! it. A change whose end nobody knows is told as exactly that, with the op id. The token is sent and never
-//! printed.
+//! change made twice; whoever chose it can ask the server by it what became of the change. A change whose end
+//! nobody knows is told as exactly that, with the key. The token is sent and never printed.
 
 use std::{
     fs::File,

@@ -10,17 +10,18 @@ mod start;
 use std::{path::PathBuf, time::Duration};
 
 use huidu_core::{
-    bucket,
+    bucket, limits,
     manifest::Manifest,
     name::{AppId, HostId, Permission},
-    verify::{self, Now},
+    preview::{PreviewError, PreviewLink},
+    verify::{self, Need, Now},
     version::Number,
 };
 use serde::Serialize;
 use ureq::Agent;
 
 use super::{
-    http,
+    http::Patience,
     install::{InstallError, Place},
     profile::Profile,
     root::Root,
@@ -48,6 +49,10 @@ pub struct DeviceConfig {
     /// Whether it asks for answers to its own requests alone, of which nobody can have kept one. Of single
     /// polls; one of several apps is answered as for everybody.
     pub challenges: bool,
+    /// The app and the secret of a preview link it was opened by.
+    pub preview: Option<(AppId, String)>,
+    /// How long it waits.
+    pub patience: Patience,
 }
 
 /// A device.
@@ -55,6 +60,9 @@ pub struct DeviceConfig {
 pub struct Device {
     config: DeviceConfig,
     agent: Agent,
+    loading: Agent,
+    /// Keyrings it may still walk in this go.
+    steps: u64,
     state: DeviceState,
     trusted: verify::State,
 }
@@ -97,6 +105,8 @@ pub enum What {
     FailedBefore,
     /// An answer was not believed.
     Doubted,
+    /// An answer is older than one known: a node that lags. Ignored, and no attack.
+    Lagging,
     /// A bundle could not be fetched or unpacked.
     LoadFailed,
     /// The server does not know the app.
@@ -113,6 +123,14 @@ pub enum DeviceError {
         url: String,
         /// Why.
         why: String,
+    },
+    /// It sends without end.
+    #[error("`{url}` sends more than {most} bytes; what runs goes on")]
+    Endless {
+        /// What was asked for.
+        url: String,
+        /// How many are read.
+        most: u64,
     },
     /// The server asks for patience, or refuses.
     #[error("`{url}` was answered with status {status}: {detail}")]
@@ -164,6 +182,11 @@ pub enum Start {
 }
 
 impl Device {
+    /// Asks this data plane from now on. What it is told there it believes for the same reasons as anywhere.
+    pub fn turn_to(&mut self, server: &str) {
+        server.clone_into(&mut self.config.server);
+    }
+
     /// Wakes a device up from what it keeps. What a crash left half done is undone here.
     pub fn open(config: DeviceConfig) -> Result<Self, DeviceError> {
         let mut state = DeviceState::read(&config.dir)?;
@@ -172,7 +195,9 @@ impl Device {
             .filter(|known| config.root.led_to(known))
             .unwrap_or_else(|| config.root.begin());
         let mut device = Self {
-            agent: http::agent(),
+            agent: config.patience.agent(),
+            loading: config.patience.loading_agent(),
+            steps: limits::KEYRING_STEPS,
             config,
             state,
             trusted,
@@ -220,6 +245,21 @@ impl Device {
             },
             verify::Start::Stale => Start::Stale { age_ms },
             _ => Start::Nothing,
+        }
+    }
+
+    /// Reads a preview link, which the online keys of this device's newest keyring must have signed. Where
+    /// they did not, keyrings that follow are asked for first.
+    pub fn read_link(&mut self, link: &str, now: Now) -> Result<PreviewLink, PreviewError> {
+        self.steps = limits::KEYRING_STEPS;
+        loop {
+            let keyring = self.trusted.keyring();
+            let time = self.trusted.not_before_floor(now.wall);
+            let read = PreviewLink::verify(link, keyring, time);
+            let next = Need::Keyring(keyring.version + 1);
+            if read != Err(PreviewError::Signature) || self.walk(&next).is_err() {
+                return read;
+            }
         }
     }
 

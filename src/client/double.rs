@@ -1,14 +1,15 @@
 //! A server that does as it is told: the other side of the client's tests.
 //!
-//! One thread, one request a connection, on a port of its own. It can break a body off, which no honest
-//! HTTP library does.
+//! A thread and one request for each connection, on a port of its own. It can break a body off, send without
+//! end or byte by byte, which no honest HTTP library does.
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 /// A request as it came.
@@ -40,6 +41,24 @@ pub(crate) struct Response {
     pub(crate) cut: Option<usize>,
     /// Close it before saying anything.
     pub(crate) hang_up: bool,
+    /// How it is sent.
+    pub(crate) manner: Manner,
+}
+
+/// How a response is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// As fast as it goes.
+    #[default]
+    Whole,
+    /// The body again and again until the other side hangs up, after saying how long it is.
+    Endless,
+    /// The same, without a word about its length.
+    EndlessUnsaid,
+    /// The body byte by byte, with this pause before each.
+    Trickle(Duration),
+    /// The head byte by byte.
+    TrickleHead(Duration),
 }
 
 impl Response {
@@ -75,7 +94,8 @@ impl Double {
         let (answers, log) = (Arc::clone(&handler), Arc::clone(&seen));
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                serve(&connection, &answers, &log);
+                let (answers, log) = (Arc::clone(&answers), Arc::clone(&log));
+                thread::spawn(move || serve(&connection, &answers, &log));
             }
         });
         Self { url, handler, seen }
@@ -102,18 +122,42 @@ fn serve(connection: &TcpStream, handler: &Mutex<Handler>, log: &Mutex<Vec<Reque
         return;
     }
     let mut head = format!("HTTP/1.1 {} Said\r\nconnection: close\r\n", response.status);
-    if response.status != 304 {
-        head += &format!("content-length: {}\r\n", response.body.len());
+    let length = match response.manner {
+        Manner::Endless => u64::MAX / 2,
+        _ => response.body.len() as u64,
+    };
+    if response.status != 304 && response.manner != Manner::EndlessUnsaid {
+        head += &format!("content-length: {length}\r\n");
     }
     for (name, value) in &response.headers {
         head += &format!("{name}: {value}\r\n");
     }
-    let sent = response.cut.unwrap_or(response.body.len());
-    let mut out = connection;
-    let _ = out.write_all(head.as_bytes());
-    let _ = out.write_all(b"\r\n");
-    let _ = out.write_all(&response.body[..sent]);
-    let _ = out.flush();
+    head += "\r\n";
+    let body = &response.body[..response.cut.unwrap_or(response.body.len())];
+    // Whoever hung up is told no more.
+    let _ = send(connection, head.as_bytes(), body, response.manner);
+}
+
+fn send(mut out: &TcpStream, head: &[u8], body: &[u8], manner: Manner) -> io::Result<()> {
+    let slowly = |mut out: &TcpStream, bytes: &[u8], pause| {
+        bytes.chunks(1).try_for_each(|byte| {
+            thread::sleep(pause);
+            out.write_all(byte)
+        })
+    };
+    match manner {
+        Manner::TrickleHead(pause) => slowly(out, head, pause)?,
+        _ => out.write_all(head)?,
+    }
+    match manner {
+        Manner::Trickle(pause) => slowly(out, body, pause)?,
+        Manner::Endless | Manner::EndlessUnsaid => loop {
+            out.write_all(body)?;
+            out.write_all(&[b' '; 4_096])?;
+        },
+        Manner::Whole | Manner::TrickleHead(_) => out.write_all(body)?,
+    }
+    out.flush()
 }
 
 fn read(connection: &TcpStream) -> Option<Request> {

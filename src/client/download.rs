@@ -2,21 +2,22 @@
 //!
 //! The bytes gather in a `.part` file, which survives a crash; what is already there is hashed again and
 //! the rest is asked for by `Range` with `If-Range`, so that a server with other bytes starts over. Only a
-//! file whose length and digest are right gets its final name. Nothing here believes a header.
+//! file whose length and digest are right gets its final name. Nothing here believes a header, and nobody who
+//! dribbles is waited for: the rate is measured over all tries, however many connections they take.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use huidu_core::digest::Digest;
 use sha2::{Digest as _, Sha256};
 use ureq::Agent;
 
-use super::http::header;
+use super::http::{Patience, header};
 
 /// Tries in a row that bring not one byte.
 const TRIES: u32 = 5;
@@ -61,6 +62,20 @@ pub enum DownloadError {
         /// Seconds to wait, where the server names them.
         retry_after: Option<u64>,
     },
+    /// It dribbles.
+    #[error(
+        "`{url}` brings less than {least} bytes in {over:?}; given up at byte {at}, what came is kept"
+    )]
+    Slow {
+        /// What was asked for.
+        url: String,
+        /// How far it came.
+        at: u64,
+        /// How many bytes a period must bring.
+        least: u64,
+        /// How long a period is.
+        over: Duration,
+    },
     /// More bytes than there should be.
     #[error("`{url}` sends more than the {bytes} bytes it should have; nothing of it is kept")]
     Length {
@@ -95,10 +110,39 @@ struct Part<'a> {
     at: u64,
 }
 
+/// How fast it comes: at each period's end enough of it must be there.
+struct Pace {
+    patience: Patience,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(patience: Patience) -> Self {
+        Self {
+            patience,
+            since: Instant::now(),
+            bytes: 0,
+        }
+    }
+
+    /// Counts what came. False when a period brought too little.
+    fn keeps(&mut self, bytes: u64) -> bool {
+        self.bytes += bytes;
+        if self.since.elapsed() < self.patience.rate_over {
+            return true;
+        }
+        let kept = self.bytes >= self.patience.least_bytes();
+        (self.since, self.bytes) = (Instant::now(), 0);
+        kept
+    }
+}
+
 /// Fetches `wanted` to `to`; `progress` hears how many bytes there are. A file that is already there and
 /// right is not fetched again.
 pub fn download(
     agent: &Agent,
+    patience: Patience,
     wanted: &Wanted,
     to: &Path,
     progress: &mut dyn FnMut(u64),
@@ -113,6 +157,7 @@ pub fn download(
     }
     let mut part = Part::open(&aside, wanted.bytes).map_err(disk)?;
     let (mut tries, mut why) = (0, String::new());
+    let mut pace = Pace::new(patience);
     while part.at < wanted.bytes {
         if tries == TRIES {
             return Err(DownloadError::Broken {
@@ -125,9 +170,12 @@ pub fn download(
             thread::sleep(PAUSE * 2_u32.pow(tries - 1));
         }
         let before = part.at;
-        match part.fetch_rest(agent, wanted, progress) {
+        match part.fetch_rest(agent, &mut pace, wanted, progress) {
             Ok(()) => {}
-            Err(Stop::Broken(broken)) => why = broken,
+            Err(Stop::Broken(broken)) => {
+                part.must_keep(&mut pace, 0, wanted)?;
+                why = broken;
+            }
             Err(Stop::Final(error)) => return Err(error),
         }
         tries = if part.at > before { 0 } else { tries + 1 };
@@ -188,9 +236,23 @@ impl<'a> Part<'a> {
         })
     }
 
+    /// Counts bytes that came, and fails when it is too slow.
+    fn must_keep(&self, pace: &mut Pace, bytes: u64, wanted: &Wanted) -> Result<(), DownloadError> {
+        if pace.keeps(bytes) || self.at == wanted.bytes {
+            return Ok(());
+        }
+        Err(DownloadError::Slow {
+            url: wanted.url.clone(),
+            at: self.at,
+            least: pace.patience.least_bytes(),
+            over: pace.patience.rate_over,
+        })
+    }
+
     fn fetch_rest(
         &mut self,
         agent: &Agent,
+        pace: &mut Pace,
         wanted: &Wanted,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), Stop> {
@@ -251,6 +313,8 @@ impl<'a> Part<'a> {
             self.hasher.update(&window[..read]);
             self.at += read as u64;
             progress(self.at);
+            self.must_keep(pace, read as u64, wanted)
+                .map_err(Stop::Final)?;
         }
     }
 

@@ -1,4 +1,4 @@
-//! What both clients need of HTTP: one agent with bounded patience, and URLs that hold any text.
+//! What both clients need of HTTP: agents with bounded patience, and URLs that hold any text.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -8,6 +8,59 @@ use ureq::Agent;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long to wait for the head of an answer, and for each piece of its body.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a device waits, so that nobody who answers slowly or without end holds it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a poll, a report or a paper, from the first byte sent to the last one read.
+    pub whole: Duration,
+    /// A bundle must bring `rate_bytes` a second within each such period, however it is cut into pieces.
+    pub rate_over: Duration,
+    /// See `rate_over`.
+    pub rate_bytes: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            whole: Duration::from_secs(10),
+            rate_over: Duration::from_secs(30),
+            rate_bytes: 1_024,
+        }
+    }
+}
+
+impl Patience {
+    /// Bytes that must come within one period.
+    pub(crate) fn least_bytes(&self) -> u64 {
+        let ms = u64::try_from(self.rate_over.as_millis()).unwrap_or(u64::MAX);
+        self.rate_bytes.saturating_mul(ms) / 1_000
+    }
+
+    /// For what is short: one deadline over all of it.
+    pub(crate) fn agent(&self) -> Agent {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(self.whole))
+            .timeout_connect(Some(CONNECT.min(self.whole)))
+            .user_agent(concat!("huidu/", env!("CARGO_PKG_VERSION")));
+        config.build().new_agent()
+    }
+
+    /// For bundles: a deadline for the head, and for each piece as long as the rate is measured over.
+    pub(crate) fn loading_agent(&self) -> Agent {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT.min(self.whole)))
+            .timeout_send_request(Some(self.whole))
+            .timeout_recv_response(Some(self.whole))
+            .timeout_per_read(Some(self.rate_over))
+            .user_agent(concat!("huidu/", env!("CARGO_PKG_VERSION")));
+        config.build().new_agent()
+    }
+}
 
 /// An agent that hands every status to its caller and waits for nothing without end.
 pub(crate) fn agent() -> Agent {

@@ -15,7 +15,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use huidu_core::{digest::Digest, limits, name::AppId};
+use huidu_core::{
+    digest::Digest,
+    files::{FileLine, FileList},
+    limits,
+    name::AppId,
+};
+use sha2::{Digest as _, Sha256};
 
 use crate::archive::{ArchiveLimits, UnpackError, unpack_into};
 
@@ -31,6 +37,16 @@ pub enum InstallError {
     /// The archive.
     #[error("the bundle cannot be unpacked: {0}")]
     Unpack(#[from] UnpackError),
+    /// Its files.
+    #[error(
+        "the files unpacked are not those that were reviewed: their list is {seen}, not {signed}"
+    )]
+    Files {
+        /// SHA-256 of the list that was signed.
+        signed: Digest,
+        /// SHA-256 of the list of what is on the disk.
+        seen: Digest,
+    },
     /// The disk.
     #[error("`{}`: {error}; make room and try again", path.display())]
     Disk {
@@ -65,8 +81,14 @@ impl Place {
         target.file_name()?.to_str()?.parse().ok()
     }
 
-    /// Unpacks `archive` as the release `digest`. Does nothing when it is there already.
-    pub fn unpack(&self, archive: &Path, digest: &Digest) -> Result<(), InstallError> {
+    /// Unpacks `archive` as the release `digest`. What is then on the disk must be the files whose list was
+    /// signed, where one was. Does nothing when it is there already.
+    pub fn unpack(
+        &self,
+        archive: &Path,
+        digest: &Digest,
+        files: Option<Digest>,
+    ) -> Result<(), InstallError> {
         let to = self.release(digest);
         if to.is_dir() {
             return Ok(());
@@ -83,6 +105,13 @@ impl Place {
             // What is left of it is swept by the next try.
             let _ = remove_all(&aside);
             return Err(error.into());
+        }
+        if let Some(signed) = files {
+            let seen = list(&aside).map_err(|error| disk(&aside, error))?;
+            if seen != signed {
+                let _ = remove_all(&aside);
+                return Err(InstallError::Files { signed, seen });
+            }
         }
         sync_tree(&aside).map_err(|error| disk(&aside, error))?;
         fs::rename(&aside, &to).map_err(|error| disk(&to, error))?;
@@ -134,6 +163,53 @@ fn ceilings() -> ArchiveLimits {
         packed_bytes: limits::BUNDLE_BYTES,
         unpacked_bytes: 4 * limits::BUNDLE_BYTES,
         ..ArchiveLimits::default()
+    }
+}
+
+/// SHA-256 of the list of the files below `path`, read back from the disk.
+fn list(path: &Path) -> io::Result<Digest> {
+    let mut files = Vec::new();
+    gather(path, "", &mut files)?;
+    let encoded = FileList::new(files).encode();
+    encoded.map(|(digest, _)| digest).map_err(io::Error::other)
+}
+
+fn gather(path: &Path, name: &str, files: &mut Vec<FileLine>) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let part = entry.file_name();
+        let part = part.to_str().ok_or(io::ErrorKind::InvalidData)?;
+        let name = if name.is_empty() {
+            part.to_owned()
+        } else {
+            format!("{name}/{part}")
+        };
+        if entry.file_type()?.is_dir() {
+            gather(&entry.path(), &name, files)?;
+            continue;
+        }
+        let mut hasher = Sha256::new();
+        let len = io::copy(&mut File::open(entry.path())?, &mut Hashed(&mut hasher))?;
+        files.push(FileLine {
+            p: name,
+            sha256: Digest::from_hasher(hasher),
+            len,
+        });
+    }
+    Ok(())
+}
+
+/// Writes into a hash.
+struct Hashed<'a>(&'a mut Sha256);
+
+impl io::Write for Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ pub mod device;
 pub mod download;
 mod http;
 
+pub use http::Patience;
 pub(crate) use http::{escaped, query};
 pub mod install;
 pub mod profile;

@@ -6,9 +6,9 @@
 use ed25519_dalek::VerifyingKey;
 use huidu_core::{
     key::PublicKey,
-    keyring::{Guard, Keyring, Online, Quorum, Roles, Trust},
+    keyring::{Guard, Keyring, Trust},
     limits,
-    paper::{FORM, PaperError},
+    paper::PaperError,
     time::Timestamp,
     verify::State,
 };
@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::{
     device::{DeviceError, read},
-    http,
+    http::Patience,
 };
 
 /// Whom a device believes from its birth.
@@ -24,65 +24,62 @@ use super::{
 pub struct Root {
     keyring: Keyring,
     guard: Guard,
+    born: Timestamp,
 }
+
+/// No device with this code is older: 2026-11-01.
+const FIRST_BUILT: Timestamp = Timestamp::from_unix_ms(1_793_491_200_000);
 
 impl Root {
     /// A keyring in its envelope, handed over by whoever made the device.
     pub fn read(envelope: &[u8], audience: &str, guard: Guard) -> Result<Self, PaperError> {
         let keyring = Keyring::born(envelope, audience, guard)?;
-        Ok(Self { keyring, guard })
+        Ok(Self {
+            keyring,
+            guard,
+            born: FIRST_BUILT,
+        })
+    }
+
+    /// The same, of a device that was made at `born` or later: no clock that is set back before it is
+    /// believed, not even by a device that never heard anything.
+    #[must_use]
+    pub fn born_at(self, born: Timestamp) -> Self {
+        Self { born, ..self }
     }
 
     /// A developer's: one key that stands for every role.
     pub fn of_key(key: &VerifyingKey, audience: &str) -> Self {
-        let key = PublicKey::from(key);
-        let alone = || Quorum::of(1, vec![key.id()]);
-        let roles = Roles {
-            root: alone(),
-            release: alone(),
-            policy: alone(),
-            online: alone(),
-            log: alone(),
-        };
-        let keyring = Keyring {
-            v: FORM,
-            aud: audience.to_owned(),
-            version: 1,
-            expires: limits::JSON_INTEGER,
-            trust: Trust::Dev,
-            online: Online {
-                epoch: 0,
-                max_lease_ms: limits::LEASE_MS,
-            },
-            keys: [(key.id(), key.clone())].into(),
-            roles,
-        };
+        let keyring = Keyring::of_key(&PublicKey::from(key), audience);
         Self {
             keyring,
             guard: Guard::Development,
+            born: FIRST_BUILT,
         }
     }
 
-    /// What a development server says of itself. Whoever answers is believed: for development alone.
+    /// What a development server says of itself. Whoever answers is believed: for development alone, and
+    /// never where the keyring says that it serves customers.
     pub fn of_server(server: &str, audience: &str) -> Result<Self, DeviceError> {
         #[derive(Deserialize)]
         struct Key {
             r#pub: String,
         }
+        let agent = Patience::default().agent();
         let get = |path: &str| {
             let url = format!("{server}{path}");
-            read(
-                &url,
-                http::agent().get(&url).call(),
-                limits::ENVELOPE_BYTES as u64,
-            )
+            read(&url, agent.get(&url).call(), limits::ENVELOPE_BYTES as u64)
         };
         let first = get("/v1/k/1")?;
         if first.status == 200 {
-            let root = Self::read(&first.body, audience, Guard::Development);
-            return root.map_err(|error| DeviceError::Root {
-                why: error.to_string(),
-            });
+            let refused = |why: String| DeviceError::Root { why };
+            let root = Self::read(&first.body, audience, Guard::Development)
+                .map_err(|error| refused(error.to_string()))?;
+            if root.keyring.trust == Trust::Prod {
+                let why = "its keyring serves customers, whose devices are born with it; give it with --root";
+                return Err(refused(why.into()));
+            }
+            return Ok(root);
         }
         let heard = get("/v1/keys/dev")?;
         let key: Option<Key> = serde_json::from_slice(&heard.body).ok();
@@ -98,7 +95,7 @@ impl Root {
 
     /// What a new device knows.
     pub fn begin(&self) -> State {
-        State::new(self.keyring.clone(), self.guard, Timestamp::EPOCH)
+        State::new(self.keyring.clone(), self.guard, self.born)
     }
 
     /// True when `state` began with this root, or walked on from one like it. Anything else begins anew.

@@ -17,6 +17,10 @@ use serde::{Deserialize, Serialize};
 const PENDING: usize = 200;
 /// Failed releases kept for one app: what a poll may name.
 const FAILED: usize = huidu_core::limits::POLL_FAILED;
+/// How much one event can stand for.
+const COUNT: u64 = 1_000;
+/// The event of a doubt.
+pub(crate) const DOUBTED: &str = "doubted";
 /// Tries to start a release before it counts as failed: one may have been cut short by a dead battery.
 const TRIES: u32 = 2;
 
@@ -71,9 +75,11 @@ pub struct AppState {
 /// Something that happened here. Never who.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// `tenant/app`.
+    /// `tenant/app`; empty: of the device as a whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub app: String,
-    /// The version it happened to.
+    /// The version it happened to; empty: of none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
     /// The rule that gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,8 +87,23 @@ pub struct Event {
     /// The arm of its split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
-    /// `download`, `activate`, `crash`, `rollback`, `conversion`, `load-failed`.
+    /// `download`, `activate`, `crash`, `rollback`, `conversion`, `load-failed`, `doubted`.
     pub event: String,
+    /// Of what was doubted: why, as a code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// How often.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub count: u64,
+}
+
+const fn once() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_once(count: &u64) -> bool {
+    *count == 1
 }
 
 /// Why the state cannot be read or kept.
@@ -131,6 +152,26 @@ impl DeviceState {
         };
         let bytes = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
         write_aside(&path, &bytes).map_err(failed)
+    }
+
+    /// Notes a doubt. The same again is counted: whoever keeps lying fills nothing up.
+    pub fn note_doubt(&mut self, app: Option<&str>, code: &str) {
+        let app = app.unwrap_or_default();
+        let mut known = self.pending.iter_mut();
+        let known = known.find(|one| one.app == app && one.code.as_deref() == Some(code));
+        if let Some(known) = known {
+            known.count = (known.count + 1).min(COUNT);
+            return;
+        }
+        self.note(Event {
+            app: app.to_owned(),
+            version: String::new(),
+            rule: None,
+            arm: None,
+            event: DOUBTED.to_owned(),
+            code: Some(code.to_owned()),
+            count: 1,
+        });
     }
 
     /// Notes something to be told, dropping the oldest when too much has gathered.

@@ -9,8 +9,8 @@ use super::{
     body::Json,
     error::ApiError,
     openapi::{NewRefusals, ReadRefusals},
-    precondition::{Intent, NewParams, WhyParams},
-    wire::{self, AppLine, AppPage, Changed, NewApp},
+    precondition::{Intent, MayMatchParams, NewParams, WhyParams},
+    wire::{self, AppLine, AppPage, Changed, NewApp, NewInternal},
 };
 
 /// The apps that the caller may see
@@ -63,5 +63,29 @@ pub(super) async fn show(
         StatusCode::OK,
         app.revision,
         &AppPage::from(app),
+    ))
+}
+
+/// Say whether an app is the bank's own: such are listed without the number of a filing
+#[utoipa::path(put, path = "/api/v1/apps/{tenant}/{app}/internal", tag = "apps", security(("token" = [])),
+    params(AppParams, MayMatchParams, WhyParams), request_body = NewInternal,
+    responses((status = 200, body = Changed, headers(("ETag" = String))), NewRefusals))]
+pub(super) async fn internal(
+    State(control): State<Control>,
+    named: NamedApp,
+    intent: Intent,
+    Json(NewInternal { internal, reason }): Json<NewInternal>,
+) -> Result<Response, ApiError> {
+    let expected = intent.may_match();
+    let command = Command::SetInternal {
+        app: named.app,
+        internal,
+        reason,
+    };
+    let written = control.write(intent, expected, command).await?;
+    Ok(wire::json_at(
+        StatusCode::OK,
+        written.revision,
+        &Changed::from(&written),
     ))
 }

@@ -6,7 +6,7 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
+    http::{HeaderMap, Method, header::AUTHORIZATION, request::Parts},
 };
 use huidu_core::{
     authority::{Forbidden, Role},
@@ -14,6 +14,7 @@ use huidu_core::{
     digest::Digest,
     event::Actor,
     name::{AppId, TenantId},
+    time::Timestamp,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -48,6 +49,14 @@ pub(crate) enum Denied {
     /// A token that was never given out, or was revoked.
     #[error("this token is not known; it was revoked, or belongs to another installation")]
     Unknown,
+    /// A token whose time is over.
+    #[error(
+        "this token expired at {at}; an administrator gives out the next one with `huidu token add`"
+    )]
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
     /// A person's token, where people sign in.
     #[error(
         "people sign in here, and their tokens open nothing; run `huidu login`, or open `/api/v1/signin`"
@@ -93,6 +102,12 @@ impl Caller {
             .is_none_or(|own| own.as_str() == tenant)
     }
 
+    /// Lets a look through: a credential may be narrowed to changing things.
+    pub(crate) fn may_see(&self, catalogue: &Catalogue) -> Result<(), ApiError> {
+        let token = catalogue.tokens.get(&self.actor.id);
+        Ok(token.map_or(Ok(()), huidu_core::catalogue::Token::lets_see)?)
+    }
+
     /// Lets everybody of the bank through, no partner.
     pub(crate) fn of_the_bank(&self, verb: &'static str) -> Result<(), ApiError> {
         self.unless(matches!(self.actor.role, Role::Partner(_)), verb)
@@ -125,25 +140,45 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<Control> for Caller {
+/// Somebody with a credential, whatever it was narrowed to: for what concerns nobody but the caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Known(pub(crate) Caller);
+
+impl FromRequestParts<Control> for Known {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, ApiError> {
         if let Some(caller) = session::caller(control, &parts.method, &parts.headers)? {
-            return Ok(caller);
+            return Ok(Self(caller));
         }
         let token = bearer(&parts.headers)?;
+        let now = control.node.now();
         let catalogue = control.node.catalogue();
-        let actor = actor_of(&catalogue, &token).ok_or(Denied::Unknown)?;
-        let people_sign_in = (control.signin.as_ref()).is_some_and(|signin| signin.is_required());
+        let actor = actor_of(&catalogue, &token, now)?;
+        control.used.note(&actor.id, now);
+        let demanding = catalogue.trust.chain.is_for_customers();
+        let people_sign_in =
+            (control.signin.as_ref()).is_some_and(|signin| signin.is_required(demanding));
         let owner = (catalogue.tokens.get(&actor.id)).and_then(|token| token.member.as_ref());
         if people_sign_in && owner.is_some() {
             return Err(Denied::OfAPerson.into());
         }
-        Ok(Self {
+        Ok(Self(Caller {
             actor,
             signed_in: None,
-        })
+        }))
+    }
+}
+
+impl FromRequestParts<Control> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, control: &Control) -> Result<Self, ApiError> {
+        let Known(caller) = Known::from_request_parts(parts, control).await?;
+        if matches!(parts.method, Method::GET | Method::HEAD) {
+            caller.may_see(&control.node.catalogue())?;
+        }
+        Ok(caller)
     }
 }
 
@@ -164,13 +199,18 @@ fn bearer(headers: &HeaderMap) -> Result<Token, Denied> {
     Ok(token.trim().parse::<Token>()?)
 }
 
-fn actor_of(catalogue: &Catalogue, token: &Token) -> Option<Actor> {
+fn actor_of(catalogue: &Catalogue, token: &Token, now: Timestamp) -> Result<Actor, Denied> {
     // An unknown id is compared too, so that the time taken says nothing about which ids exist.
     const NOBODY: Digest = Digest::from_bytes([0; 32]);
     let kept = catalogue.tokens.get(token.id());
     let proven = token.proves(kept.map_or(&NOBODY, |kept| &kept.sha256));
-    let kept = kept.filter(|kept| proven && Kind::of(&kept.role) == token.kind())?;
-    Some(Actor {
+    let kept = kept
+        .filter(|kept| proven && Kind::of(&kept.role) == token.kind())
+        .ok_or(Denied::Unknown)?;
+    if let Some(at) = kept.expires.filter(|_| !kept.holds(now)) {
+        return Err(Denied::Expired { at });
+    }
+    Ok(Actor {
         id: token.id().to_owned(),
         role: kept.role.clone(),
     })

@@ -9,6 +9,7 @@ use huidu_core::{
     digest::Digest,
     event::Actor,
     eyes::{Agreement, EyesPolicy, Proposal, required},
+    rules::Rules,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -84,7 +85,7 @@ pub(crate) struct Shown {
 )]
 pub(crate) struct EyesSchema {
     /// By kind (`list`, `rollout`, `raise-share`, `resume`, `unkill`, `restore-permission`, `review-policy`,
-    /// `eyes`, `keyring`, `app-policy`, `people`): `{"approvals": 1, "roles": ["admin"]}`.
+    /// `eyes`, `keyring`, `app-policy`, `people`, `segment`, `grades`, `permissions`): `{"approvals": 1, "roles": ["admin"]}`.
     #[schema(value_type = Object)]
     kinds: (),
     /// Up to this share one person may raise a rule.
@@ -102,7 +103,7 @@ pub(super) struct ChangeId {
 
 fn line(control: &Control, id: &str, proposal: &Proposal) -> ChangeLine {
     let catalogue = control.node.catalogue();
-    let required = required(&catalogue, &proposal.command);
+    let required = required(&catalogue, Rules::NEWEST, &proposal.command);
     ChangeLine {
         id: id.to_owned(),
         kind: proposal.kind.map(huidu_core::eyes::Kind::word),
@@ -116,7 +117,7 @@ fn line(control: &Control, id: &str, proposal: &Proposal) -> ChangeLine {
         until: proposal.until,
         enact_at: proposal.enact_at,
         approvals: proposal.approvals.clone(),
-        lacks: proposal.lacks(&catalogue),
+        lacks: proposal.lacks(&catalogue, Rules::NEWEST),
         roles: required
             .map(|(_, one)| one.roles.clone())
             .unwrap_or_default(),

@@ -130,6 +130,11 @@ pub(crate) enum ApiError {
     /// The want was cancelled.
     #[error("op `{op}` was cancelled; use a new idempotency key")]
     Cancelled { op: OpId },
+    /// The key of one change with another.
+    #[error(
+        "this `Idempotency-Key` stands for another change already, op `{op}`; use a new key for a new change"
+    )]
+    OtherAsk { op: OpId },
     /// The ledger does not answer, or not as it should.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -201,6 +206,12 @@ impl ApiError {
                 "If-Match required",
             ),
             Self::Denied(denied) => (StatusCode::UNAUTHORIZED, denied_code(*denied), "Not let in"),
+            Self::Forbidden(Forbidden::Expired { .. }) => {
+                (StatusCode::UNAUTHORIZED, "token-expired", "Not let in")
+            }
+            Self::Forbidden(Forbidden::Scope { .. }) => {
+                (StatusCode::FORBIDDEN, "scope", "Not within its scopes")
+            }
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::NoSignIn => (StatusCode::NOT_FOUND, "no-signin", "No sign-in"),
             Self::SignIn(fault) => signin_facts(fault),
@@ -232,6 +243,11 @@ impl ApiError {
             Self::Undecided { .. } => (StatusCode::ACCEPTED, "unknown", "Not decided yet"),
             Self::Waits(_) => (StatusCode::ACCEPTED, "waits", "It waits"),
             Self::Cancelled { .. } => (StatusCode::CONFLICT, "cancelled", "Cancelled"),
+            Self::OtherAsk { .. } => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-reused",
+                "A key of another change",
+            ),
             Self::Ledger(error) => ledger_facts(error),
             Self::Unavailable { code, .. } => (StatusCode::SERVICE_UNAVAILABLE, code, "Not now"),
             Self::NoRandomness => (StatusCode::SERVICE_UNAVAILABLE, "no-randomness", "Not now"),
@@ -244,10 +260,12 @@ impl ApiError {
             Self::Field { field, .. } => Some(field.clone()),
             Self::Header { header, .. } => Some((*header).to_owned()),
             Self::PreconditionRequired => Some("If-Match".to_owned()),
+            Self::OtherAsk { .. } => Some("Idempotency-Key".to_owned()),
             Self::SignIn(SignInFault::Wish(field)) => Some((*field).to_owned()),
             Self::Refused(refusal) => match &**refusal {
                 Refusal::Empty { field, .. } => Some((*field).to_owned()),
                 Refusal::BuildMetadata { .. } => Some("version".to_owned()),
+                Refusal::TokenTime => Some("expires".to_owned()),
                 Refusal::PreviewTime => Some("until".to_owned()),
                 Refusal::MemberRole { .. } => Some("role".to_owned()),
                 Refusal::NotASandbox { .. } => Some("host".to_owned()),
@@ -298,6 +316,7 @@ const fn denied_code(denied: Denied) -> &'static str {
         Denied::Missing => "no-token",
         Denied::Fault(_) => "bad-token",
         Denied::Unknown => "unknown-token",
+        Denied::Expired { .. } => "token-expired",
         Denied::OfAPerson => "sign-in",
         Denied::Session(_) => "session-over",
         Denied::NoMember => "no-member",
@@ -353,6 +372,7 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
     const CONFLICT: StatusCode = StatusCode::CONFLICT;
     const INVALID: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
     match refusal {
+        Refusal::TokenTime => (INVALID, "bad-field", "A field does not fit"),
         Refusal::NotFounded => (
             StatusCode::SERVICE_UNAVAILABLE,
             "not-founded",
@@ -374,6 +394,9 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
         Refusal::SamePerson { .. } => (CONFLICT, "same-person", "Not somebody else"),
         Refusal::OtherBundle { .. } => (CONFLICT, "other-bundle", "Another bundle"),
         Refusal::NotGranted { .. } => (CONFLICT, "not-granted", "Asks for too much"),
+        Refusal::Reach { .. } => (INVALID, "reach", "It would run nowhere"),
+        Refusal::Over { .. } => (CONFLICT, "over", "Its time is over"),
+        Refusal::OtherGrant { .. } => (CONFLICT, "other-grant", "Granted otherwise"),
         Refusal::NotFiled { .. } => (CONFLICT, "not-filed", "Not filed"),
         Refusal::OtherChange { .. } => (CONFLICT, "other-change", "Another change"),
         Refusal::SameEyes { .. } => (CONFLICT, "same-person", "Not somebody else"),
@@ -386,6 +409,7 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
         Refusal::Paper(_) => (INVALID, "not-believed", "Not believed"),
         Refusal::Expired { .. } => (INVALID, "expired", "Expired"),
         Refusal::NoKeyring => (CONFLICT, "no-keyring", "No keyring"),
+        Refusal::NotALogKey { .. } => (CONFLICT, "not-a-log-key", "This node has no voice"),
         Refusal::OtherRecord { .. } => (CONFLICT, "other-record", "Another record"),
         Refusal::Unsigned { .. } => (CONFLICT, "unsigned", "Not signed"),
         Refusal::NoPolicy { .. } => (CONFLICT, "no-policy", "No policy"),
@@ -423,6 +447,7 @@ impl From<WriteError> for ApiError {
             WriteError::Refused(refusal) => return (*refusal).into(),
             WriteError::Unknown { op } => return Self::Undecided { op },
             WriteError::Cancelled { op, .. } => return Self::Cancelled { op },
+            WriteError::OtherAsk { op } => return Self::OtherAsk { op },
             WriteError::Ledger(error) => return error.into(),
             WriteError::ReadOnly => "read-only",
             WriteError::Busy { .. } => "busy",

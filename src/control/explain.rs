@@ -58,6 +58,7 @@ pub(super) async fn explain(
 ) -> Result<Response, ApiError> {
     // A partner could otherwise ask, unit by unit, who is on the bank's lists.
     named.caller.of_the_bank("explain what devices get")?;
+    named.caller.may_see(&control.node.catalogue())?;
     body::must_be(&request, "application/json")?;
     let bytes = body::whole(request, limits::POLL_BODY_BYTES as u64).await?;
     let line = as_line(&bytes, named.app.as_str())?;

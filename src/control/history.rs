@@ -5,16 +5,17 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use huidu_core::{name::AppId, op::OpId, record::Record, revision::Revision};
+use huidu_core::{event::Event, name::AppId, op::OpId, record::Record, revision::Revision};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
     Control,
-    auth::Caller,
+    auth::{Caller, Known},
     body::At,
     error::ApiError,
     openapi::ReadRefusals,
+    precondition::op_of,
     wire::{self, HistoryLine, OpAnswer, OpWord},
 };
 use crate::node::OpState;
@@ -64,6 +65,13 @@ pub(super) async fn list(
             format!("`limit` is 1 to {MOST}; ask for older ones with `before`"),
         ));
     }
+    if asked
+        .before
+        .is_some_and(|before| i64::try_from(before).is_err())
+    {
+        let detail = "`before` is a revision; take one from an answer";
+        return Err(ApiError::field("before", detail));
+    }
     let before = asked.before.map(Revision::new);
     let history = control.node.history(app.as_ref(), before, limit).await?;
     let lines = history
@@ -88,24 +96,19 @@ fn line(record: Record, app: Option<&AppId>) -> HistoryLine {
 
 /// What became of a change
 #[utoipa::path(get, path = "/api/v1/ops/{op}", tag = "history", security(("token" = [])),
-    params(("op" = String, Path, description = "The op id that the change's answer named.")),
+    params(("op" = String, Path, description = "The op id that the change's answer named, or the `Idempotency-Key` it was asked under by the same caller.")),
     responses((status = 200, body = OpAnswer), ReadRefusals))]
 pub(super) async fn op(
     State(control): State<Control>,
-    _: Caller,
+    Known(caller): Known,
     At(op): At<String>,
 ) -> Result<Response, ApiError> {
-    let state = match op.parse::<OpId>() {
-        Ok(op) => control.node.op(op).await,
-        Err(_) => {
-            let name = op.chars().take(40).collect();
-            let help = "an op id is a ULID, as the change's answer named it";
-            return Err(ApiError::Unknown {
-                kind: "op",
-                name,
-                help,
-            });
-        }
+    let own = op_of(&caller.actor.id, &op);
+    let (op, state) = match (control.node.op(own).await, op.parse::<OpId>()) {
+        (OpState::Absent, Ok(named)) => (named, named_state(&control, &caller, named).await?),
+        // No op id: a key of the caller's own, or nothing.
+        (OpState::Absent, Err(_)) => return Err(no_op(&op)),
+        (state, _) => (own, state),
     };
     let (state, revision) = match state {
         OpState::Committed(revision) => (OpWord::Committed, Some(revision)),
@@ -116,9 +119,35 @@ pub(super) async fn op(
     Ok(wire::json(
         StatusCode::OK,
         &OpAnswer {
-            op,
+            op: op.to_string(),
             state,
             revision,
         },
     ))
+}
+
+/// How `op` ended, for a caller who may know: whoever reads the history, whoever asked for it, the tenant whose
+/// app it changed. For everybody else there is no such op, whether or not there is.
+async fn named_state(control: &Control, caller: &Caller, op: OpId) -> Result<OpState, ApiError> {
+    caller.may_see(&control.node.catalogue())?;
+    let Some(tenant) = caller.actor.role.tenant() else {
+        return Ok(control.node.op(op).await);
+    };
+    let (state, record) = control.node.op_with_record(op).await?;
+    let theirs = |record: &Record| {
+        let mut apps = record.events.iter().filter_map(Event::app);
+        record.actor.id == caller.actor.id || apps.any(|app| app.tenant() == tenant.as_str())
+    };
+    match record {
+        Some(record) if theirs(&record) => Ok(state),
+        _ => Err(no_op(op.as_str())),
+    }
+}
+
+fn no_op(op: &str) -> ApiError {
+    ApiError::Unknown {
+        kind: "op",
+        name: op.chars().take(40).collect(),
+        help: "name the op id of a change's answer, or the `Idempotency-Key` that you asked under",
+    }
 }

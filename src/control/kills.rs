@@ -12,13 +12,13 @@ use super::{
     error::ApiError,
     openapi::ChangeRefusals,
     precondition::{ChangeParams, Intent, MayMatchParams, WhyParams},
-    wire::{self, Changed, KillOrder},
+    wire::{self, Changed, KillOrder, Stopped},
 };
 
 /// Stop a version, or the whole app, now
 #[utoipa::path(post, path = "/api/v1/apps/{tenant}/{app}/kill", tag = "kills", security(("token" = [])),
     params(AppParams, MayMatchParams, WhyParams), request_body = KillOrder,
-    responses((status = 200, body = Changed, headers(("ETag" = String))), ChangeRefusals))]
+    responses((status = 200, body = Stopped, headers(("ETag" = String))), ChangeRefusals))]
 pub(super) async fn kill(
     State(control): State<Control>,
     named: NamedApp,
@@ -27,16 +27,13 @@ pub(super) async fn kill(
 ) -> Result<Response, ApiError> {
     let expected = intent.may_match();
     let command = Command::Kill {
-        app: named.app,
-        version,
+        app: named.app.clone(),
+        version: version.clone(),
         reason,
     };
     let written = control.write(intent, expected, command).await?;
-    Ok(wire::json_at(
-        StatusCode::OK,
-        written.revision,
-        &Changed::from(&written),
-    ))
+    let stopped = Stopped::of(&control, &written, &named.app, version.as_ref());
+    Ok(wire::json_at(StatusCode::OK, written.revision, &stopped))
 }
 
 /// Let a killed version, or the whole app, run again

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// What is known of a person.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Member {
     /// The name people know.
@@ -27,7 +27,7 @@ pub(crate) struct Member {
     #[schema(schema_with = super::openapi::role)]
     role: Role,
     /// Who the person is to the identity provider: `{"issuer": …, "subject": …}`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     #[schema(value_type = Option<Object>)]
     identity: Option<Identity>,
 }
@@ -38,9 +38,15 @@ pub(crate) struct MemberLine {
     /// The person.
     #[schema(value_type = String)]
     member: MemberId,
-    /// What is known of the person.
-    #[serde(flatten)]
-    known: Member,
+    /// The name people know.
+    title: String,
+    /// What the person may do; the person's tokens have this role.
+    #[schema(schema_with = super::openapi::role)]
+    role: Role,
+    /// Who the person is to the identity provider: `{"issuer": …, "subject": …}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    identity: Option<Identity>,
     /// How many tokens the person has.
     tokens: usize,
 }
@@ -71,11 +77,9 @@ pub(super) async fn list(
     let catalogue = control.node.catalogue();
     let line = |(member, known): (&MemberId, &huidu_core::trust::Member)| MemberLine {
         member: member.clone(),
-        known: Member {
-            title: known.title.clone(),
-            role: known.role.clone(),
-            identity: known.identity.clone(),
-        },
+        title: known.title.clone(),
+        role: known.role.clone(),
+        identity: known.identity.clone(),
         tokens: (catalogue.tokens.values())
             .filter(|token| token.member.as_ref() == Some(member))
             .count(),

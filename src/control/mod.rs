@@ -8,6 +8,7 @@
 //! auth.rs          token or session → actor, and what an actor may see
 //! session.rs       cookies, whose page asks, what needs a fresh proof
 //! token.rs         how a token is written
+//! used.rs          when each was last shown to this node
 //! precondition.rs  If-Match, Idempotency-Key, why
 //! body.rs          bodies under a limit and a deadline
 //! error.rs         refusals → status and code; the only place
@@ -50,6 +51,7 @@ mod tests;
 pub mod token;
 mod tokens;
 mod trials;
+mod used;
 mod versions;
 mod wire;
 
@@ -64,16 +66,17 @@ use axum::{
     },
     middleware::{self, Next},
     response::Response,
-    routing::get,
 };
-use huidu_core::{authority::authorise, command::Command, limits, revision::Revision};
+use huidu_core::{
+    authority::authorise, command::Command, event::Actor, limits, revision::Revision,
+};
 use tokio::sync::Semaphore;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use service::PrivatePlane;
 
-use self::{error::ApiError, precondition::Intent};
+use self::{error::ApiError, precondition::Intent, used::LastUsed};
 use crate::{
     archive::ArchiveLimits,
     node::{Change, Node, Written},
@@ -119,6 +122,8 @@ pub(crate) struct Control {
     settings: Arc<ControlSettings>,
     signin: Option<Arc<SignIn>>,
     uploads: Arc<Semaphore>,
+    used: Arc<LastUsed>,
+    document: bytes::Bytes,
 }
 
 /// Every route, served for `node`; people sign in by `signin`, where there is one.
@@ -129,20 +134,17 @@ pub fn router(
 ) -> io::Result<Router> {
     spool::sweep(&settings.spool)?;
     let uploads = Arc::new(Semaphore::new(settings.uploads));
+    let (routes, gathered) = table().split_for_parts();
+    let document = serde_json::to_vec(&openapi::finished(gathered)).map_err(io::Error::from)?;
     let control = Control {
         node,
         settings: Arc::new(settings),
         signin: signin.map(Arc::new),
         uploads,
+        used: Arc::default(),
+        document: document.into(),
     };
-    let (routes, gathered) = table().split_for_parts();
-    let document = serde_json::to_vec(&openapi::finished(gathered)).map_err(io::Error::from)?;
-    let document = bytes::Bytes::from(document);
     Ok(routes
-        .route(
-            "/api/v1/openapi.json",
-            get(move || status::openapi(document)),
-        )
         .fallback(|| async { ApiError::NoRoute })
         .method_not_allowed_fallback(|| async { ApiError::NoMethod })
         .layer(middleware::from_fn_with_state(
@@ -165,6 +167,7 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(status::healthz))
         .routes(routes!(status::readyz))
         .routes(routes!(status::metrics))
+        .routes(routes!(status::openapi))
         .routes(routes!(signin::begin))
         .routes(routes!(signin::callback))
         .routes(routes!(signin::token))
@@ -185,11 +188,13 @@ fn table() -> OpenApiRouter<Control> {
         // Mini-programs and what they can run.
         .routes(routes!(apps::list, apps::add))
         .routes(routes!(apps::show))
+        .routes(routes!(apps::internal))
         .routes(routes!(versions::list, versions::submit))
         .routes(routes!(versions::enlist))
         .routes(routes!(versions::delist))
         // Who finds it fit, and who tries it before.
         .routes(routes!(review::files))
+        .routes(routes!(review::bundle))
         .routes(routes!(review::show, review::begin))
         .routes(routes!(review::approve))
         .routes(routes!(review::reject))
@@ -255,7 +260,7 @@ impl Control {
             && !signed_in.session.is_fresh(self.node.now())
         {
             // Who may not at all is told that, and not sent to sign in first.
-            authorise(command, &actor, self.node.catalogue().review)?;
+            self.may(command, &actor)?;
             return Err(ApiError::SignInAgain);
         }
         let patience = self.settings.patience;
@@ -279,6 +284,12 @@ impl Control {
             }
             None => Ok(written),
         }
+    }
+
+    /// Lets through who may ask for `command`, before anything is done for it.
+    fn may(&self, command: Command, actor: &Actor) -> Result<(), ApiError> {
+        authorise(command, actor, &self.node.catalogue(), self.node.now())?;
+        Ok(())
     }
 
     /// A place among the uploads, or the news that there is none.

@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use huidu_core::credential::Scope;
 use serde_json::{Map, Value, json};
 use utoipa::{
     IntoResponses, OpenApi, PartialSchema, ToSchema,
     openapi::{
         Components, Content, Header, Object, RefOr, Response, ResponseBuilder, Schema,
-        schema::{ObjectBuilder, OneOfBuilder, Ref, Type},
+        schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, Type},
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
@@ -164,6 +165,19 @@ pub(crate) fn role() -> Schema {
     OneOfBuilder::new().item(word).item(partner).build().into()
 }
 
+/// The shape of the scopes of a credential.
+pub(crate) fn scopes() -> Schema {
+    let words = Scope::ALL.map(Scope::word);
+    let word = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words));
+    ArrayBuilder::new()
+        .items(word)
+        .unique_items(true)
+        .build()
+        .into()
+}
+
 fn problem(description: &str) -> ResponseBuilder {
     let schema: RefOr<Schema> = Ref::from_schema_name("Problem").into();
     ResponseBuilder::new()
@@ -195,13 +209,13 @@ impl IntoResponses for ReadRefusals {
             "The request cannot be read: `bad-header`, `bad-json`, `broken-body`.",
         );
         let denied =
-            problem("Nobody is let in: `no-token`, `bad-token` (a typo), `unknown-token`, `session-over`, `no-member`, `sign-in` (a person's token where people sign in).")
+            problem("Nobody is let in: `no-token`, `bad-token` (a typo), `unknown-token`, `token-expired`, `session-over`, `no-member`, `sign-in` (a person's token where people sign in).")
                 .header("WWW-Authenticate", text_header("`Bearer realm=\"huidu\"`"));
         all.insert("401".to_owned(), denied.build().into());
         add(
             &mut all,
             "403",
-            "The role does not include it: `forbidden`. By a session: `cross-site`; `sign-in-again` where it takes a sign-in of the last five minutes.",
+            "The role does not include it: `forbidden`; the token's scopes do not: `scope`. By a session: `cross-site`; `sign-in-again` where it takes a sign-in of the last five minutes.",
         );
         add(
             &mut all,
@@ -292,7 +306,7 @@ impl IntoResponses for NewRefusals {
         all.insert("202".to_owned(), unknown.build().into());
         let conflict = "The state does not allow it: `exists`, `life`, `served`, `segment-in-use`, `nothing`, `not-lower`, `same-person`, `other-bundle`, `not-granted`, `not-filed`, `cancelled`.";
         add(&mut all, "409", conflict);
-        let invalid = "It does not fit: `bad-field`, `rollout`, `other-app`, `archive`, `segment`, `empty`, `build-metadata`, `member-role`, `not-a-sandbox`, `preview-time`, `permissions`; `errors` lists every mistake.";
+        let invalid = "It does not fit: `bad-field`, `rollout`, `other-app`, `archive`, `segment`, `empty`, `build-metadata`, `member-role`, `not-a-sandbox`, `preview-time`, `permissions`; the `Idempotency-Key` of another change: `key-reused`; `errors` lists every mistake.";
         add(&mut all, "422", invalid);
         all
     }

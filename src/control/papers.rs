@@ -4,16 +4,16 @@
 
 use axum::{
     body::Body,
-    extract::{FromRequest, Request, State},
+    extract::{FromRequest, Query, Request, State, rejection::QueryRejection},
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
 use huidu_core::{
-    command::Command, key::PublicKey, keyring::Role, limits, paper, paper::Paper as _,
-    policy::Policy, release::Release,
+    command::Command, keyring::Role, limits, paper, paper::Paper as _, policy::Policy,
+    release::Release, version::Version,
 };
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Control,
@@ -22,7 +22,7 @@ use super::{
     error::ApiError,
     openapi::{ChangeRefusals, NewRefusals, ReadRefusals},
     precondition::{ChangeParams, Intent, MayMatchParams, NewParams, WhyParams},
-    versions::VersionParams,
+    versions::{VersionParams, words},
     wire::{self, Changed},
 };
 
@@ -132,7 +132,7 @@ pub(super) async fn keyring(
         roles: roles.collect(),
         knows_this_node: keyring
             .signers(Role::Online)
-            .contains(&PublicKey::from(&control.node.online_key())),
+            .contains(&control.node.online_key()),
         unbelieved: unbelieved
             .map(|(app, version)| format!("{}@{}", app.id, version.number))
             .collect(),
@@ -212,15 +212,27 @@ pub(super) async fn put_policy(
     ))
 }
 
+/// What a record leaves out of all that a version asks for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WithoutParams {
+    /// Permissions that are not to be granted, separated by commas; left out: as those who approved so far decided.
+    #[serde(default)]
+    without: Option<String>,
+}
+
 /// The release record of a version, to be signed: these very bytes
 #[utoipa::path(get, path = "/api/v1/apps/{tenant}/{app}/versions/{version}/record", tag = "keys", security(("token" = [])),
-    params(AppParams, VersionParams),
+    params(AppParams, VersionParams, WithoutParams),
     responses((status = 200, body = Object), ReadRefusals))]
 pub(super) async fn record(
     State(control): State<Control>,
     named: NamedApp,
     At(version): At<VersionParams>,
+    query: Result<Query<WithoutParams>, QueryRejection>,
 ) -> Result<Response, ApiError> {
+    let Query(asked) = query.map_err(|error| ApiError::field("query", error.body_text()))?;
     let number = version.number(&named.app)?;
     let catalogue = control.node.catalogue();
     let app = named.caller.app(&catalogue, &named.app)?;
@@ -229,7 +241,14 @@ pub(super) async fn record(
         name: format!("{}@{number}", named.app),
         help: "`huidu version list` shows them",
     })?;
-    let record = Release::draft(&catalogue.audience, &app.id, version);
+    let mut version = Version::clone(version);
+    if let Some(without) = &asked.without {
+        let withheld = words("without", without)?.into_iter().collect();
+        version
+            .dossier
+            .change(|dossier| dossier.withheld = withheld);
+    }
+    let record = Release::draft(&catalogue.audience, &app.id, &version);
     let mut reply = Response::new(Body::from(record.to_payload()));
     let json = HeaderValue::from_static("application/json");
     reply.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -77,6 +77,7 @@ pub(super) async fn plan(
     request: Request,
 ) -> Result<Response, ApiError> {
     named.caller.of_the_bank("plan a rollout")?;
+    named.caller.may_see(&control.node.catalogue())?;
     body::must_be(&request, "application/json")?;
     let question: Question = body::parse(&body::whole(request, PLAN_BYTES).await?)?;
     let Parsed {
@@ -138,7 +139,7 @@ fn as_if_put(
     let put = Command::PutRollout {
         rollout: Box::new(rollout.clone()),
     };
-    match decide(catalogue, &authorise(put, &huidu, catalogue.review)?, now) {
+    match decide(catalogue, &authorise(put, &huidu, catalogue, now)?, now) {
         Ok(events) => Ok(events
             .into_iter()
             .find_map(|event| match event {

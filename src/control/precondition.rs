@@ -80,7 +80,8 @@ impl Intent {
 #[expect(dead_code, reason = "read by the document generator alone")]
 pub(crate) struct NewParams {
     /// 1 to 128 printable ASCII characters. The same key again, by the same token, is the same change: it
-    /// answers as the first one did, with `"repeated": true`. A ULID is taken as the op id as it is.
+    /// answers as the first one did, with `"repeated": true`; with another change it is refused. Whoever chose it
+    /// asks `/api/v1/ops/{key}` what became of it.
     #[serde(rename = "Idempotency-Key")]
     #[param(required = false)]
     idempotency_key: Option<String>,
@@ -95,7 +96,8 @@ pub(crate) struct ChangeParams {
     #[serde(rename = "If-Match")]
     if_match: String,
     /// 1 to 128 printable ASCII characters. The same key again, by the same token, is the same change: it
-    /// answers as the first one did, with `"repeated": true`. A ULID is taken as the op id as it is.
+    /// answers as the first one did, with `"repeated": true`; with another change it is refused. Whoever chose it
+    /// asks `/api/v1/ops/{key}` what became of it.
     #[serde(rename = "Idempotency-Key")]
     #[param(required = false)]
     idempotency_key: Option<String>,
@@ -111,7 +113,8 @@ pub(crate) struct MayMatchParams {
     #[param(required = false)]
     if_match: Option<String>,
     /// 1 to 128 printable ASCII characters. The same key again, by the same token, is the same change: it
-    /// answers as the first one did, with `"repeated": true`. A ULID is taken as the op id as it is.
+    /// answers as the first one did, with `"repeated": true`; with another change it is refused. Whoever chose it
+    /// asks `/api/v1/ops/{key}` what became of it.
     #[serde(rename = "Idempotency-Key")]
     #[param(required = false)]
     idempotency_key: Option<String>,
@@ -225,10 +228,10 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     }
 }
 
-/// The op of an idempotency key: a ULID as it is, anything else by the hash of who says it.
-fn op_of(actor: &str, key: &str) -> OpId {
-    key.parse()
-        .unwrap_or_else(|_| derived_op(&["huidu op", actor, key]))
+/// The op of an idempotency key: by the hash of who says it, so that nobody meets a change of somebody else's
+/// by repeating its name.
+pub(super) fn op_of(actor: &str, key: &str) -> OpId {
+    derived_op(&["huidu op", actor, key])
 }
 
 #[cfg(test)]
@@ -273,11 +276,10 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_an_op_of_its_actor_and_a_ulid_is_an_op_as_it_is() {
-        assert_eq!(
-            op_of("ann", "01ARZ3NDEKTSV4RRFFQ69G5FAV").as_str(),
-            "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-        );
+    fn a_key_is_an_op_of_its_actor_alone() {
+        const ULID: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        assert_ne!(op_of("ann", ULID).as_str(), ULID);
+        assert_ne!(op_of("ann", ULID), op_of("bob", ULID));
         assert_eq!(op_of("ann", "deploy 7"), op_of("ann", "deploy 7"));
         assert_ne!(op_of("ann", "deploy 7"), op_of("bob", "deploy 7"));
         assert_ne!(op_of("ann", "deploy 7"), op_of("annd", "eploy 7"));

@@ -3,12 +3,19 @@
 //! A reviewer approves the bundle whose digest the difference showed, and no other. Nothing is judged
 //! here; the core does that, for every node alike.
 
-use axum::{extract::State, http::StatusCode, response::Response};
+use std::collections::BTreeSet;
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
 use huidu_core::{
     command::Command,
     digest::Digest,
     files::FileList,
-    name::AppId,
+    name::{AppId, Permission},
     review,
     version::{Number, Version},
 };
@@ -25,7 +32,10 @@ use super::{
     versions::VersionParams,
     wire::{self, Changed, Why},
 };
-use crate::node::bundles::BundleError;
+use crate::{
+    http,
+    node::bundles::{BundleError, OpenBundle},
+};
 
 /// What a reviewer approves.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -39,6 +49,11 @@ pub(crate) struct Approval {
     #[serde(default)]
     #[schema(required = false)]
     signed: Option<String>,
+    /// What the version asks for and is not granted. The first who approves decides it; left out: nothing, what
+    /// those before withheld, or what the signed record leaves out.
+    #[serde(default)]
+    #[schema(required = false, value_type = Option<Vec<String>>)]
+    withheld: Option<BTreeSet<Permission>>,
 }
 
 /// How versions come to be approved.
@@ -90,6 +105,11 @@ pub(crate) struct DifferenceSchema {
     submitted_by: Option<String>,
     /// The number of its filing.
     filing: Option<String>,
+    /// What changed, in the words of whoever handed it in.
+    notes: Option<String>,
+    /// Where and when it may run: `{"platforms"?, "host_version"?, "not_before"?, "not_after"?}`.
+    #[schema(value_type = Option<Object>)]
+    reach: Option<()>,
     /// Who approved it so far: `{"by": …, "at": …}`.
     #[schema(value_type = Vec<Object>)]
     approvals: Vec<()>,
@@ -98,7 +118,7 @@ pub(crate) struct DifferenceSchema {
     /// The grade of its tenant.
     grade: String,
     /// Every permission that one of both versions asks for: `{"permission", "change", "grade"?, "surface"?,
-    /// "title"?, "standing", "revoked"}`.
+    /// "title"?, "standing", "revoked", "withheld"?}`.
     #[schema(value_type = Vec<Object>)]
     permissions: Vec<()>,
     /// True when nothing it asks for stands in the way.
@@ -127,6 +147,35 @@ pub(super) async fn files(
             help: "it was submitted before lists were kept; submit the next number",
         }),
     }
+}
+
+/// The bundle of a version, byte for byte: what reviewers look into, before any device may have it
+#[utoipa::path(get, path = "/api/v1/apps/{tenant}/{app}/versions/{version}/bundle", tag = "review", security(("token" = [])),
+    params(AppParams, VersionParams),
+    responses((status = 200, content_type = "application/octet-stream", description = "The archive's bytes."), ReadRefusals))]
+pub(super) async fn bundle(
+    State(control): State<Control>,
+    named: NamedApp,
+    At(version): At<VersionParams>,
+) -> Result<Response, ApiError> {
+    let number = version.number(&named.app)?;
+    let version = seen(&control, &named.caller, &named.app, &number)?;
+    let opened = control.node.bundles().open(version.bundle.sha256).await;
+    let opened = opened.map_err(|error: BundleError| ApiError::Unavailable {
+        code: "store-unavailable",
+        detail: error.to_string(),
+    })?;
+    let bytes = opened.bytes();
+    let body = match opened {
+        OpenBundle::Hot(bytes) => Body::from(bytes),
+        OpenBundle::Cold(cold) => Body::new(http::body::Body::pieces(cold.pieces(0..bytes), bytes)),
+    };
+    let mut reply = Response::new(body);
+    let headers = reply.headers_mut();
+    let octets = HeaderValue::from_static("application/octet-stream");
+    headers.insert(header::CONTENT_TYPE, octets);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    Ok(reply)
 }
 
 /// How a version differs from the one before: permissions against grade and grants, files by digest
@@ -236,7 +285,11 @@ pub(super) async fn approve(
     named: NamedApp,
     At(version): At<VersionParams>,
     intent: Intent,
-    Json(Approval { bundle, signed }): Json<Approval>,
+    Json(Approval {
+        bundle,
+        signed,
+        withheld,
+    }): Json<Approval>,
 ) -> Result<Response, ApiError> {
     let expected = intent.must_match()?;
     let command = Command::Approve {
@@ -244,6 +297,7 @@ pub(super) async fn approve(
         app: named.app,
         bundle,
         signed,
+        withheld,
     };
     changed(&control, intent, expected, command).await
 }

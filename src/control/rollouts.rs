@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use huidu_core::{
-    authority::Role,
+    authority::{Forbidden, Role},
     command::Command,
     limits,
     name::{AppId, RuleName},
@@ -118,7 +118,7 @@ async fn parse(request: Request) -> Result<Parsed, ApiError> {
 
 /// Move the share of one rule
 ///
-/// An SRE may only lower it.
+/// An SRE, and a token narrowed to `kill`, may only lower it.
 #[utoipa::path(put, path = "/api/v1/apps/{tenant}/{app}/rollout/rules/{rule}/share", tag = "rollouts", security(("token" = [])),
     params(AppParams, RuleParams, ChangeParams, WhyParams), request_body = NewShare,
     responses((status = 200, body = Changed, headers(("ETag" = String))), ChangeRefusals))]
@@ -131,9 +131,17 @@ pub(super) async fn share(
 ) -> Result<Response, ApiError> {
     let expected = intent.must_match()?;
     let (app, rule) = (named.app.clone(), rule.name(&named.app)?);
-    let command = match intent.actor.role {
-        Role::Sre => Command::LowerShare { app, rule, share },
-        _ => Command::SetShare { app, rule, share },
+    let set = Command::SetShare {
+        app: app.clone(),
+        rule: rule.clone(),
+        share,
+    };
+    // Who may only stop things is taken to mean it downwards.
+    let command = match (&intent.actor.role, control.may(set.clone(), &intent.actor)) {
+        (Role::Sre, _) | (_, Err(ApiError::Forbidden(Forbidden::Scope { .. }))) => {
+            Command::LowerShare { app, rule, share }
+        }
+        _ => set,
     };
     let written = control.write(intent, expected, command).await?;
     Ok(wire::json_at(

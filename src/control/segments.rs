@@ -9,14 +9,12 @@ use axum::{
     response::Response,
 };
 use huidu_core::{
-    authority::authorise,
     command::Command,
     decide::Refusal,
     digest::Digest,
     name::SegmentName,
     revision::Revision,
     segment::{Segment, SegmentText, SegmentTextError},
-    version::Review,
 };
 use serde::Deserialize;
 use tokio::{sync::mpsc, task::spawn_blocking};
@@ -124,7 +122,7 @@ pub(super) async fn put(
         sha256: Digest::of(b""),
         units: 0,
     };
-    authorise(unseen, &intent.actor, Review::Required)?;
+    control.may(unseen, &intent.actor)?;
     let is_new = intent.if_match.is_none();
     let exists = control.node.catalogue().segments.contains_key(&segment);
     // A repeat of the request that made it finds what it made.
@@ -202,7 +200,7 @@ pub(super) async fn remove(
     let command = Command::RemoveSegment {
         segment: asked.name()?,
     };
-    authorise(command.clone(), &intent.actor, Review::Required)?;
+    control.may(command.clone(), &intent.actor)?;
     let expected = intent.must_match()?;
     let written = control.write(intent, expected, command).await?;
     Ok(wire::json(StatusCode::OK, &Changed::from(&written)))

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::service::TowerToHyperService;
 
-use crate::http::body::Body;
+use crate::http::{body::Body, heads};
 
 /// Routes that the floor can serve.
 #[derive(Clone)]
@@ -27,6 +27,12 @@ impl Service<Request<Incoming>> for PrivatePlane {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let headers = request.headers();
+        let refused =
+            heads::too_many(headers).or_else(|| heads::ambiguous(headers, request.body()));
+        if let Some(refused) = refused {
+            return Box::pin(async move { Ok(refused.into_response()) });
+        }
         let reply = self.0.call(request);
         Box::pin(async move {
             let (head, body) = reply.await?.into_parts();

@@ -153,21 +153,54 @@ fn member_of<'a>(catalogue: &'a Catalogue, session: &Session) -> Option<&'a Memb
 
 /// Whether a command is one of those that nobody gives from a desk left unlocked: it lets something run that
 /// was stopped, or decides who decides. Tokens among them: one made now would need no proof later.
+///
+/// Every command stands here: a new one is grave or not because somebody said so.
 pub(super) const fn is_grave(command: &Command) -> bool {
-    matches!(
-        command,
+    match command {
         Command::Unkill { .. }
-            | Command::RestorePermission { .. }
-            | Command::Approve { .. }
-            | Command::ApproveProposal { .. }
-            | Command::SignRelease { .. }
-            | Command::SetReviewPolicy { .. }
-            | Command::SetEyes { .. }
-            | Command::PutPolicy { .. }
-            | Command::PutKeyring { .. }
-            | Command::PutMember { .. }
-            | Command::AddToken { .. }
-    )
+        | Command::RestorePermission { .. }
+        | Command::Approve { .. }
+        | Command::ApproveProposal { .. }
+        | Command::SignRelease { .. }
+        | Command::SetReviewPolicy { .. }
+        | Command::SetInternal { .. }
+        | Command::SetEyes { .. }
+        | Command::PutPolicy { .. }
+        | Command::PutKeyring { .. }
+        | Command::PutMember { .. }
+        | Command::AddToken { .. } => true,
+        // What stops something, or takes something away, waits for nobody's sign-in.
+        Command::Kill { .. }
+        | Command::RevokePermission { .. }
+        | Command::Delist { .. }
+        | Command::LowerShare { .. }
+        | Command::Reject { .. }
+        | Command::WithdrawGrant { .. }
+        | Command::WithdrawProposal { .. }
+        | Command::RevokeToken { .. }
+        | Command::RemoveMember { .. }
+        | Command::RemovePreview { .. }
+        | Command::RemoveSegment { .. } => false,
+        // What sends on what was approved, or adds to what can be: others look at it before it reaches anybody,
+        // or `eyes` names it where they shall.
+        Command::AddTenant { .. }
+        | Command::AddHost { .. }
+        | Command::AddApp { .. }
+        | Command::SubmitVersion { .. }
+        | Command::List { .. }
+        | Command::PutRollout { .. }
+        | Command::SetShare { .. }
+        | Command::SetPause { .. }
+        | Command::PutSegment { .. }
+        | Command::PutPermissions { .. }
+        | Command::SetGrade { .. }
+        | Command::Grant { .. }
+        | Command::BeginReview { .. }
+        | Command::PutTrial { .. }
+        | Command::AddPreview { .. } => false,
+        // Of nodes alone.
+        Command::Found { .. } | Command::EnactProposal { .. } => false,
+    }
 }
 
 /// Writes the cookie of a session that is used anew, now and then.

@@ -19,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Control,
-    auth::Caller,
+    auth::Known,
     body::Json,
     error::ApiError,
     openapi::{ReadRefusals, SignInRefusals},
@@ -314,7 +314,7 @@ pub(super) async fn signout(
 /// Who you are to huidu
 #[utoipa::path(get, path = "/api/v1/whoami", tag = "signin", security(("token" = [])),
     responses((status = 200, body = Whoami), ReadRefusals))]
-pub(super) async fn whoami(State(control): State<Control>, caller: Caller) -> Response {
+pub(super) async fn whoami(State(control): State<Control>, Known(caller): Known) -> Response {
     let now = control.node.now();
     let catalogue = control.node.catalogue();
     let of_token = || catalogue.tokens.get(&caller.actor.id)?.member.clone();

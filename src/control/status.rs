@@ -10,7 +10,7 @@ use huidu_core::{event::Actor, revision::Revision, time::Timestamp, version::Rev
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Control, auth::Caller, error::ApiError, openapi::ReadRefusals, wire};
+use super::{Control, auth::Caller, openapi::ReadRefusals, wire};
 use crate::node::Health;
 
 /// How this node is.
@@ -35,6 +35,10 @@ struct Readiness {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     fork: bool,
+    /// False while the holder of the online key does not sign: answers keep their stamps, and age.
+    #[serde(skip_serializing_if = "Clone::clone")]
+    #[schema(required = false)]
+    signs: bool,
 }
 
 impl From<Health> for Readiness {
@@ -52,6 +56,7 @@ impl From<Health> for Readiness {
                 "last-known-good"
             },
             fork: health.fork,
+            signs: health.signs,
         }
     }
 }
@@ -127,10 +132,12 @@ pub(super) async fn metrics(State(control): State<Control>) -> Response {
     response
 }
 
-/// The document that describes all this.
-pub(super) async fn openapi(document: bytes::Bytes) -> Result<Response, ApiError> {
-    let mut response = Response::new(Body::from(document));
+/// The document that describes all this
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "status",
+    responses((status = 200, body = Object)))]
+pub(super) async fn openapi(State(control): State<Control>) -> Response {
+    let mut response = Response::new(Body::from(control.document));
     let kind = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, kind);
-    Ok(response)
+    response
 }

@@ -205,7 +205,7 @@ pub(super) async fn invite(
     let link = (!written.repeated).then(|| {
         let catalogue = control.node.catalogue();
         let bundle = (catalogue.apps.get(&app)).and_then(|app| app.versions.get(&version));
-        let link = PreviewLink {
+        Some(PreviewLink {
             v: FORM,
             aud: catalogue.audience.clone(),
             sha256: bundle.map(|version| version.bundle.sha256)?,
@@ -214,13 +214,22 @@ pub(super) async fn invite(
             host,
             until,
             secret,
-        };
-        Some(control.node.sign_preview(&link))
+        })
     });
+    let link = match link.flatten() {
+        Some(link) => {
+            let signed = control.node.sign_preview(link).await;
+            Some(signed.map_err(|error| ApiError::Unavailable {
+                code: "not-signed",
+                detail: format!("{error}; the link is taken back with the trial, ask for another"),
+            })?)
+        }
+        None => None,
+    };
     let given = GivenPreview {
         changed: Changed::from(&written),
         id: (!written.repeated).then_some(id),
-        link: link.flatten(),
+        link,
     };
     Ok(wire::json_at(StatusCode::CREATED, written.revision, &given))
 }

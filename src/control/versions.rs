@@ -4,7 +4,7 @@
 //! only then named in the ledger. A bundle that nobody names afterwards harms nobody: it is stored by
 //! what it is, and no device is ever told of it.
 
-use std::{fs::File, io::Write as _};
+use std::{fmt::Display, fs::File, io::Write as _, str::FromStr};
 
 use axum::{
     extract::{Query, Request, State, rejection::QueryRejection},
@@ -12,13 +12,14 @@ use axum::{
     response::Response,
 };
 use huidu_core::{
-    authority::authorise,
     command::Command,
     digest::Digest,
-    dossier::{Dossier, Origin},
+    dossier::{Dossier, Origin, Reach},
     files::{FileLine, FileList},
-    name::{AppId, Permission},
+    name::AppId,
+    time::Timestamp,
     version::{Bundle, BundleFormat, Number, Review, Version},
+    version_range::DottedRange,
 };
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
@@ -32,7 +33,7 @@ use super::{
     openapi::{ChangeRefusals, NewRefusals, ReadRefusals},
     precondition::{ChangeParams, Intent, MayMatchParams, WhyParams},
     spool::{Spool, Spooled},
-    wire::{self, Changed, Submitted, VersionLine, Why},
+    wire::{self, Changed, Stopped, Submitted, VersionLine, Why},
 };
 use crate::archive::{self, ArchiveError, ArchiveFormat, ArchiveLimits, Canonical, CanonicalError};
 
@@ -55,6 +56,22 @@ pub(super) struct SubmitParams {
     /// The number under which the mini-program is filed with the authority.
     #[serde(default)]
     filing: Option<String>,
+    /// The platforms it is made for, separated by commas; left out: all.
+    #[serde(default)]
+    #[param(required = false)]
+    platforms: String,
+    /// The versions of the bank app it is made for, such as `>=8.2, <9`; left out: all.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    host_version: Option<DottedRange>,
+    /// From when on it may run, RFC 3339.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    not_before: Option<Timestamp>,
+    /// Until when it may run, RFC 3339.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    not_after: Option<Timestamp>,
     /// True: list it at once, where review is skipped.
     #[serde(default)]
     #[param(required = false)]
@@ -118,7 +135,8 @@ pub(super) async fn submit(
 ) -> Result<Response, ApiError> {
     let Query(asked) = query.map_err(|error| ApiError::field("query", error.body_text()))?;
     let app = named.app;
-    let permissions = permissions(&asked.permissions)?;
+    let permissions = words("permissions", &asked.permissions)?;
+    let reach = reach(&asked)?;
     let command = |bundle: Bundle, dossier: Dossier| Command::SubmitVersion {
         app: app.clone(),
         number: asked.version.clone(),
@@ -127,18 +145,18 @@ pub(super) async fn submit(
         notes: asked.notes.clone(),
         dossier: Box::new(Dossier {
             filing: asked.filing.clone(),
+            reach: reach.clone(),
             ..dossier
         }),
     };
     // Whether the caller may is known before a byte is read: the core looks at who and which app.
-    let review = control.node.catalogue().review;
-    authorise(command(unseen(), Dossier::default()), &intent.actor, review)?;
+    control.may(command(unseen(), Dossier::default()), &intent.actor)?;
     if asked.list {
         let list = Command::List {
             app: app.clone(),
             version: asked.version.clone(),
         };
-        authorise(list, &intent.actor, review)?;
+        control.may(list, &intent.actor)?;
         if control.node.catalogue().review == Review::Required {
             let detail =
                 "versions are reviewed here before they are listed; hand it in without `list`";
@@ -188,15 +206,28 @@ const fn unseen() -> Bundle {
     }
 }
 
-fn permissions(text: &str) -> Result<Vec<Permission>, ApiError> {
+fn reach(asked: &SubmitParams) -> Result<Reach, ApiError> {
+    Ok(Reach {
+        platforms: words("platforms", &asked.platforms)?,
+        host_version: asked.host_version.clone(),
+        not_before: asked.not_before,
+        not_after: asked.not_after,
+    })
+}
+
+/// What is separated by commas.
+pub(super) fn words<T>(field: &'static str, text: &str) -> Result<Vec<T>, ApiError>
+where
+    T: FromStr<Err: Display>,
+{
     let words = text
         .split(',')
         .map(str::trim)
         .filter(|word| !word.is_empty());
     words
         .map(|word| {
-            word.parse::<Permission>()
-                .map_err(|error| ApiError::field("permissions", error.to_string()))
+            word.parse()
+                .map_err(|error: T::Err| ApiError::field(field, error.to_string()))
         })
         .collect()
 }
@@ -329,7 +360,7 @@ pub(super) async fn enlist(
 /// Offer a version no more; devices that run it may go on
 #[utoipa::path(post, path = "/api/v1/apps/{tenant}/{app}/versions/{version}/delist", tag = "versions", security(("token" = [])),
     params(AppParams, VersionParams, ChangeParams, WhyParams), request_body = Why,
-    responses((status = 200, body = Changed, headers(("ETag" = String))), ChangeRefusals))]
+    responses((status = 200, body = Stopped, headers(("ETag" = String))), ChangeRefusals))]
 pub(super) async fn delist(
     State(control): State<Control>,
     named: NamedApp,
@@ -340,14 +371,11 @@ pub(super) async fn delist(
     let expected = intent.must_match()?;
     let version = version.number(&named.app)?;
     let command = Command::Delist {
-        app: named.app,
-        version,
+        app: named.app.clone(),
+        version: version.clone(),
         reason,
     };
     let written = control.write(intent, expected, command).await?;
-    Ok(wire::json_at(
-        StatusCode::OK,
-        written.revision,
-        &Changed::from(&written),
-    ))
+    let stopped = Stopped::of(&control, &written, &named.app, Some(&version));
+    Ok(wire::json_at(StatusCode::OK, written.revision, &stopped))
 }

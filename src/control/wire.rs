@@ -3,7 +3,7 @@
 //! Types of the core appear in their own serialised form and are described to the document beside them,
 //! so that the core stays free of OpenAPI. Every shape that is read refuses fields it does not know.
 
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 use axum::{
     body::Body,
@@ -16,6 +16,7 @@ use axum::{
 use huidu_core::{
     authority::Role,
     catalogue::{App, AppKill, Catalogue, SegmentRef},
+    credential::Scope,
     digest::Digest,
     eyes::Proposal,
     name::{AppId, HostId, MemberId, SegmentName, TenantId},
@@ -108,6 +109,36 @@ impl From<&Written> for Changed {
     }
 }
 
+/// What was stopped, for the report to the authority.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Stopped {
+    /// The change.
+    #[serde(flatten)]
+    changed: Changed,
+    /// The numbers under which what was stopped is filed: of the version, or of every version of the app.
+    filings: BTreeSet<String>,
+}
+
+impl Stopped {
+    pub(super) fn of(
+        control: &super::Control,
+        written: &Written,
+        app: &AppId,
+        version: Option<&Number>,
+    ) -> Self {
+        let catalogue = control.node.catalogue();
+        let versions = catalogue.apps.get(app).map(|app| app.versions.values());
+        let stopped = versions.into_iter().flatten();
+        let stopped = stopped.filter(|known| version.is_none_or(|number| known.number == *number));
+        Self {
+            changed: Changed::from(written),
+            filings: stopped
+                .filter_map(|version| version.dossier.open().filing)
+                .collect(),
+        }
+    }
+}
+
 /// A change that was not made: people agree on it first, or it waits for its time.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Waits {
@@ -148,7 +179,9 @@ impl Waits {
             waits: Waiting {
                 id: id.to_owned(),
                 hash: proposal.map(|proposal| proposal.hash),
-                lacks: proposal.map_or(0, |proposal| proposal.lacks(catalogue)),
+                lacks: proposal.map_or(0, |proposal| {
+                    proposal.lacks(catalogue, huidu_core::rules::Rules::NEWEST)
+                }),
                 enact_at: proposal.and_then(|proposal| proposal.enact_at),
             },
         }
@@ -271,6 +304,10 @@ pub(crate) struct AppPage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Kill>)]
     killed: Option<AppKill>,
+    /// True: the bank's own, listed without the number of a filing.
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
+    internal: bool,
     /// Its versions, lowest first.
     #[schema(value_type = Vec<VersionLine>)]
     versions: Vec<Version>,
@@ -287,6 +324,7 @@ impl From<&App> for AppPage {
             title: app.title.clone(),
             revision: app.revision,
             killed: app.killed.clone(),
+            internal: app.trust.internal,
             versions: (app.versions.values())
                 .map(|version| Version::clone(version))
                 .collect(),
@@ -334,7 +372,7 @@ pub(crate) struct VersionLine {
     #[schema(format = DateTime)]
     submitted_at: String,
     /// What reviewers have to go by: `{"origin": the archive as it was uploaded, "files": digest of the list
-    /// of files, "filing"?, "submitted_by", "approvals"?}`.
+    /// of files, "filing"?, "reach"?: where and when it may run, "withheld"?: what it was not granted, "submitted_by", "approvals"?}`.
     #[schema(value_type = Option<Object>)]
     dossier: Option<()>,
 }
@@ -394,6 +432,16 @@ pub(crate) struct KillOrder {
     pub(crate) reason: String,
 }
 
+/// Whether an app is the bank's own.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewInternal {
+    /// True: it is listed without the number of a filing.
+    pub(crate) internal: bool,
+    /// Why, for the people who read the history.
+    pub(crate) reason: String,
+}
+
 /// The share of a rule.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -425,6 +473,14 @@ pub(crate) struct NewToken {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub(crate) member: Option<MemberId>,
+    /// From then on it opens nothing, 366 days ahead at most; left out: in 90 days.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires: Option<Timestamp>,
+    /// What of its role it is narrowed to; left out: all of it.
+    #[serde(default)]
+    #[schema(schema_with = super::openapi::scopes)]
+    pub(crate) scopes: BTreeSet<Scope>,
 }
 
 /// A credential that was given out.
@@ -438,6 +494,22 @@ pub(crate) struct GivenToken {
     /// The credential. Shown this once: only its hash is kept. A repeated request does not show it again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
+    /// From then on it opens nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires: Option<Timestamp>,
+}
+
+/// Whether a credential opens anything.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TokenState {
+    /// It does.
+    Holds,
+    /// It does, for two weeks at most: somebody should see to the next one.
+    ExpiresSoon,
+    /// Not any more.
+    Expired,
 }
 
 /// A credential in a list: never its secret.
@@ -454,6 +526,20 @@ pub(crate) struct TokenLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(crate) member: Option<MemberId>,
+    /// What of its role it is narrowed to; none: all of it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(schema_with = super::openapi::scopes)]
+    pub(crate) scopes: BTreeSet<Scope>,
+    /// From then on it opens nothing; none: it has no end, as the very first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires: Option<Timestamp>,
+    /// Whether it opens anything.
+    pub(crate) state: TokenState,
+    /// When it was last shown to the node that answers, since that was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) last_used: Option<Timestamp>,
 }
 
 /// An uploaded list of units: never the units.

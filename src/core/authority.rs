@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{command::Command, event::Actor, name::TenantId, time::Timestamp, version::Review};
+use crate::{
+    catalogue::Catalogue, command::Command, event::Actor, name::TenantId, rules::Rules,
+    time::Timestamp, version::Review,
+};
 
 /// What a credential may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +57,22 @@ pub struct Authorised {
     command: Command,
     actor: Actor,
     enact_at: Option<Timestamp>,
+    rules: Rules,
 }
 
 impl Authorised {
+    /// The same, as it was decided when these rules were the newest.
+    #[must_use]
+    pub const fn by(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// By which rules it is decided.
+    pub const fn rules(&self) -> Rules {
+        self.rules
+    }
+
     /// The same, to happen at a later time.
     #[must_use]
     pub fn at(mut self, enact_at: Option<Timestamp>) -> Self {
@@ -97,11 +113,36 @@ pub enum Forbidden {
         /// What was named.
         what: String,
     },
+    /// The credential is over.
+    #[error(
+        "this credential expired at {at}; an administrator gives out the next one with `huidu token add`"
+    )]
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+    /// The credential was narrowed to other things.
+    #[error(
+        "this token's scopes do not let it {verb}; use one with scope `{needs}`, or one without scopes"
+    )]
+    Scope {
+        /// What was asked for.
+        verb: &'static str,
+        /// What includes it.
+        needs: &'static str,
+    },
 }
 
-/// Lets a command through when the actor's role includes it. Where review is skipped, whoever submits a
-/// version may list it as well.
-pub fn authorise(command: Command, actor: &Actor, review: Review) -> Result<Authorised, Forbidden> {
+/// Lets a command through when the actor's role includes it, and the credential it acts by holds and was not
+/// narrowed to other things. Where review is skipped, whoever submits a version may list it as well.
+///
+/// Whether `actor` is known with that role is asked elsewhere ([`Catalogue::knows`]).
+pub fn authorise(
+    command: Command,
+    actor: &Actor,
+    catalogue: &Catalogue,
+    now: Timestamp,
+) -> Result<Authorised, Forbidden> {
     if let (Some(own), Some(app)) = (actor.role.tenant(), command.app())
         && own.as_str() != app.tenant()
     {
@@ -109,11 +150,15 @@ pub fn authorise(command: Command, actor: &Actor, review: Review) -> Result<Auth
             what: app.to_string(),
         });
     }
-    if allows(&actor.role, &command, review) {
+    if allows(&actor.role, &command, catalogue.review) {
+        if let Some(token) = catalogue.tokens.get(&actor.id) {
+            token.lets(&command, now)?;
+        }
         Ok(Authorised {
             command,
             actor: actor.clone(),
             enact_at: None,
+            rules: Rules::NEWEST,
         })
     } else {
         Err(Forbidden::Role {
@@ -203,6 +248,7 @@ const fn secures(command: &Command) -> bool {
         command,
         Command::PutPermissions { .. }
             | Command::SetGrade { .. }
+            | Command::SetInternal { .. }
             | Command::SetReviewPolicy { .. }
             | Command::SetEyes { .. }
             | Command::PutKeyring { .. }
@@ -223,6 +269,15 @@ mod tests {
         Actor {
             id: "t".into(),
             role,
+        }
+    }
+
+    const NOON: Timestamp = Timestamp::from_unix_ms(1_795_000_000_000);
+
+    fn where_review_is(review: Review) -> Catalogue {
+        Catalogue {
+            review,
+            ..Catalogue::default()
         }
     }
 
@@ -250,12 +305,18 @@ mod tests {
                 reason: "fixed".into(),
             };
             assert_eq!(
-                authorise(kill("a/b"), &actor(role.clone()), Review::Required).is_ok(),
+                authorise(
+                    kill("a/b"),
+                    &actor(role.clone()),
+                    &Catalogue::default(),
+                    NOON
+                )
+                .is_ok(),
                 may_kill,
                 "{role:?} kill"
             );
             assert_eq!(
-                authorise(unkill, &actor(role.clone()), Review::Required).is_ok(),
+                authorise(unkill, &actor(role.clone()), &Catalogue::default(), NOON).is_ok(),
                 may_unkill,
                 "{role:?} unkill"
             );
@@ -274,7 +335,7 @@ mod tests {
                 app: app.parse().unwrap(),
                 version: "1.0.0".parse().unwrap(),
             };
-            let let_through = authorise(list, &partner, review).is_ok();
+            let let_through = authorise(list, &partner, &where_review_is(review), NOON).is_ok();
             assert_eq!(let_through, may, "{app} {review:?}");
         }
     }
@@ -283,13 +344,13 @@ mod tests {
     fn a_foreign_app_looks_as_if_it_did_not_exist() {
         let partner = actor(Role::Partner("pingan".parse().unwrap()));
         assert_eq!(
-            authorise(kill("cmb/pay"), &partner, Review::Required)
+            authorise(kill("cmb/pay"), &partner, &Catalogue::default(), NOON)
                 .unwrap_err()
                 .to_string(),
             "`cmb/pay` does not exist"
         );
         assert_eq!(
-            authorise(kill("pingan/travel"), &partner, Review::Required)
+            authorise(kill("pingan/travel"), &partner, &Catalogue::default(), NOON)
                 .unwrap_err()
                 .to_string(),
             "the role partner of `pingan` may not kill; ask somebody whose role allows it"

@@ -16,14 +16,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Role,
+    credential::Scope,
     digest::Digest,
     event::{Actor, Event},
     name::{AppId, HostId, LayerName, MemberId, RuleName, SegmentName, TenantId},
     revision::Revision,
     rollout::{Rollout, Rule},
+    rules::Rules,
     slots::Slots,
     time::Timestamp,
-    trust::{AppTrust, Trust},
+    trust::{AppTrust, Era, Trust},
     version::{Life, Number, Review, Version},
 };
 
@@ -64,6 +66,12 @@ pub struct Token {
     /// Whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberId>,
+    /// From then on it opens nothing; none: it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// What of its role it is narrowed to; empty: all of it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub scopes: BTreeSet<Scope>,
 }
 
 /// A mini-program.
@@ -160,9 +168,22 @@ impl Catalogue {
         of_token.or_else(|| Some(&self.trust.signed_in(id)?.1.role))
     }
 
-    /// True when `actor` has this very role now.
-    pub fn knows(&self, actor: &Actor) -> bool {
-        self.role_of(&actor.id) == Some(&actor.role)
+    /// True when `actor` has this very role at `at`: a credential that has expired by then is nobody's.
+    pub fn knows(&self, actor: &Actor, at: Timestamp) -> bool {
+        let holds = (self.tokens.get(&actor.id)).is_none_or(|token| token.holds(at));
+        holds && self.role_of(&actor.id) == Some(&actor.role)
+    }
+
+    /// Remembers how far the ledger has come: the rules of the newest record that counts, and its time.
+    pub fn reach(&mut self, rules: Rules, at: Timestamp) {
+        if !rules.is_first() {
+            self.trust.era = Era { rules, at };
+        }
+    }
+
+    /// The time from which on the next record may be written.
+    pub const fn written_at(&self) -> Timestamp {
+        self.trust.era.at
     }
 
     /// Makes `events` of revision `revision` true. Total: nothing can be refused here.
@@ -201,12 +222,16 @@ impl Catalogue {
                 role,
                 note,
                 member,
+                expires,
+                scopes,
             } => {
                 let token = Token {
                     sha256: *sha256,
                     role: role.clone(),
                     note: note.clone(),
                     member: member.clone(),
+                    expires: *expires,
+                    scopes: scopes.clone(),
                 };
                 self.tokens.insert(id.clone(), token);
             }

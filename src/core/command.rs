@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Role,
+    credential::{Expiry, Scope},
     digest::Digest,
     dossier::Dossier,
     eyes::EyesPolicy,
@@ -34,6 +35,9 @@ pub enum Command {
         keyring: Option<String>,
         /// Which kinds of change people agree on from the beginning.
         eyes: EyesPolicy,
+        /// How versions come to be approved from the beginning.
+        #[serde(default)]
+        reviews: ReviewPolicy,
     },
     /// Give out a credential.
     AddToken {
@@ -47,6 +51,12 @@ pub enum Command {
         note: String,
         /// Whose it is; the role must be that person's.
         member: Option<MemberId>,
+        /// How long it holds.
+        #[serde(default, skip_serializing_if = "Expiry::is_never")]
+        expires: Expiry,
+        /// What of its role it is narrowed to; empty: all of it.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        scopes: BTreeSet<Scope>,
     },
     /// Take a credential back.
     RevokeToken {
@@ -204,6 +214,15 @@ pub enum Command {
         /// How.
         policy: ReviewPolicy,
     },
+    /// Say whether an app is the bank's own, and listed without a filing.
+    SetInternal {
+        /// The app.
+        app: AppId,
+        /// True: it is.
+        internal: bool,
+        /// Why.
+        reason: String,
+    },
     /// Let an app be allowed a permission above its tenant's grade.
     Grant {
         /// The app.
@@ -253,6 +272,9 @@ pub enum Command {
         bundle: Digest,
         /// The release record, signed offline; needed where customers are served by keys.
         signed: Option<String>,
+        /// What it asks for and is not granted; none: as those before decided, or as the signed record says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        withheld: Option<BTreeSet<Permission>>,
     },
     /// Put a version's release record in place of the same one signed by others.
     SignRelease {
@@ -368,6 +390,7 @@ impl Command {
             Self::PutPermissions { .. } => "change the catalogue of permissions",
             Self::SetGrade { .. } => "grade a tenant",
             Self::SetReviewPolicy { .. } => "change how versions are approved",
+            Self::SetInternal { .. } => "exempt an app from filing",
             Self::Grant { .. } => "grant a permission",
             Self::WithdrawGrant { .. } => "withdraw a grant",
             Self::RevokePermission { .. } => "revoke a permission",
@@ -400,6 +423,7 @@ impl Command {
             | Self::SetShare { app, .. }
             | Self::LowerShare { app, .. }
             | Self::SetPause { app, .. }
+            | Self::SetInternal { app, .. }
             | Self::Grant { app, .. }
             | Self::WithdrawGrant { app, .. }
             | Self::RevokePermission { app, .. }

@@ -297,8 +297,7 @@ impl<'a> Bench<'a> {
     /// The permissions of a version: those that are revoked, and those it has.
     fn split_revoked(&self, version: &Version) -> (Vec<Permission>, Vec<Permission>) {
         let revoked = &self.app.trust.revoked;
-        (version.permissions.iter().cloned())
-            .partition(|permission| revoked.contains_key(permission))
+        (version.granted().cloned()).partition(|permission| revoked.contains_key(permission))
     }
 
     /// The answer that serves `number`, where it is listed; nothing where it is not.
@@ -336,7 +335,11 @@ impl<'a> Bench<'a> {
         for (number, trial) in &app.trust.trials {
             let version = app.versions.get(number);
             if let Some(version) = version.filter(|version| version.life.may_be_tried()) {
-                let offer = self.offered(Reason::Trial, version, Gift::default());
+                let gift = Gift {
+                    whom: Some(bound::sandboxes(trial)),
+                    ..Gift::default()
+                };
+                let offer = self.offered(Reason::Trial, version, gift);
                 trials.push(CompiledTrial::new(number, offer, trial));
             }
         }

@@ -6,29 +6,28 @@
 
 mod proposals;
 mod refusal;
+mod rollouts;
 mod signed;
+mod trials;
 mod trust;
 
 pub use proposals::enactment;
 pub use refusal::Refusal;
 pub use trust::{Missing, missing, person};
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
+use self::rollouts::Day;
 use crate::{
     authority::{Authorised, Role},
     catalogue::{App, Catalogue},
-    check::{self, Finding, World},
     command::Command,
     dossier::Dossier,
     event::Event,
     limits,
-    name::{AppId, Permission, RuleName},
-    rollout::Rollout,
-    share::Share,
-    slots::Slots,
-    slots_assign,
+    name::{AppId, Permission},
     time::Timestamp,
+    trust::ReviewPolicy,
     version::{Bundle, Life, Number, Review, Version},
 };
 
@@ -63,6 +62,7 @@ fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> De
             token: (id, sha256),
             keyring,
             eyes,
+            reviews,
         } => {
             let founded = Event::Founded {
                 audience: named("audience", audience)?,
@@ -74,6 +74,9 @@ fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> De
                 role: Role::Admin,
                 note: "first start".into(),
                 member: None,
+                // Whoever runs the machine begins with it; there is nobody yet to give out the next one.
+                expires: None,
+                scopes: BTreeSet::new(),
             };
             let keyring = keyring.as_ref().map(|envelope| {
                 signed::first(audience, envelope.as_bytes())?;
@@ -87,6 +90,9 @@ fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> De
             let mut events = vec![founded, token];
             events.extend(keyring.transpose()?);
             events.extend(eyes);
+            if *reviews != ReviewPolicy::default() {
+                events.push(Event::ReviewPolicySet { policy: *reviews });
+            }
             Ok(events)
         }
         Command::AddToken {
@@ -95,6 +101,8 @@ fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> De
             role,
             note,
             member,
+            expires,
+            scopes,
         } => {
             trust::owned(catalogue, member.as_ref(), role)?;
             unless_there(
@@ -104,12 +112,18 @@ fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> De
                 "choose another id",
             )?;
             let note = text("note", note)?;
+            // Only by the first rules was there a token without an end, beside the very first.
+            let endless = expires.is_never() && !authorised.rules().is_first();
+            let ends = (!endless).then(|| expires.from(now).ok()).flatten();
+            let expires = ends.ok_or(Refusal::TokenTime)?;
             Ok(vec![Event::TokenAdded {
                 id: id.clone(),
                 sha256: *sha256,
                 role: role.clone(),
                 note,
                 member: member.clone(),
+                expires,
+                scopes: scopes.clone(),
             }])
         }
         Command::RevokeToken { id } => {
@@ -119,10 +133,8 @@ fn decided(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> De
                 catalogue.tokens.contains_key(id),
                 "`huidu token list` shows them",
             )?;
-            let others = catalogue
-                .tokens
-                .iter()
-                .any(|(other, token)| other != id && token.role == Role::Admin);
+            let others = (catalogue.tokens.iter())
+                .any(|(other, token)| other != id && token.role == Role::Admin && token.holds(now));
             if !others {
                 return Err(Refusal::Limit {
                     what: "revoking the last admin token",
@@ -221,6 +233,8 @@ fn decide_for_app(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp
             help: ADD_APP,
         });
     };
+    let rules = authorised.rules();
+    let day = Day { now, rules };
     match command {
         Command::SubmitVersion {
             number,
@@ -230,10 +244,10 @@ fn decide_for_app(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp
             dossier,
             ..
         } => {
-            let dossier = trust::dossier(catalogue, authorised.actor(), app, dossier)?;
+            let dossier = trust::dossier(catalogue, authorised.actor(), app, dossier, now)?;
             submit(app, number, bundle, permissions, notes, dossier, now)
         }
-        Command::List { version, .. } => list(catalogue, app, version),
+        Command::List { version, .. } => list(catalogue, app, version, day),
         Command::Delist {
             version, reason, ..
         } => delist(app, version, reason),
@@ -243,10 +257,16 @@ fn decide_for_app(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp
         Command::Unkill {
             version, reason, ..
         } => unkill(app, version.as_ref(), reason),
-        Command::PutRollout { rollout } => put_rollout(catalogue, app, rollout),
-        Command::SetShare { rule, share, .. } => set_share(catalogue, app, rule, *share),
-        Command::LowerShare { rule, share, .. } => lower_share(catalogue, app, rule, *share),
-        Command::SetPause { rule, paused, .. } => set_pause(app, rule, *paused),
+        Command::PutRollout { rollout } => rollouts::put_rollout(catalogue, app, rollout, day),
+        Command::SetShare { rule, share, .. } => {
+            rollouts::set_share(catalogue, app, rule, *share, day)
+        }
+        Command::LowerShare { rule, share, .. } => {
+            rollouts::lower_share(catalogue, app, rule, *share, day)
+        }
+        Command::SetPause { rule, paused, .. } => {
+            rollouts::set_pause(catalogue, app, rule, *paused, day)
+        }
         _ => trust::decide_for_app(catalogue, app, authorised, now),
     }
 }
@@ -355,18 +375,22 @@ fn wrong_life(app: &App, version: &Version, wanted: &'static str, help: &'static
     }
 }
 
-fn list(catalogue: &Catalogue, app: &App, number: &Number) -> Decision {
+fn list(catalogue: &Catalogue, app: &App, number: &Number, day: Day) -> Decision {
     let version = version(app, number)?;
     if version.life.may_list(catalogue.review) {
-        let unfiled = version.dossier.open().filing.is_none();
-        if unfiled && catalogue.review == Review::Required && catalogue.trust.policy.filing_required
-        {
+        let needs_filing =
+            catalogue.review == Review::Required && catalogue.trust.policy.filing_required;
+        if needs_filing && !app.trust.internal && version.dossier.open().filing.is_none() {
             return Err(Refusal::NotFiled {
                 app: app.id.clone(),
                 version: number.clone(),
             });
         }
-        signed::may_run(catalogue, app, version)?;
+        // A grant may have been withdrawn, or a grade lowered, since it was approved.
+        if !day.rules.is_first() {
+            trust::all_stand(catalogue, app, version, day.rules)?;
+        }
+        signed::may_run(catalogue, app, version, day.now)?;
         return Ok(vec![Event::VersionListed {
             app: app.id.clone(),
             version: number.clone(),
@@ -394,7 +418,7 @@ fn delist(app: &App, number: &Number, reason: &str) -> Decision {
     if let Some(by) = app
         .rollout
         .as_ref()
-        .and_then(|rollout| served_by(rollout, number))
+        .and_then(|rollout| rollouts::served_by(rollout, number))
     {
         return Err(Refusal::Served {
             app: app.id.clone(),
@@ -407,34 +431,6 @@ fn delist(app: &App, number: &Number, reason: &str) -> Decision {
         version: number.clone(),
         reason: why(reason)?,
     }])
-}
-
-/// Where a rollout serves a version, for an error.
-fn served_by(rollout: &Rollout, number: &Number) -> Option<String> {
-    if rollout.stable == *number {
-        return Some("`stable`".into());
-    }
-    let serves =
-        |rule: &&crate::rollout::Rule| rule.arms().iter().any(|(_, _, arm)| arm.version == *number);
-    let rule = rollout
-        .rules
-        .iter()
-        .find(serves)
-        .map(|rule| format!("rule `{}`", rule.name));
-    let pin = || {
-        rollout
-            .pins
-            .values()
-            .any(|pinned| pinned == number)
-            .then(|| "a pin".to_owned())
-    };
-    let floor = || {
-        rollout
-            .floors
-            .contains(number)
-            .then(|| "a floor".to_owned())
-    };
-    rule.or_else(pin).or_else(floor)
 }
 
 fn kill(app: &App, number: Option<&Number>, reason: &str) -> Decision {
@@ -480,125 +476,6 @@ fn target(app: &App, number: Option<&Number>) -> String {
         || format!("`{}`", app.id),
         |number| format!("version {number} of `{}`", app.id),
     )
-}
-
-fn put_rollout(catalogue: &Catalogue, app: &App, rollout: &Rollout) -> Decision {
-    let rollout = checked(catalogue, app, rollout, &[])?;
-    if app.rollout.as_ref() == Some(&rollout) {
-        return Err(Refusal::Nothing {
-            what: format!("the rollout of `{}` is this very one", app.id),
-        });
-    }
-    Ok(vec![Event::RolloutPut {
-        rollout: Box::new(rollout),
-    }])
-}
-
-/// The rollout with every slot given, or all its mistakes but the `tolerated` ones.
-fn checked(
-    catalogue: &Catalogue,
-    app: &App,
-    rollout: &Rollout,
-    tolerated: &[Finding],
-) -> Result<Rollout, Refusal> {
-    let mut mistakes = mistakes(catalogue, app, rollout);
-    mistakes.retain(|mistake| !tolerated.contains(mistake));
-    if !mistakes.is_empty() {
-        return Err(Refusal::Rollout { findings: mistakes });
-    }
-    let is_layered =
-        !rollout.holdouts.is_empty() || rollout.rules.iter().any(|r| r.layer.is_some());
-    let others = if is_layered {
-        catalogue.slots_of_others(&app.id)
-    } else {
-        // What nobody asks about need not be gathered from all apps of the tenant.
-        BTreeMap::new()
-    };
-    slots_assign::assign(rollout, app.rollout.as_ref(), &others)
-        .map_err(|findings| Refusal::Rollout { findings })
-}
-
-fn mistakes(catalogue: &Catalogue, app: &App, rollout: &Rollout) -> Vec<Finding> {
-    let world = World {
-        app: Some(app),
-        hosts: Some(&catalogue.hosts),
-        segments: Some(&catalogue.segments),
-        previous: app.rollout.as_ref(),
-    };
-    check::check(rollout, &world)
-        .into_iter()
-        .filter(Finding::is_error)
-        .collect()
-}
-
-fn rule_of<'a>(app: &'a App, name: &RuleName) -> Result<(&'a Rollout, usize), Refusal> {
-    let unknown = || Refusal::Unknown {
-        kind: "rule",
-        name: format!("{}#{name}", app.id),
-        help: "`huidu rollout show` lists the rules",
-    };
-    let rollout = app.rollout.as_ref().ok_or_else(unknown)?;
-    let at = rollout
-        .rules
-        .iter()
-        .position(|rule| rule.name == *name)
-        .ok_or_else(unknown)?;
-    Ok((rollout, at))
-}
-
-fn set_share(catalogue: &Catalogue, app: &App, name: &RuleName, share: Share) -> Decision {
-    let (rollout, at) = rule_of(app, name)?;
-    if rollout.rules[at].share == share {
-        return Err(Refusal::Nothing {
-            what: format!("the share of rule `{name}` is {share}"),
-        });
-    }
-    let mut changed = rollout.clone();
-    changed.rules[at].share = share;
-    if changed.rules[at].layer.is_some() {
-        changed.rules[at].slots = Slots::default();
-    }
-    // The same checks as a whole rollout, but what is wrong already must not stop a share from moving:
-    // after a kill the other ramps still have to be steered.
-    let tolerated = mistakes(catalogue, app, rollout);
-    let slots = checked(catalogue, app, &changed, &tolerated)?
-        .rules
-        .swap_remove(at)
-        .slots;
-    Ok(vec![Event::ShareSet {
-        app: app.id.clone(),
-        rule: name.clone(),
-        share,
-        slots,
-    }])
-}
-
-fn lower_share(catalogue: &Catalogue, app: &App, name: &RuleName, share: Share) -> Decision {
-    let (rollout, at) = rule_of(app, name)?;
-    let is = rollout.rules[at].share;
-    if share >= is {
-        return Err(Refusal::NotLower {
-            rule: name.clone(),
-            is,
-            asked: share,
-        });
-    }
-    set_share(catalogue, app, name, share)
-}
-
-fn set_pause(app: &App, name: &RuleName, paused: bool) -> Decision {
-    let (rollout, at) = rule_of(app, name)?;
-    if rollout.rules[at].paused == paused {
-        let is = if paused { "paused" } else { "running" };
-        return Err(Refusal::Nothing {
-            what: format!("rule `{name}` is {is}"),
-        });
-    }
-    Ok(vec![Event::PauseSet {
-        app: app.id.clone(),
-        rule: name.clone(),
-        paused,
-    }])
 }
 
 fn if_there(

@@ -5,12 +5,20 @@
 
 mod packed;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 pub use packed::PackedDossier;
 pub(crate) use packed::{format_byte, format_of};
 
-use crate::{digest::Digest, time::Timestamp, version::BundleFormat};
+use crate::{
+    digest::Digest,
+    name::{Permission, Platform},
+    time::Timestamp,
+    version::BundleFormat,
+    version_range::DottedRange,
+};
 
 /// What is kept about a version for those who judge it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,6 +32,12 @@ pub struct Dossier {
     /// The number under which the mini-program is filed with the authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filing: Option<String>,
+    /// Where and when it may run, as it was handed in.
+    #[serde(default, skip_serializing_if = "Reach::is_everywhere")]
+    pub reach: Reach,
+    /// What it asks for and was not granted by those who approved it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub withheld: BTreeSet<Permission>,
     /// Who handed it in: `member/<id>` or `token/<id>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_by: Option<String>,
@@ -36,6 +50,35 @@ pub struct Dossier {
     /// Its release record as it was signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<SignedRelease>,
+}
+
+/// Where and when a version may run. Devices hold themselves against it, because its release record says so.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reach {
+    /// The platforms it is made for; none: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<Platform>,
+    /// The versions of the bank app it is made for; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_version: Option<DottedRange>,
+    /// From when on it may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Until when it may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Timestamp>,
+}
+
+impl Reach {
+    /// True when it says nothing.
+    pub fn is_everywhere(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// True when no device may run it at `now` or later.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.not_after.is_some_and(|end| end <= now)
+    }
 }
 
 /// A release record as it was signed: what devices are handed.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Role,
+    credential::Scope,
     digest::Digest,
     eyes::{EyesPolicy, Proposal},
     grade::{Grade, PermissionCatalogue},
@@ -45,6 +46,12 @@ pub enum Event {
         /// Whose it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         member: Option<MemberId>,
+        /// From then on it opens nothing; none: it has no end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Timestamp>,
+        /// What of its role it is narrowed to; empty: all of it.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        scopes: BTreeSet<Scope>,
     },
     /// A credential was taken back.
     TokenRevoked {
@@ -195,6 +202,15 @@ pub enum Event {
         /// How, from now on.
         policy: ReviewPolicy,
     },
+    /// It was decided whether an app is the bank's own, and listed without a filing.
+    InternalSet {
+        /// The app.
+        app: AppId,
+        /// True: it is.
+        internal: bool,
+        /// Why.
+        reason: String,
+    },
     /// An app may be allowed a permission above its tenant's grade.
     PermissionGranted {
         /// The app.
@@ -236,6 +252,15 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// Whoever approves a version first decided what of all it asks for it is not granted.
+    PermissionsWithheld {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// What it is not granted.
+        withheld: BTreeSet<Permission>,
+    },
     /// One person approved a version; more may be needed.
     ReviewApproved {
         /// The app.
@@ -244,6 +269,9 @@ pub enum Event {
         version: Number,
         /// Who.
         by: String,
+        /// The archive that this person saw.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bundle: Option<Digest>,
         /// The release record with this person's signatures.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signed: Option<String>,
@@ -280,6 +308,9 @@ pub enum Event {
         id: String,
         /// Who: `member/<id>`.
         by: String,
+        /// The hash of the change that was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hash: Option<Digest>,
     },
     /// A change that was agreed on happened; the events before this one are it.
     ProposalEnacted {
@@ -380,6 +411,8 @@ impl Event {
             | Self::Unkilled { app, .. }
             | Self::ShareSet { app, .. }
             | Self::PauseSet { app, .. }
+            | Self::InternalSet { app, .. }
+            | Self::PermissionsWithheld { app, .. }
             | Self::PermissionGranted { app, .. }
             | Self::GrantWithdrawn { app, .. }
             | Self::PermissionRevoked { app, .. }

@@ -3,14 +3,18 @@
 //! Which kinds, and whose agreement counts, is data like everything else: changing it is itself such a kind.
 //! Stopping is never one: a kill, a pause, a lower share and a revocation take one person, always.
 
+mod effect;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Role, catalogue::Catalogue, command::Command, digest::Digest, event::Actor, limits,
-    revision::Revision, share::Share, time::Timestamp,
+    revision::Revision, rules::Rules, share::Share, time::Timestamp,
 };
+
+pub use effect::kinds_of;
 
 /// A kind of change that people may have to agree on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,11 +24,11 @@ pub enum Kind {
     List,
     /// Putting a rollout in place, whole.
     Rollout,
-    /// Raising a share beyond what one person may.
+    /// Raising a share beyond what one person may, in whatever way; or lowering that of a rule that holds back.
     RaiseShare,
-    /// Resuming a paused rule.
+    /// Resuming a paused rule, in whatever way; or pausing one that holds back.
     Resume,
-    /// Taking a kill back.
+    /// Taking a kill back, and listing again what was delisted.
     Unkill,
     /// Giving a revoked permission back.
     RestorePermission,
@@ -34,15 +38,21 @@ pub enum Kind {
     Eyes,
     /// Putting a keyring in force, which enough of the root signed.
     Keyring,
-    /// Putting an app policy in force, which enough of those who may signed.
+    /// Putting an app policy in force that lets run what the one before did not.
     AppPolicy,
-    /// Admitting people and giving out credentials.
+    /// Admitting people who act for the bank, and giving out their credentials, from the first rollout on.
     People,
+    /// Putting a segment in place that a rollout asks about.
+    Segment,
+    /// Raising the grade of a tenant.
+    Grades,
+    /// Putting the catalogue of permissions in place, and granting one above a tenant's grade.
+    Permissions,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::List,
         Self::Rollout,
         Self::RaiseShare,
@@ -54,6 +64,9 @@ impl Kind {
         Self::Keyring,
         Self::AppPolicy,
         Self::People,
+        Self::Segment,
+        Self::Grades,
+        Self::Permissions,
     ];
 
     /// Its name in policies.
@@ -70,6 +83,9 @@ impl Kind {
             Self::Keyring => "keyring",
             Self::AppPolicy => "app-policy",
             Self::People => "people",
+            Self::Segment => "segment",
+            Self::Grades => "grades",
+            Self::Permissions => "permissions",
         }
     }
 }
@@ -82,6 +98,14 @@ pub struct Requirement {
     pub approvals: u8,
     /// What they must be.
     pub roles: Vec<Role>,
+}
+
+impl Requirement {
+    /// True while the agreement of `person` counts: a member, who still has one of the roles.
+    fn counts(&self, catalogue: &Catalogue, person: &str) -> bool {
+        let known = catalogue.trust.signed_in(person);
+        known.is_some_and(|(_, member)| self.roles.contains(&member.role))
+    }
 }
 
 /// Which kinds of change people agree on. What is not named happens when it is asked for.
@@ -110,23 +134,14 @@ impl Default for EyesPolicy {
 }
 
 impl EyesPolicy {
-    /// Where customers are served: bringing back and sending on takes a second person.
+    /// Where customers are served: every kind there is takes a second person.
     pub fn for_customers() -> Self {
         let second = || Requirement {
             approvals: 1,
             roles: vec![Role::Admin, Role::ReleaseManager, Role::Security],
         };
-        let kinds = [
-            Kind::Rollout,
-            Kind::RaiseShare,
-            Kind::Resume,
-            Kind::Unkill,
-            Kind::RestorePermission,
-            Kind::ReviewPolicy,
-            Kind::Eyes,
-        ];
         Self {
-            kinds: kinds.into_iter().map(|kind| (kind, second())).collect(),
+            kinds: Kind::ALL.into_iter().map(|kind| (kind, second())).collect(),
             free_share: Share::from_millionths(5_000_000).unwrap_or(Share::NONE),
         }
     }
@@ -194,57 +209,41 @@ pub fn hash(command: &Command, base: Option<Revision>, enact_at: Option<Timestam
     Digest::of(&bytes.unwrap_or_else(|error| unreachable!("{error}")))
 }
 
-/// The kind of `command`, where it is one that people may have to agree on. Never a stop.
-pub fn kind_of(catalogue: &Catalogue, command: &Command) -> Option<Kind> {
-    let app = |app: &crate::name::AppId| catalogue.apps.get(app);
-    match command {
-        Command::List { .. } => Some(Kind::List),
-        Command::PutRollout { .. } => Some(Kind::Rollout),
-        Command::SetPause { paused: false, .. } => Some(Kind::Resume),
-        Command::Unkill { .. } => Some(Kind::Unkill),
-        Command::RestorePermission { .. } => Some(Kind::RestorePermission),
-        Command::SetReviewPolicy { .. } => Some(Kind::ReviewPolicy),
-        Command::SetEyes { .. } => Some(Kind::Eyes),
-        Command::PutKeyring { .. } => Some(Kind::Keyring),
-        Command::PutPolicy { .. } => Some(Kind::AppPolicy),
-        Command::PutMember { .. } | Command::AddToken { .. } => Some(Kind::People),
-        Command::SetShare {
-            app: id,
-            rule,
-            share,
-        } => {
-            let rollout = app(id)?.rollout.as_ref()?;
-            let is = rollout
-                .rules
-                .iter()
-                .find(|known| known.name == *rule)?
-                .share;
-            let raises = *share > is && *share > catalogue.trust.eyes.free_share;
-            raises.then_some(Kind::RaiseShare)
-        }
-        _ => None,
-    }
-}
-
-/// What `command` takes before it happens, if anything.
+/// What `command` takes before it happens, if anything: of all kinds that it is of, the one that asks for most.
 pub fn required<'a>(
     catalogue: &'a Catalogue,
+    rules: Rules,
     command: &Command,
 ) -> Option<(Kind, &'a Requirement)> {
-    let kind = kind_of(catalogue, command)?;
-    let requirement = catalogue.trust.eyes.kinds.get(&kind)?;
-    Some((kind, requirement))
+    let kinds = kinds_of(catalogue, rules, command).into_iter();
+    let named = kinds.filter_map(|kind| Some((kind, catalogue.trust.eyes.kinds.get(&kind)?)));
+    // The first of those that ask for as much.
+    named.fold(None, |most: Option<(Kind, &Requirement)>, one| {
+        let more = most.is_none_or(|(_, most)| one.1.approvals > most.approvals);
+        if more { Some(one) } else { most }
+    })
 }
 
 impl Proposal {
     /// How many more people must agree, by the policy in force.
-    pub fn lacks(&self, catalogue: &Catalogue) -> usize {
-        let needed = required(catalogue, &self.command).map_or(0, |(_, one)| one.approvals);
-        usize::from(needed).saturating_sub(self.approvals.len())
+    pub fn lacks(&self, catalogue: &Catalogue, rules: Rules) -> usize {
+        let required = required(catalogue, rules, &self.command).map(|(_, one)| one);
+        let Some(required) = required else {
+            return 0;
+        };
+        let mut needed = usize::from(required.approvals);
+        let counts = |one: &&Agreement| rules.is_first() || required.counts(catalogue, &one.by);
+        if !rules.is_first() && !self.by.starts_with(Actor::MEMBER) {
+            // Whoever asked may be any of those who agree: one more does.
+            needed += 1;
+        }
+        needed.saturating_sub(self.approvals.iter().filter(counts).count())
     }
 
     /// True when nothing but its time is waited for, and that has come.
-    pub fn is_due(&self, catalogue: &Catalogue, now: Timestamp) -> bool {
-        self.lacks(catalogue) == 0 && self.enact_at.is_none_or(|at| at <= now) && now < self.until
+    pub fn is_due(&self, catalogue: &Catalogue, rules: Rules, now: Timestamp) -> bool {
+        self.lacks(catalogue, rules) == 0
+            && self.enact_at.is_none_or(|at| at <= now)
+            && now < self.until
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What is signed is read by programs of many hands. Where two readers could differ (a key twice, a
 //! fraction, an integer that a double cannot hold, deep nesting, anything after the end) nothing is read.
-//! Which fields there may be is the type's matter: signed papers refuse unknown ones.
+//! Which fields there may be is the type's matter: envelopes refuse unknown ones, papers ignore them.
 
 use std::collections::BTreeSet;
 

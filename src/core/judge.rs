@@ -49,6 +49,7 @@ checks! {
     Revision,
     FastForward,
     Older,
+    Equivocal,
     Whom,
     // Of what is to run.
     Killed,
@@ -58,6 +59,7 @@ checks! {
     PolicyExpired,
     Delisted,
     ReleasePresent,
+    Trial,
     Address,
     ReleaseApp,
     ReleaseVersion,

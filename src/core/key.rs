@@ -3,7 +3,7 @@
 //! The algorithm is a property of the key as the keyring lists it. No message names one, so nobody can
 //! talk a reader into another. Checking is strict: one signature, one key, one message.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
@@ -25,6 +25,11 @@ pub enum Alg {
 }
 
 impl Alg {
+    /// True when this build checks its signatures; others count for nothing.
+    pub const fn is_checked(self) -> bool {
+        matches!(self, Self::Ed25519)
+    }
+
     /// Its name in keyrings.
     pub const fn name(self) -> &'static str {
         match self {
@@ -107,7 +112,6 @@ pub struct PublicKey {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct KeyText {
     alg: Alg,
     r#pub: String,
@@ -189,7 +193,7 @@ impl PublicKey {
     /// True when `signature` is this key's over exactly `message`. An algorithm that this build does not
     /// check verifies nothing.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        if self.alg != Alg::Ed25519 {
+        if !self.alg.is_checked() {
             return false;
         }
         let Ok(key) = <&[u8; 32]>::try_from(&*self.bytes) else {
@@ -233,8 +237,13 @@ impl From<PublicKey> for KeyText {
 
 /// Who can sign: a key in memory, a smart card, an HSM.
 pub trait Signer {
-    /// What its signatures are checked with.
+    /// What its signatures are checked with; answered from memory.
     fn public_key(&self) -> PublicKey;
+    /// True when it signs in microseconds, whatever happens: a key in memory. Nobody who answers others waits
+    /// for any other.
+    fn is_quick(&self) -> bool {
+        false
+    }
     /// Signs the bytes; they are already what is signed, with nothing to be added.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError>;
 }
@@ -249,9 +258,40 @@ pub struct SignerError {
     pub detail: String,
 }
 
+impl<S: Signer + ?Sized> Signer for Arc<S> {
+    fn public_key(&self) -> PublicKey {
+        (**self).public_key()
+    }
+
+    fn is_quick(&self) -> bool {
+        (**self).is_quick()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        (**self).sign(message)
+    }
+}
+
+/// An ed25519 signature of `signer` over `message`; one of another length is none.
+pub(crate) fn sign_64<S>(signer: &S, message: &[u8]) -> Result<[u8; 64], SignerError>
+where
+    S: Signer + ?Sized,
+{
+    let signature = signer.sign(message)?;
+    let length = signature.len();
+    signature.try_into().map_err(|_| SignerError {
+        key: signer.public_key().id(),
+        detail: format!("it gave {length} bytes where a signature has 64"),
+    })
+}
+
 impl Signer for SigningKey {
     fn public_key(&self) -> PublicKey {
         PublicKey::from(&self.verifying_key())
+    }
+
+    fn is_quick(&self) -> bool {
+        true
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {

@@ -29,13 +29,18 @@ pub mod rulefile;
 pub mod check;
 pub mod slots_assign;
 // What is asked for, what happened, what is true.
+pub mod ahead;
+pub mod ask;
+mod asked;
 pub mod authority;
 pub mod catalogue;
 pub mod command;
+pub mod credential;
 pub mod decide;
 pub mod event;
 pub mod eyes;
 pub mod review;
+pub mod rules;
 pub mod treehead;
 pub mod trust;
 // What is kept of it.

@@ -116,5 +116,11 @@ pub const REVOKED: usize = 1_000;
 pub const APPROVERS: usize = 16;
 /// Changes that wait to be agreed on at the same time.
 pub const PROPOSALS: usize = 1_000;
+/// How long a token holds where nobody says how long, in milliseconds: 90 days.
+pub const TOKEN_MS: u64 = 90 * 24 * 60 * 60 * 1000;
+/// How long a token may hold at most, in milliseconds: 366 days.
+pub const TOKEN_LONGEST_MS: u64 = 366 * 24 * 60 * 60 * 1000;
+/// How long before a token expires somebody is told, in milliseconds: two weeks.
+pub const TOKEN_SOON_MS: u64 = 14 * 24 * 60 * 60 * 1000;
 /// How long a change waits to be agreed on, or for its time, in milliseconds: two weeks.
 pub const PROPOSAL_MS: u64 = 14 * 24 * 60 * 60 * 1000;

@@ -39,7 +39,6 @@ pub enum Standing {
 
 /// What holds for all versions of an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// The form of this document: 1.
     pub v: u32,
@@ -75,6 +74,18 @@ impl Policy {
     /// The instant from which it is expired.
     pub const fn expires(&self) -> Timestamp {
         Timestamp::from_unix_ms(self.expires.saturating_mul(1_000))
+    }
+
+    /// True when something may run by this policy that may not by `other`, or for longer without news.
+    pub fn lets_more_than(&self, other: &Self) -> bool {
+        let within =
+            |these: &[Digest], those: &[Digest]| these.iter().all(|one| those.contains(one));
+        (self.state == Standing::Live && other.state == Standing::Delisted)
+            || self.floor_seq < other.floor_seq
+            || !within(&other.revoked, &self.revoked)
+            || !(self.max_permissions.iter()).all(|one| other.max_permissions.contains(one))
+            || (other.on_stale == OnStale::Block
+                && (self.on_stale == OnStale::Run || self.stale_grace_s > other.stale_grace_s))
     }
 
     /// True when the archive, approved as number `seq`, may run.

@@ -10,13 +10,14 @@
 //! ```
 
 use data_encoding::BASE64URL_NOPAD;
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::Digest,
+    envelope::{self, Signed},
+    key::{self, SignerError},
+    keyring::{Keyring, Role},
     name::{AppId, HostId},
-    seal::key_id,
     time::Timestamp,
     version::Number,
 };
@@ -56,7 +57,7 @@ pub enum PreviewError {
     /// Not a link.
     #[error("this is no preview link; one begins with `huidu-preview:v1.`")]
     Form,
-    /// No signature by the key.
+    /// No signature by those who may stamp.
     #[error("the preview link carries no valid signature by a trusted key")]
     Signature,
     /// Of another installation.
@@ -68,32 +69,30 @@ pub enum PreviewError {
 }
 
 impl PreviewLink {
-    /// The link as text.
-    pub fn sign(&self, key: &SigningKey) -> String {
+    /// The link as text, signed by whoever holds the key; that can fail.
+    pub fn sign<S>(&self, signer: &S) -> Result<String, SignerError>
+    where
+        S: key::Signer + ?Sized,
+    {
         // Serialising to memory fails only for maps whose keys are no text; there is none here.
         let payload = serde_json::to_vec(self).unwrap_or_else(|error| unreachable!("{error}"));
-        let signature = key.sign(&pae(&payload));
-        format!(
+        let signature = key::sign_64(signer, &envelope::pae(PREVIEW_TYPE, &payload))?;
+        Ok(format!(
             "{SCHEME}{}.{}.{}",
             BASE64URL_NOPAD.encode(&payload),
-            key_id(&key.verifying_key()),
-            BASE64URL_NOPAD.encode(&signature.to_bytes()),
-        )
+            key::Signer::public_key(signer).id(),
+            BASE64URL_NOPAD.encode(&signature),
+        ))
     }
 
-    /// Reads a link that `key` signed for `aud` and that is open at `now`.
-    pub fn verify(
-        link: &str,
-        key: &VerifyingKey,
-        aud: &str,
-        now: Timestamp,
-    ) -> Result<Self, PreviewError> {
+    /// Reads a link that the online role of `keyring` signed for its installation and that is open at `now`.
+    pub fn verify(link: &str, keyring: &Keyring, now: Timestamp) -> Result<Self, PreviewError> {
         let parts = link
             .strip_prefix(SCHEME)
             .filter(|_| link.len() <= MOST_BYTES)
             .ok_or(PreviewError::Form)?;
         let mut parts = parts.split('.');
-        let (Some(payload), Some(_hint), Some(signature), None) =
+        let (Some(payload), Some(key), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(PreviewError::Form);
@@ -103,16 +102,18 @@ impl PreviewLink {
             bytes.map_err(|_| PreviewError::Form)
         };
         let payload = decoded(payload)?;
-        let signature: [u8; 64] = decoded(signature)?
-            .try_into()
-            .map_err(|_| PreviewError::Form)?;
-        key.verify_strict(&pae(&payload), &Signature::from_bytes(&signature))
+        let signed = Signed {
+            key: key.parse().map_err(|_| PreviewError::Form)?,
+            signature: decoded(signature)?,
+        };
+        let message = envelope::pae(PREVIEW_TYPE, &payload);
+        (keyring.check_signed(Role::Online, &message, &[signed]))
             .map_err(|_| PreviewError::Signature)?;
         let read: Self = serde_json::from_slice(&payload).map_err(|_| PreviewError::Form)?;
         if read.v != FORM {
             return Err(PreviewError::Form);
         }
-        if read.aud != aud {
+        if read.aud != keyring.aud {
             return Err(PreviewError::Audience);
         }
         if read.until <= now {
@@ -122,16 +123,12 @@ impl PreviewLink {
     }
 }
 
-fn pae(payload: &[u8]) -> Vec<u8> {
-    let (kind, length) = (PREVIEW_TYPE.len(), payload.len());
-    let mut bytes = format!("DSSEv1 {kind} {PREVIEW_TYPE} {length} ").into_bytes();
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
+    use ed25519_dalek::SigningKey;
+
     use super::*;
+    use crate::keyring::{Online, Quorum, Roles, Trust};
 
     fn link() -> PreviewLink {
         PreviewLink {
@@ -152,31 +149,58 @@ mod tests {
 
     const BEFORE: Timestamp = Timestamp::from_unix_ms(1_767_225_599_999);
 
+    fn keyring(aud: &str, online: u8) -> Keyring {
+        let public =
+            |seed| key::PublicKey::from(&SigningKey::from_bytes(&[seed; 32]).verifying_key());
+        let role = |seed| Quorum::of(1, vec![public(seed).id()]);
+        Keyring {
+            v: 1,
+            aud: aud.into(),
+            version: 1,
+            expires: 2_000_000_000,
+            trust: Trust::Prod,
+            online: Online {
+                epoch: 1,
+                max_lease_ms: 1,
+            },
+            keys: [1, online]
+                .map(|seed| (public(seed).id(), public(seed)))
+                .into(),
+            roles: Roles {
+                root: role(1),
+                release: role(1),
+                policy: role(1),
+                online: role(online),
+                log: role(1),
+            },
+        }
+    }
+
     fn verify(link: &str) -> Result<PreviewLink, PreviewError> {
-        PreviewLink::verify(link, &key().verifying_key(), "bank/prod", BEFORE)
+        PreviewLink::verify(link, &keyring("bank/prod", 7), BEFORE)
     }
 
     #[test]
     fn a_link_is_followed_until_its_time_is_over_and_only_where_it_belongs() {
-        let text = link().sign(&key());
+        let text = link().sign(&key()).unwrap();
         assert_eq!(verify(&text), Ok(link()));
-        let public = key().verifying_key();
-        let other = SigningKey::from_bytes(&[8; 32]).verifying_key();
-        for (key, aud, now, expected) in [
-            (&public, "bank/prod", link().until, PreviewError::Expired),
-            (&public, "bank/test", BEFORE, PreviewError::Audience),
-            (&other, "bank/prod", BEFORE, PreviewError::Signature),
+        for (online, aud, now, expected) in [
+            (7, "bank/prod", link().until, PreviewError::Expired),
+            (7, "bank/test", BEFORE, PreviewError::Audience),
+            (8, "bank/prod", BEFORE, PreviewError::Signature),
         ] {
-            assert_eq!(PreviewLink::verify(&text, key, aud, now), Err(expected));
+            let keyring = keyring(aud, online);
+            assert_eq!(PreviewLink::verify(&text, &keyring, now), Err(expected));
         }
+        // The keys of people sign no links.
+        let by_root = link().sign(&SigningKey::from_bytes(&[1; 32])).unwrap();
+        assert_eq!(verify(&by_root), Err(PreviewError::Signature));
     }
 
     #[test]
     fn no_single_changed_byte_is_accepted() {
-        let text = link().sign(&key());
-        let hint = text.len() - 86 - 1 - 16..text.len() - 86 - 1;
-        // The key id is a hint and deliberately not trusted.
-        for at in (0..text.len()).filter(|at| !hint.contains(at)) {
+        let text = link().sign(&key()).unwrap();
+        for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             assert!(
@@ -188,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_is_no_link_is_said_to_be_none() {
-        let text = link().sign(&key());
+        let text = link().sign(&key()).unwrap();
         let long = format!("{text}{}", "A".repeat(MOST_BYTES));
         for wrong in [
             "",

@@ -5,34 +5,48 @@
 //! to, and a change of shape gets a new number in `v`. Unknown fields are refused, because a node that
 //! overlooked one would come to another truth than its writer. The hash of a record is the hash of its
 //! bytes as they were read, never of bytes encoded again.
+//!
+//! From form 2 on a record is its JSON in one line, and a second line with the writer's signature over exactly
+//! the bytes of the first: what was checked is what is read, and nobody encodes anything again to check it.
 
 use bytes::Bytes;
+use data_encoding::BASE64;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
+    catalogue::{Catalogue, Touched},
     digest::Digest,
+    envelope::pae,
     event::{Actor, Event},
+    key::{KeyId, PublicKey, Signer},
     limits,
     op::{OpId, PutId},
     revision::Revision,
+    rules::Rules,
     time::Timestamp,
 };
 
 /// What the first record names as the one before it.
 pub const GENESIS: Digest = Digest::from_bytes([0; 32]);
 
+/// What is signed of a record, with its bytes.
+pub const MEDIA_TYPE: &str = "application/vnd.huidu.record+json";
+
 /// One revision of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// The shape of this record.
-    pub v: V1,
+    /// The form of this record, and the rules it is judged by.
+    pub v: Rules,
     /// Its revision: its place in the ledger.
     pub rev: Revision,
     /// SHA-256 of the bytes of the record before it; [`GENESIS`] for the first.
     pub prev: Digest,
     /// What somebody wanted.
     pub op: OpId,
+    /// The digest of it as it was said, so that another want under the same name is told apart ([`crate::ask`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Digest>,
     /// The attempt that wrote it.
     pub put: PutId,
     /// The node that wrote it.
@@ -78,7 +92,7 @@ pub struct CheckpointRef {
     pub root: Digest,
 }
 
-/// The number 1: the first and so far only shape.
+/// The number 1: the first and so far only shape of a checkpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct V1;
@@ -118,6 +132,12 @@ pub enum RecordError {
         #[from]
         source: crate::pack::Unpackable,
     },
+    /// Whoever writes it could not sign it.
+    #[error("the record cannot be signed: {detail}")]
+    Signer {
+        /// What the holder of the key said.
+        detail: String,
+    },
     /// Not the JSON of it.
     #[error("not the JSON of it: {source}; restore the object from another copy")]
     Json {
@@ -128,21 +148,123 @@ pub enum RecordError {
 }
 
 impl Record {
-    /// The record as it is stored: compact JSON, fields in this order.
+    /// Makes a record that counts true.
+    pub fn make_true(&self, catalogue: &mut Catalogue) -> Touched {
+        catalogue.reach(self.v, self.at);
+        catalogue.apply(self.rev, self.at, &self.events)
+    }
+
+    /// The record that nobody signed, as it is stored: compact JSON, fields in this order.
     pub fn encode(&self) -> Result<Bytes, RecordError> {
         let bytes = serde_json::to_vec(self)?;
         check_size(bytes.len())?;
         Ok(bytes.into())
     }
 
-    /// Reads a record. Whether it belongs where it was found is for the reader to check.
+    /// The record as it is stored, with the signature of whoever writes it.
+    pub fn seal(&self, signer: &dyn Signer) -> Result<Bytes, RecordError> {
+        let mut bytes = self.encode()?.to_vec();
+        let signature = signer.sign(&pae(MEDIA_TYPE, &bytes));
+        let signature = signature.map_err(|error| RecordError::Signer {
+            detail: error.to_string(),
+        })?;
+        let line = format!(
+            "\n{} {}\n",
+            signer.public_key().id(),
+            BASE64.encode(&signature)
+        );
+        bytes.extend_from_slice(line.as_bytes());
+        Ok(bytes.into())
+    }
+
+    /// Reads a record. Whether it belongs where it was found, and who signed it, is for the reader to check.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        check_size(bytes.len())?;
-        let record: Self = decode_versioned(bytes, 1)?;
-        if record.events.is_empty() != record.void.is_some() {
+        let (payload, seal) = split(bytes);
+        Self::read(payload, seal.is_some())
+    }
+
+    fn read(payload: &[u8], is_sealed: bool) -> Result<Self, RecordError> {
+        check_size(payload.len())?;
+        let record: Self = decode_record(payload)?;
+        if record.events.is_empty() != record.void.is_some() || (is_sealed && record.v.is_first()) {
             return Err(RecordError::Idle);
         }
         Ok(record)
+    }
+}
+
+/// Who says that a record is theirs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seal {
+    key: KeyId,
+    signature: Vec<u8>,
+}
+
+/// The line that is signed, and who signed it. What has no second line in exactly one spelling is all one.
+fn split(bytes: &[u8]) -> (&[u8], Option<Seal>) {
+    let read = || {
+        let at = bytes.iter().position(|byte| *byte == b'\n')?;
+        let line = std::str::from_utf8(&bytes[at + 1..]).ok()?;
+        let (key, signature) = line.strip_suffix('\n')?.split_once(' ')?;
+        let key = key.parse().ok()?;
+        let signature = BASE64.decode(signature.as_bytes()).ok()?;
+        Some((at, Seal { key, signature }))
+    };
+    match read() {
+        Some((at, seal)) => (&bytes[..at], Some(seal)),
+        None => (bytes, None),
+    }
+}
+
+/// What lies in a slot of the ledger, read as far as it can be.
+#[derive(Debug)]
+pub struct Found {
+    bytes: Bytes,
+    payload: usize,
+    seal: Option<Seal>,
+    record: Result<Record, RecordError>,
+}
+
+impl Found {
+    /// Reads what lies in a slot.
+    pub fn read(bytes: &Bytes) -> Self {
+        let (payload, seal) = split(bytes);
+        Self {
+            record: Record::read(payload, seal.is_some()),
+            payload: payload.len(),
+            bytes: bytes.clone(),
+            seal,
+        }
+    }
+
+    /// The record, or why there is none.
+    pub const fn record(&self) -> Result<&Record, &RecordError> {
+        self.record.as_ref()
+    }
+
+    /// The same, taken out.
+    pub fn into_record(self) -> Result<Record, RecordError> {
+        self.record
+    }
+
+    /// Everything, as the store keeps it.
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The line that is signed.
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[..self.payload]
+    }
+
+    /// True when one of `keys` signed it.
+    pub fn is_by<'a>(&self, keys: impl IntoIterator<Item = &'a PublicKey>) -> bool {
+        let Some(seal) = &self.seal else {
+            return false;
+        };
+        let mut named = keys.into_iter().filter(|key| key.id() == seal.key);
+        let message = pae(MEDIA_TYPE, self.payload());
+        named.any(|key| key.verifies(&message, &seal.signature))
     }
 }
 
@@ -153,15 +275,32 @@ const fn check_size(bytes: usize) -> Result<(), RecordError> {
     Ok(())
 }
 
+impl RecordError {
+    /// True of what no build ever wrote: not JSON at all. What merely does not fit may be a later build's.
+    pub fn is_garbage(&self) -> bool {
+        use serde_json::error::Category;
+        matches!(self, Self::Json { source } if source.classify() != Category::Data)
+    }
+}
+
+#[derive(Deserialize)]
+struct Shape {
+    v: u64,
+}
+
+/// Reads a record; one of a form that this build does not know is told apart from a broken one.
+fn decode_record(bytes: &[u8]) -> Result<Record, RecordError> {
+    serde_json::from_slice(bytes).map_err(|source| match serde_json::from_slice(bytes) {
+        Ok(Shape { v }) if Rules::try_from(v).is_err() => RecordError::Shape { v },
+        _ => RecordError::Json { source },
+    })
+}
+
 /// Reads JSON whose field `v` must be `shape`; another number is told apart from a broken object.
 pub(crate) fn decode_versioned<T: DeserializeOwned>(
     bytes: &[u8],
     shape: u64,
 ) -> Result<T, RecordError> {
-    #[derive(Deserialize)]
-    struct Shape {
-        v: u64,
-    }
     serde_json::from_slice(bytes).map_err(|source| match serde_json::from_slice(bytes) {
         Ok(Shape { v }) if v != shape => RecordError::Shape { v },
         _ => RecordError::Json { source },
@@ -213,10 +352,11 @@ pub(crate) mod tests {
 
     pub(crate) fn record() -> Record {
         Record {
-            v: V1,
+            v: Rules::One,
             rev: Revision::new(7),
             prev: Digest::of(b"the record before"),
             op: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+            ask: None,
             put: "01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap(),
             node: "node-a".into(),
             at: Timestamp::from_unix_ms(1_795_000_000_000),
@@ -259,6 +399,62 @@ pub(crate) mod tests {
         );
     }
 
+    /// As above, since what was asked for is kept with it.
+    #[test]
+    fn a_record_with_its_ask_has_exactly_these_bytes() {
+        let mut asked = record();
+        asked.ask = Some(Digest::of(b"what was said"));
+        let text = String::from_utf8(asked.encode().unwrap().to_vec()).unwrap();
+        let part = concat!(
+            r#""op":"01ARZ3NDEKTSV4RRFFQ69G5FAV","#,
+            r#""ask":"af80764144be61fb07d306066d961d02a7b3abcadbc62303722e99a2c2566006","#,
+            r#""put":"01ARZ3NDEKTSV4RRFFQ69G5FAW","#,
+        );
+        assert!(text.contains(part), "{text}");
+        assert_eq!(Record::decode(text.as_bytes()).unwrap(), asked);
+    }
+
+    /// These bytes are in ledgers out there, signature and all. A change that breaks this test breaks them.
+    #[test]
+    fn a_signed_record_has_exactly_these_bytes() {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[41; 32]);
+        let mut second = record();
+        second.v = Rules::Two;
+        let bytes = second.seal(&key).unwrap();
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let (line, seal) = text.split_once('\n').unwrap();
+        assert!(line.starts_with(r#"{"v":2,"rev":7,"prev":"abf4"#), "{line}");
+        assert_eq!(seal, SEAL);
+        assert_eq!(Record::decode(&bytes).unwrap(), second);
+        let found = Found::read(&bytes);
+        let other = ed25519_dalek::SigningKey::from_bytes(&[42; 32]).public_key();
+        assert!(found.is_by([&other, &key.public_key()]) && !found.is_by([&other]));
+        assert_eq!(found.payload(), second.encode().unwrap());
+        // Nobody signed it, and of the first form nobody ever did.
+        assert!(!Found::read(&second.encode().unwrap()).is_by([&key.public_key()]));
+        assert!(Record::decode(&record().seal(&key).unwrap()).is_err());
+    }
+
+    const SEAL: &str = "2619612bcc062f0f J2aTCZ94i9itQFiK7LDN24VUamct0A4kmVxJZCN1WE9WvC5s3APEqgz3k5kPZZHXqSt97+8blI5un3i7/hN6BA==\n";
+
+    #[test]
+    fn no_changed_bit_of_a_signed_record_is_believed() {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[41; 32]);
+        let mut second = record();
+        second.v = Rules::Two;
+        let bytes = second.seal(&key).unwrap();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.to_vec();
+                changed[at] ^= 1 << bit;
+                let found = Found::read(&changed.into());
+                assert!(!found.is_by([&key.public_key()]), "byte {at} bit {bit}");
+            }
+        }
+        let twice = [bytes.as_ref(), bytes.as_ref()].concat();
+        assert!(!Found::read(&twice.into()).is_by([&key.public_key()]));
+    }
+
     #[test]
     fn a_void_has_no_events_and_a_change_voids_nothing() {
         let mut both = record();
@@ -279,10 +475,10 @@ pub(crate) mod tests {
     fn what_is_not_exactly_a_record_is_refused_with_its_reason() {
         let text = String::from_utf8(record().encode().unwrap().to_vec()).unwrap();
         for (wrong, reason) in [
-            (text.replace(r#""v":1"#, r#""v":2"#), "shape 2 is unknown"),
+            (text.replace(r#""v":1"#, r#""v":3"#), "shape 3 is unknown"),
             (
-                text.replace(r#""v":1,"#, r#""v":2,"new":0,"#),
-                "shape 2 is unknown",
+                text.replace(r#""v":1,"#, r#""v":3,"new":0,"#),
+                "shape 3 is unknown",
             ),
             (text.replace(r#""v":1,"#, ""), "missing field `v`"),
             (

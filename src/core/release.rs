@@ -12,13 +12,13 @@ use crate::{
     limits,
     name::{AppId, Permission, Platform},
     paper::{self, Paper, PaperError, field},
+    time::Timestamp,
     version::{Number, Version},
     version_range::DottedRange,
 };
 
 /// A version that may run, as it was reviewed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Release {
     /// The form of this document: 1.
     pub v: u32,
@@ -52,14 +52,13 @@ pub struct Release {
     /// Until when it may run, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<u64>,
-    /// How it was reviewed.
+    /// How it was reviewed, where whoever drew the record up knew it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Reviewed>,
 }
 
 /// An archive as it was reviewed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SignedBundle {
     /// SHA-256 of its bytes.
     pub sha256: Digest,
@@ -69,7 +68,6 @@ pub struct SignedBundle {
 
 /// Where a mini-program is filed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Filing {
     /// The number of the filing.
     pub icp: String,
@@ -77,7 +75,6 @@ pub struct Filing {
 
 /// How a version was reviewed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Reviewed {
     /// The review, as the bank calls it.
     pub id: String,
@@ -86,8 +83,8 @@ pub struct Reviewed {
 }
 
 impl Release {
-    /// The record of a version as reviewers sign it: a function of what was submitted alone, so that
-    /// everybody signs the same bytes, whenever.
+    /// The record of a version as reviewers sign it: a function of what was submitted and of what the first
+    /// of them withheld, so that everybody signs the same bytes, whenever.
     pub fn draft(aud: &str, app: &AppId, version: &Version) -> Self {
         let dossier = version.dossier.open();
         Self {
@@ -101,15 +98,20 @@ impl Release {
                 len: version.bundle.bytes,
             },
             files_sha256: dossier.files,
-            host_version: None,
-            platforms: Vec::new(),
-            permissions: version.permissions.clone(),
+            host_version: dossier.reach.host_version,
+            platforms: dossier.reach.platforms,
+            permissions: version.granted().cloned().collect(),
             filing: dossier.filing.map(|icp| Filing { icp }),
-            not_before: None,
-            not_after: None,
+            not_before: dossier.reach.not_before.map(seconds),
+            not_after: dossier.reach.not_after.map(seconds),
+            // Who approves is not known yet when the first of them signs; the ledger says it (decision 0017).
             review: None,
         }
     }
+}
+
+const fn seconds(at: Timestamp) -> u64 {
+    at.unix_ms() / 1_000
 }
 
 impl Paper for Release {

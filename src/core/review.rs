@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     catalogue::{App, Catalogue},
     digest::Digest,
-    dossier::{Dossier, Vote},
+    dossier::{Dossier, Reach, Vote},
     files::{FileList, FilesDifference},
     grade::{Grade, Standing, Surface},
     name::{AppId, Permission},
@@ -38,6 +38,12 @@ pub struct Difference {
     /// The number of its filing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filing: Option<String>,
+    /// What changed, in the words of whoever handed it in.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub notes: String,
+    /// Where and when it may run.
+    #[serde(skip_serializing_if = "Reach::is_everywhere")]
+    pub reach: Reach,
     /// Who approved it so far.
     pub approvals: Vec<Vote>,
     /// How many approvals it takes.
@@ -73,6 +79,9 @@ pub struct PermissionLine {
     pub standing: Standing,
     /// True when it is revoked for this app, whatever is approved.
     pub revoked: bool,
+    /// True when it is asked for and those who approved withheld it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
 }
 
 /// Whether something is in one version or in both.
@@ -106,11 +115,14 @@ pub fn difference(
 ) -> Difference {
     let before = previous(app, &version.number);
     let permissions = permissions(catalogue, app, version, before);
-    let blocked = |line: &PermissionLine| line.change != Change::Removed && !line.standing.stands();
+    let blocked = |line: &PermissionLine| {
+        line.change != Change::Removed && !line.withheld && !line.standing.stands()
+    };
     let Dossier {
         filing,
         submitted_by,
         approvals,
+        reach,
         ..
     } = version.dossier.open();
     Difference {
@@ -121,6 +133,8 @@ pub fn difference(
         previous: before.map(|before| before.number.clone()),
         submitted_by,
         filing,
+        notes: version.notes.clone(),
+        reach,
         approvals,
         approvals_needed: catalogue.trust.policy.approvals,
         grade: catalogue.trust.grade_of(app.id.tenant()),
@@ -137,12 +151,12 @@ fn permissions(
     before: Option<&Version>,
 ) -> Vec<PermissionLine> {
     let now: BTreeSet<&Permission> = version.permissions.iter().collect();
-    let old: BTreeSet<&Permission> = before.iter().flat_map(|old| &old.permissions).collect();
-    let grade = catalogue.trust.grade_of(app.id.tenant());
+    // What the version before asked for and was not granted is as new as if it had not.
+    let old: BTreeSet<&Permission> = before.iter().flat_map(|old| old.granted()).collect();
     let known = &catalogue.trust.permissions;
+    let withheld = version.dossier.withheld();
     let line = |permission: &&Permission| {
         let graded = known.permissions.get(*permission);
-        let granted = app.trust.grants.contains(*permission);
         PermissionLine {
             permission: Permission::clone(permission),
             change: match (old.contains(permission), now.contains(permission)) {
@@ -155,8 +169,9 @@ fn permissions(
             title: graded
                 .map(|graded| graded.title.clone())
                 .unwrap_or_default(),
-            standing: known.standing(permission, grade, granted),
+            standing: catalogue.trust.standing(app, permission),
             revoked: app.trust.revoked.contains_key(*permission),
+            withheld: withheld.contains(*permission),
         }
     };
     now.union(&old).map(line).collect()

@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     digest::Digest,
     envelope::{self, Signed},
-    key::{KeyId, PublicKey},
+    key::{self, KeyId, PublicKey, SignerError},
     limits,
     revision::Revision,
     time::Timestamp,
@@ -242,6 +242,21 @@ impl Stamp {
             BASE64URL_NOPAD.encode(&signature.to_bytes()),
         );
         format!("v1.{}.{stamp}.{signature}", key_id(&key.verifying_key()))
+    }
+
+    /// The `Huidu-Stamp` header value, signed by whoever holds the key; that can fail.
+    pub fn sign_by<S>(&self, signer: &S) -> Result<String, SignerError>
+    where
+        S: key::Signer + ?Sized,
+    {
+        let bytes = self.encode();
+        let signature = key::sign_64(signer, &pae(&bytes))?;
+        let (stamp, signature) = (
+            BASE64URL_NOPAD.encode(&bytes),
+            BASE64URL_NOPAD.encode(&signature),
+        );
+        let kid = key::Signer::public_key(signer).id();
+        Ok(format!("v1.{kid}.{stamp}.{signature}"))
     }
 
     /// Checks a header value: signed by `key`, about exactly `body`, in `scope`. Freshness is the caller's.

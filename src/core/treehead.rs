@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     digest::Digest,
-    key::{Alg, PublicKey, Signer as _},
+    key::{self, Alg, PublicKey, Signer, SignerError},
     merkle::Frontier,
 };
 
@@ -76,10 +76,20 @@ impl TreeHead {
     /// The signed note.
     pub fn sign(&self, key: &SigningKey) -> String {
         let text = self.text();
-        let public = key.public_key();
-        let hash = key_hash(&self.origin, &public).unwrap_or_default();
         let signature = ed25519_dalek::Signer::sign(key, text.as_bytes());
-        let blob = [hash.as_slice(), &signature.to_bytes()].concat();
+        self.note(&text, &key.public_key(), &signature.to_bytes())
+    }
+
+    /// The note, signed by whoever holds the key; that can fail.
+    pub fn sign_by<S: Signer + ?Sized>(&self, signer: &S) -> Result<String, SignerError> {
+        let text = self.text();
+        let signature = key::sign_64(signer, text.as_bytes())?;
+        Ok(self.note(&text, &signer.public_key(), &signature))
+    }
+
+    fn note(&self, text: &str, public: &PublicKey, signature: &[u8; 64]) -> String {
+        let hash = key_hash(&self.origin, public).unwrap_or_default();
+        let blob = [hash.as_slice(), signature].concat();
         format!(
             "{text}\n\u{2014} {} {}\n",
             self.origin,

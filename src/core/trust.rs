@@ -9,16 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Role,
-    catalogue::AppKill,
+    catalogue::{App, AppKill},
     digest::Digest,
     event::Actor,
     eyes::{EyesPolicy, Proposal},
-    grade::{Grade, PermissionCatalogue},
-    keyring::Keyring,
+    grade::{Grade, PermissionCatalogue, Standing},
+    keyring::{self, Keyring},
     name::{HostId, MemberId, Permission, TenantId},
     policy::Policy,
+    rules::Rules,
     time::Timestamp,
-    version::Number,
+    version::{Number, Review},
 };
 
 /// What holds for the whole installation.
@@ -48,6 +49,25 @@ pub struct Trust {
     /// What waits to be agreed on, or for its time.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub proposals: BTreeMap<String, Proposal>,
+    /// How far the ledger has come.
+    #[serde(default, skip_serializing_if = "Era::is_first")]
+    pub era: Era,
+}
+
+/// How far the ledger has come: what counts behind it has later rules or the same, and a later time or the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Era {
+    /// The rules of the newest record that counted.
+    pub rules: Rules,
+    /// When that record was written, from the second rules on.
+    pub at: Timestamp,
+}
+
+impl Era {
+    /// True while every record was judged by the first rules.
+    pub fn is_first(&self) -> bool {
+        self.rules.is_first()
+    }
 }
 
 /// The chain of keyrings, from the first. Empty: nothing is signed offline, as between developers.
@@ -68,6 +88,11 @@ impl Chain {
     /// The number of the newest.
     pub fn version(&self) -> Option<u64> {
         self.newest.as_ref().map(|keyring| keyring.version)
+    }
+
+    /// True when customers are served by it: what is signed for them is not for one person's token to decide.
+    pub fn is_for_customers(&self) -> bool {
+        (self.newest.as_ref()).is_some_and(|keyring| keyring.trust == keyring::Trust::Prod)
     }
 
     /// The envelope of keyring `version`.
@@ -93,6 +118,23 @@ impl Trust {
     pub fn member_who_is(&self, identity: &Identity) -> Option<(&MemberId, &Member)> {
         let mut members = self.members.iter();
         members.find(|(_, known)| known.identity.as_ref() == Some(identity))
+    }
+
+    /// The keyring in force where customers are served by it: everything must be signed and graded.
+    pub fn demanding(&self) -> Option<&Keyring> {
+        let keyring = self.chain.newest.as_deref();
+        keyring.filter(|keyring| keyring.trust == keyring::Trust::Prod)
+    }
+
+    /// How `app`'s request for `permission` stands. Between developers everything stands while nothing is
+    /// graded; where customers are served nothing does that no catalogue names.
+    pub fn standing(&self, app: &App, permission: &Permission) -> Standing {
+        let granted = app.trust.grants.contains(permission);
+        let grade = self.grade_of(app.id.tenant());
+        match self.permissions.standing(permission, grade, granted) {
+            Standing::Ungraded if self.demanding().is_some() => Standing::Unknown,
+            standing => standing,
+        }
     }
 
     /// The grade of a tenant.
@@ -124,6 +166,15 @@ impl Default for ReviewPolicy {
 impl ReviewPolicy {
     fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What a new installation begins with. Where versions are reviewed customers are served, and unfiled
+    /// mini-programs are not distributed to them.
+    pub fn beginning(review: Review) -> Self {
+        Self {
+            filing_required: review == Review::Required,
+            ..Self::default()
+        }
     }
 }
 
@@ -167,6 +218,9 @@ pub struct AppTrust {
     /// What holds for all versions, as it was signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed: Option<SignedPolicy>,
+    /// True: the bank's own, listed without the number of a filing where one is needed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub internal: bool,
 }
 
 /// An app's policy as it was signed.

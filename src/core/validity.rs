@@ -1,22 +1,28 @@
-//! Validity: whether a record may count, from what was true before it.
+//! Validity: whether what lies in a slot of the ledger may count, from what was true before it.
 //!
 //! Every node asks this of every record, whoever wrote it, and all come to the same end: what somebody wrote
-//! into the store past the servers changes nothing, unless it is what the servers would have let through.
-//! Whoever asks must have been known with that very role, the role must include what happened, and what
-//! takes agreement must be the enactment of exactly what was agreed on.
+//! into the store past the servers changes nothing, unless it is what the servers would have let through. The
+//! rule is one: what was asked for is read off the events, decided once more by the same actor at the same state
+//! and time, and must lead to exactly these events. No event has a rule of its own that could be forgotten.
+//!
+//! It is a function of the ledger alone, up to this record: no clock, no setting, no other part of the store. What
+//! counted once counts for ever: a record is decided by the rules of its own form ([`Rules`]).
 
 use crate::{
-    authority::{self, Role},
+    ahead,
+    asked::{asked, is_for_nodes, is_node},
+    authority,
     catalogue::Catalogue,
     command::Command,
     decide,
-    dossier::Dossier,
+    envelope::Envelope,
     event::{Actor, Event},
-    eyes::{self, Proposal},
-    keyring::{self, Guard, Keyring},
-    paper,
-    policy::Policy,
-    release::Release,
+    key::PublicKey,
+    keyring::{self, Keyring},
+    limits,
+    paper::Paper as _,
+    record::{Found, Record, RecordError},
+    rules::Rules,
     time::Timestamp,
 };
 
@@ -26,6 +32,29 @@ pub const NODE: &str = "huidu";
 /// Why a record does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
+    /// No server wrote it.
+    #[error("no key of role `log` signed it")]
+    Unsigned,
+    /// Records of its form are over.
+    #[error("it is of form {form}, and newer ones have counted already")]
+    Form {
+        /// The form.
+        form: u64,
+    },
+    /// Not even JSON.
+    #[error("it is no record: {what}")]
+    Garbage {
+        /// What is wrong with it.
+        what: String,
+    },
+    /// It says that it was written before the one before it.
+    #[error("it says it was written at {at}, and the one before it was written at {after}")]
+    Time {
+        /// When it says.
+        at: Timestamp,
+        /// When the last one that counts was written.
+        after: Timestamp,
+    },
     /// Nobody with that credential and that role was known.
     #[error("`{actor}` was not known as {role} at that revision")]
     Unknown {
@@ -54,398 +83,210 @@ pub enum Invalid {
         /// The change.
         id: String,
     },
-    /// An agreement that does not count: of whoever asked, twice, or of nobody who may.
-    #[error("an agreement to change `{id}` does not count")]
-    Agreement {
-        /// The change.
-        id: String,
+    /// Whoever asked for it would have been refused.
+    #[error("it would have been refused: {why}")]
+    Refused {
+        /// Why.
+        why: String,
     },
-    /// What it rests on is not there.
-    #[error("approvals or signatures that it rests on are missing")]
-    Backing,
-    /// The ledger begins again, or not by a node.
-    #[error("the ledger is founded once, by a node")]
-    Founding,
+    /// What was asked for leads to something else.
+    #[error("it is not what anything that can be asked for leads to")]
+    Different,
 }
 
-/// Whether what `actor` wrote at `at` may count, given what was true before it.
+/// What a node makes of what lies in a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is true.
+    Counts,
+    /// It takes its place in the ledger and changes nothing.
+    Void(Invalid),
+    /// The same, and nothing at all that it says is believed: whoever wrote it is no server.
+    Nobody(Invalid),
+    /// It may be a later build's: whoever cannot read it stays in front of it.
+    Unreadable,
+}
+
+/// Judges what lies in the slot behind `catalogue`.
+pub fn judge(catalogue: &Catalogue, found: &Found) -> Verdict {
+    let record = match found.record() {
+        Ok(record) => record,
+        Err(error) => return unread(catalogue, found, error),
+    };
+    let form = catalogue.trust.era.rules;
+    if record.v < form {
+        let form = record.v.into();
+        return Verdict::Nobody(Invalid::Form { form });
+    }
+    if !record.v.is_first() && !is_sealed(catalogue, found, record) {
+        return Verdict::Nobody(Invalid::Unsigned);
+    }
+    let runs_back = record.at < catalogue.written_at() && !resets_time(&record.events);
+    if !record.v.is_first() && runs_back {
+        let after = catalogue.written_at();
+        let at = record.at;
+        return Verdict::Void(Invalid::Time { at, after });
+    }
+    let checked = check_by(
+        record.v,
+        catalogue,
+        record.at,
+        &record.actor,
+        &record.events,
+    );
+    match checked {
+        Ok(()) => Verdict::Counts,
+        // A keyring that does not come into force vouches for nobody, least of all for whoever wrote the record.
+        Err(why) if !record.v.is_first() && !is_by_servers(catalogue, found) => {
+            Verdict::Nobody(why)
+        }
+        Err(why) => Verdict::Void(why),
+    }
+}
+
+/// True when a server of the keyring in force signed it, or none is in force.
+fn is_by_servers(catalogue: &Catalogue, found: &Found) -> bool {
+    let keyring = catalogue.trust.chain.newest.as_deref();
+    keyring.is_none_or(|keyring| found.is_by(signers(keyring)))
+}
+
+/// What was never a record of any build is nobody's; what merely does not fit may be a later build's, unless
+/// records are signed here and this one is not.
+fn unread(catalogue: &Catalogue, found: &Found, error: &RecordError) -> Verdict {
+    if error.is_garbage() {
+        let what = error.to_string();
+        return Verdict::Nobody(Invalid::Garbage { what });
+    }
+    // A later build's keyring may be signed by its own servers alone.
+    let is_by_next =
+        || ahead::keyring(catalogue, found).is_some_and(|next| found.is_by(signers(&next)));
+    if catalogue.trust.era.is_first() || is_by_servers(catalogue, found) || is_by_next() {
+        Verdict::Unreadable
+    } else {
+        Verdict::Nobody(Invalid::Unsigned)
+    }
+}
+
+/// Whoever may sign records by `keyring`: each key of role `log` speaks for the servers.
+pub fn signers(keyring: &Keyring) -> impl Iterator<Item = &PublicKey> {
+    keyring.signers(keyring::Role::Log).into_iter()
+}
+
+/// The keyring whose servers must sign a record with these events: the one in force once they are true. So no
+/// keyring comes into force but by a server that can go on under it. None: nobody needs to sign.
+pub fn keyring_after(catalogue: &Catalogue, events: &[Event]) -> Option<Keyring> {
+    let put = events.iter().rev().find_map(|event| match event {
+        Event::KeyringPut { envelope } => Some(envelope),
+        _ => None,
+    });
+    let read = put.and_then(|envelope| {
+        let envelope = Envelope::parse(envelope.as_bytes()).ok()?;
+        Keyring::read(envelope.payload()).ok()
+    });
+    read.or_else(|| catalogue.trust.chain.newest.as_deref().cloned())
+}
+
+/// True of what puts a keyring in force: enough of the root signed it, so it may set the ledger's time back after
+/// a server whose clock was wrong had moved it on.
+pub fn resets_time(events: &[Event]) -> bool {
+    let puts = |event: &Event| matches!(event, Event::KeyringPut { .. });
+    events.iter().any(puts)
+}
+
+fn is_sealed(catalogue: &Catalogue, found: &Found, record: &Record) -> bool {
+    let keyring = keyring_after(catalogue, &record.events);
+    keyring.is_none_or(|keyring| found.is_by(signers(&keyring)))
+}
+
+/// Whether what `actor` wrote at `at` may count by the newest rules, given what was true before it.
 pub fn check(
     catalogue: &Catalogue,
     at: Timestamp,
     actor: &Actor,
     events: &[Event],
 ) -> Result<(), Invalid> {
-    if let Some(Event::Founded { .. }) = events.first() {
-        let first = catalogue.audience.is_empty() && actor.id == NODE;
-        return if first {
-            Ok(())
-        } else {
-            Err(Invalid::Founding)
-        };
-    }
-    if events.is_empty() {
-        // It voids a want, which nobody else can have.
-        return Ok(());
-    }
-    let due = |event: &Event| {
-        matches!(
-            event,
-            Event::ProposalEnacted { .. } | Event::ProposalFailed { .. }
-        )
-    };
-    let by_node = actor.id == NODE && actor.role == Role::Admin && events.iter().any(due);
-    if !by_node && !catalogue.knows(actor) {
+    check_by(Rules::NEWEST, catalogue, at, actor, events)
+}
+
+/// The same, by the rules of the day it was written.
+pub fn check_by(
+    rules: Rules,
+    catalogue: &Catalogue,
+    at: Timestamp,
+    actor: &Actor,
+    events: &[Event],
+) -> Result<(), Invalid> {
+    let by_node = is_node(actor);
+    if !by_node && !catalogue.knows(actor, at) {
         return Err(Invalid::Unknown {
             actor: actor.id.clone(),
             role: actor.role.word(),
         });
     }
-    let enacted = events.iter().find_map(|event| match event {
-        Event::ProposalEnacted { id } => Some(id),
-        _ => None,
-    });
-    if let Some(id) = enacted {
-        return agreed(catalogue, at, actor, id, events);
-    }
-    events
-        .iter()
-        .try_for_each(|event| allowed(catalogue, actor, event))
-}
-
-/// Whether an enactment is exactly what was agreed on, by enough people of the right kind.
-fn agreed(
-    catalogue: &Catalogue,
-    at: Timestamp,
-    actor: &Actor,
-    id: &str,
-    events: &[Event],
-) -> Result<(), Invalid> {
-    let other = || Invalid::Other { id: id.to_owned() };
-    let proposal = catalogue.trust.proposals.get(id).ok_or_else(other)?;
-    let command = match events {
-        [Event::ProposalApproved { id: approved, .. }, ..] if approved == id => {
-            Command::ApproveProposal {
-                id: id.to_owned(),
-                hash: proposal.hash,
-            }
-        }
-        _ => Command::EnactProposal { id: id.to_owned() },
-    };
-    let authorised = authority::authorise(command, actor, catalogue.review).map_err(|_| other())?;
-    // Deciding it once more is the one definition of what is right.
-    match decide::decide(catalogue, &authorised, at) {
-        Ok(right) if right == events => Ok(()),
-        _ => Err(other()),
-    }
-}
-
-fn allowed(catalogue: &Catalogue, actor: &Actor, event: &Event) -> Result<(), Invalid> {
-    if let Event::Proposed { id, proposal } = event {
-        return asked(catalogue, actor, id, proposal);
-    }
-    if let Event::ProposalApproved { id, by } = event {
-        let proposal = catalogue.trust.proposals.get(id);
-        let counts = proposal.is_some_and(|proposal| {
-            let required = eyes::required(catalogue, &proposal.command);
-            proposal.by != *by
-                && decide::person(catalogue, actor) == *by
-                && proposal.approvals.iter().all(|one| one.by != *by)
-                && required.is_none_or(|(_, one)| one.roles.contains(&actor.role))
-        });
-        return if counts {
-            Ok(())
-        } else {
-            Err(Invalid::Agreement { id: id.clone() })
-        };
-    }
-    if !is_backed(catalogue, actor, event) {
-        return Err(Invalid::Backing);
-    }
-    let Some(command) = asked_for(catalogue, event) else {
+    if events.is_empty() {
+        // It voids a want, which nobody else can have.
         return Ok(());
-    };
-    if let Some((kind, _)) = eyes::required(catalogue, &command) {
-        return Err(Invalid::Eyes { kind: kind.word() });
     }
-    let verb = command.verb();
-    match authority::authorise(command, actor, catalogue.review) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Invalid::Role {
-            role: actor.role.word(),
-            verb,
-        }),
+    let mut why = Invalid::Different;
+    for (command, enact_at) in asked(catalogue, events) {
+        if by_node != is_for_nodes(&command) {
+            continue;
+        }
+        match again(rules, catalogue, at, actor, command, enact_at) {
+            Ok(right) if is_same(&right, events) => return Ok(()),
+            Ok(right) => why = different(&right),
+            Err(invalid) => why = invalid,
+        }
     }
+    // Whatever else is wrong: it is not the change that it says was agreed on.
+    Err(enacted(events).map_or(why, |id| Invalid::Other { id }))
 }
 
-/// Whether a change that waits was asked for by whoever wrote it, who might have made it alone.
-fn asked(
-    catalogue: &Catalogue,
-    actor: &Actor,
-    id: &str,
-    proposal: &Proposal,
-) -> Result<(), Invalid> {
-    let command = &*proposal.command;
-    let hash = eyes::hash(command, proposal.base, proposal.enact_at);
-    let whole = proposal.actor == *actor
-        && proposal.by == decide::person(catalogue, actor)
-        && proposal.approvals.is_empty()
-        && proposal.hash == hash;
-    if !whole {
-        return Err(Invalid::Other { id: id.to_owned() });
-    }
-    let verb = command.verb();
-    let authorised = authority::authorise(command.clone(), actor, catalogue.review);
-    authorised.map(drop).map_err(|_| Invalid::Role {
-        role: actor.role.word(),
-        verb,
+fn enacted(events: &[Event]) -> Option<String> {
+    events.iter().find_map(|event| match event {
+        Event::ProposalEnacted { id } => Some(id.clone()),
+        _ => None,
     })
 }
 
-/// Whether what an event rests on is there: other people's approvals, or signatures made offline.
-fn is_backed(catalogue: &Catalogue, actor: &Actor, event: &Event) -> bool {
-    let version = |app, number| catalogue.apps.get(app)?.versions.get(number);
-    let chain = &catalogue.trust.chain;
-    match event {
-        Event::ReviewApproved {
-            app,
-            version: number,
-            by,
-            ..
-        } => version(app, number).is_some_and(|known| {
-            let dossier = known.dossier.open();
-            *by == decide::person(catalogue, actor)
-                && dossier.submitted_by.as_ref().is_some_and(|who| who != by)
-                && dossier.approvals.iter().all(|vote| vote.by != *by)
-        }),
-        Event::VersionApproved {
-            app,
-            version: number,
-            release,
-        } => version(app, number).is_some_and(|known| {
-            let enough = known.dossier.open().approvals.len() + 1
-                >= usize::from(catalogue.trust.policy.approvals);
-            let signed = match (&chain.newest, release) {
-                (Some(keyring), Some(release)) => {
-                    paper::open::<Release>(keyring, release.as_bytes()).is_ok()
-                }
-                (Some(keyring), None) => keyring.trust == keyring::Trust::Dev,
-                (None, release) => release.is_none(),
-            };
-            enough && signed
-        }),
-        Event::ReleaseSigned { release, .. } => (chain.newest.as_ref())
-            .is_some_and(|keyring| paper::open::<Release>(keyring, release.as_bytes()).is_ok()),
-        Event::PolicyPut { envelope, .. } => (chain.newest.as_ref())
-            .is_some_and(|keyring| paper::open::<Policy>(keyring, envelope.as_bytes()).is_ok()),
-        Event::KeyringPut { envelope } => match &chain.newest {
-            Some(keyring) => keyring.follow(envelope.as_bytes()).is_ok(),
-            None => {
-                let born =
-                    Keyring::born(envelope.as_bytes(), &catalogue.audience, Guard::Development);
-                born.is_ok()
-            }
-        },
-        _ => true,
+/// Decides `command` once more.
+fn again(
+    rules: Rules,
+    catalogue: &Catalogue,
+    at: Timestamp,
+    actor: &Actor,
+    command: Command,
+    enact_at: Option<Timestamp>,
+) -> Result<Vec<Event>, Invalid> {
+    let verb = command.verb();
+    let authorised = authority::authorise(command, actor, catalogue, at);
+    let authorised = authorised.map_err(|_| Invalid::Role {
+        role: actor.role.word(),
+        verb,
+    })?;
+    let decided = decide::decide(catalogue, &authorised.at(enact_at).by(rules), at);
+    decided.map_err(|refusal| Invalid::Refused {
+        why: refusal.to_string(),
+    })
+}
+
+/// True when what is right is what happened. Why something failed is told in the words of the day.
+fn is_same(right: &[Event], events: &[Event]) -> bool {
+    match (right, events) {
+        ([Event::ProposalFailed { id, .. }], [Event::ProposalFailed { id: failed, why }]) => {
+            id == failed && why.len() <= limits::TEXT_BYTES
+        }
+        _ => right == events,
     }
 }
 
-/// What must have been asked for so that `event` happened, as far as who may is concerned; nothing for what
-/// only comes along with another event.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one line for each event, so that none is forgotten"
-)]
-fn asked_for(catalogue: &Catalogue, event: &Event) -> Option<Command> {
-    let command = match event.clone() {
-        Event::Founded { .. }
-        | Event::Proposed { .. }
-        | Event::ProposalApproved { .. }
-        | Event::ProposalEnacted { .. } => return None,
-        Event::TokenAdded {
-            id,
-            sha256,
-            role,
-            note,
-            member,
-        } => Command::AddToken {
-            id,
-            sha256,
-            role,
-            note,
-            member,
+/// In which way what happened is not what is right.
+fn different(right: &[Event]) -> Invalid {
+    match right {
+        [Event::Proposed { proposal, .. }] => match proposal.kind {
+            Some(kind) => Invalid::Eyes { kind: kind.word() },
+            None => Invalid::Different,
         },
-        Event::TokenRevoked { id } => Command::RevokeToken { id },
-        Event::TenantAdded { tenant, title } => Command::AddTenant { tenant, title },
-        Event::HostAdded {
-            host,
-            title,
-            sandbox,
-        } => Command::AddHost {
-            host,
-            title,
-            sandbox,
-        },
-        Event::AppAdded { app, title } => Command::AddApp { app, title },
-        Event::VersionSubmitted { app, version } => Command::SubmitVersion {
-            app,
-            number: version.number,
-            bundle: version.bundle,
-            permissions: Vec::new(),
-            notes: String::new(),
-            dossier: Box::<Dossier>::default(),
-        },
-        Event::VersionListed { app, version } => Command::List { app, version },
-        Event::VersionDelisted {
-            app,
-            version,
-            reason,
-        } => Command::Delist {
-            app,
-            version,
-            reason,
-        },
-        Event::Killed {
-            app,
-            version,
-            reason,
-            ..
-        } => Command::Kill {
-            app,
-            version,
-            reason,
-        },
-        Event::Unkilled {
-            app,
-            version,
-            reason,
-        } => Command::Unkill {
-            app,
-            version,
-            reason,
-        },
-        Event::RolloutPut { rollout } => Command::PutRollout { rollout },
-        Event::ShareSet {
-            app, rule, share, ..
-        } => {
-            let rollout = catalogue.apps.get(&app)?.rollout.as_ref();
-            let known = rollout.and_then(|rollout| {
-                let mut rules = rollout.rules.iter();
-                rules.find(|known| known.name == rule)
-            });
-            if known.is_some_and(|known| share < known.share) {
-                Command::LowerShare { app, rule, share }
-            } else {
-                Command::SetShare { app, rule, share }
-            }
-        }
-        Event::PauseSet { app, rule, paused } => Command::SetPause { app, rule, paused },
-        Event::SegmentPut {
-            segment,
-            sha256,
-            units,
-        } => Command::PutSegment {
-            segment,
-            sha256,
-            units,
-        },
-        Event::SegmentRemoved { segment } => Command::RemoveSegment { segment },
-        Event::MemberPut {
-            member,
-            title,
-            role,
-            identity,
-        } => Command::PutMember {
-            member,
-            title,
-            role,
-            identity,
-        },
-        Event::MemberRemoved { member } => Command::RemoveMember { member },
-        Event::PermissionsPut { catalogue } => Command::PutPermissions { catalogue },
-        Event::GradeSet { tenant, grade } => Command::SetGrade { tenant, grade },
-        Event::ReviewPolicySet { policy } => Command::SetReviewPolicy { policy },
-        Event::PermissionGranted { app, permission } => Command::Grant { app, permission },
-        Event::GrantWithdrawn { app, permission } => Command::WithdrawGrant { app, permission },
-        Event::PermissionRevoked {
-            app,
-            permission,
-            reason,
-        } => Command::RevokePermission {
-            app,
-            permission,
-            reason,
-        },
-        Event::PermissionRestored {
-            app,
-            permission,
-            reason,
-        } => Command::RestorePermission {
-            app,
-            permission,
-            reason,
-        },
-        Event::ReviewBegun { app, version, .. } => Command::BeginReview { app, version },
-        Event::ReviewApproved { app, version, .. }
-        | Event::VersionApproved { app, version, .. } => {
-            let known = catalogue.apps.get(&app)?.versions.get(&version)?;
-            let bundle = known.bundle.sha256;
-            Command::Approve {
-                app,
-                version,
-                bundle,
-                signed: None,
-            }
-        }
-        Event::ReleaseSigned {
-            app,
-            version,
-            release,
-        } => Command::SignRelease {
-            app,
-            version,
-            signed: release,
-        },
-        Event::KeyringPut { envelope } => Command::PutKeyring { envelope },
-        Event::PolicyPut { app, envelope } => Command::PutPolicy { app, envelope },
-        Event::VersionRejected {
-            app,
-            version,
-            reason,
-            ..
-        } => Command::Reject {
-            app,
-            version,
-            reason,
-        },
-        Event::TrialPut {
-            app,
-            version,
-            hosts,
-            devices,
-        } => Command::PutTrial {
-            app,
-            version,
-            hosts,
-            devices,
-        },
-        Event::PreviewAdded {
-            app,
-            version,
-            id,
-            preview,
-        } => Command::AddPreview {
-            app,
-            version,
-            id,
-            preview,
-        },
-        Event::PreviewRemoved { app, version, id } => Command::RemovePreview { app, version, id },
-        Event::ProposalFailed { id, .. } if catalogue.trust.proposals.contains_key(&id) => {
-            Command::EnactProposal { id }
-        }
-        Event::ProposalFailed { .. } => return None,
-        Event::ProposalWithdrawn { id, reason, .. } => Command::WithdrawProposal { id, reason },
-        Event::EyesSet { policy } => Command::SetEyes { policy },
-    };
-    Some(command)
+        _ => Invalid::Different,
+    }
 }

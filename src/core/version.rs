@@ -1,4 +1,4 @@
-//! A version of an app and its life: draft → submitted → approved | rejected → listed → delisted.
+//! A version of an app and its life: submitted → in review → approved | rejected → listed → delisted.
 //!
 //! The states are types' values and the legal moves are the methods here; nothing else changes a state.
 //! A version that is not `Listed` can never be prepared as an answer.
@@ -42,7 +42,8 @@ pub struct Bundle {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Life {
-    /// Begun by the partner, not yet handed in.
+    /// Begun by the partner, not yet handed in. Read for what it is and never written: what is not handed in
+    /// is the partner's own matter.
     Draft,
     /// Handed in for review.
     Submitted,
@@ -158,4 +159,14 @@ pub struct Version {
     /// What reviewers have to go by.
     #[serde(default, skip_serializing_if = "PackedDossier::is_empty")]
     pub dossier: PackedDossier,
+}
+
+impl Version {
+    /// What it asks for and may have: all of it, but for what those who approved it withheld.
+    pub fn granted(&self) -> impl Iterator<Item = &Permission> {
+        let withheld = self.dossier.withheld();
+        self.permissions
+            .iter()
+            .filter(move |one| !withheld.contains(*one))
+    }
 }

@@ -21,6 +21,8 @@ pub struct Readiness {
     pub bus: bool,
     /// Whether what it serves has been read from the store since the start.
     pub from_store: bool,
+    /// Whether the holder of the online key signs.
+    pub signs: bool,
 }
 
 #[derive(Serialize)]
@@ -31,6 +33,8 @@ struct Document {
     store: bool,
     bus: bool,
     from: &'static str,
+    #[serde(skip_serializing_if = "Clone::clone")]
+    signs: bool,
 }
 
 /// The process runs.
@@ -59,6 +63,7 @@ impl Readiness {
             } else {
                 "last-known-good"
             },
+            signs: self.signs,
         };
         let status = if ready {
             StatusCode::OK
@@ -67,5 +72,33 @@ impl Readiness {
         };
         // Numbers, flags and texts always serialise.
         (status, serde_json::to_vec(&document).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_whose_signer_fails_is_ready_and_says_so() {
+        let told = |signs| {
+            let readiness = Readiness {
+                revision: Revision::new(7),
+                asof: Timestamp::EPOCH,
+                store: true,
+                bus: true,
+                from_store: true,
+                signs,
+            };
+            let (status, json) = readiness.to_json();
+            (status, String::from_utf8(json).unwrap())
+        };
+        let (status, fails) = told(false);
+        assert_eq!(status, StatusCode::OK);
+        assert!(
+            fails.ends_with(r#""from":"store","signs":false}"#),
+            "{fails}"
+        );
+        assert!(told(true).1.ends_with(r#""from":"store"}"#));
     }
 }

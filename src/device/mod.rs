@@ -43,6 +43,7 @@ pub use health::Readiness;
 use crate::{
     http::{
         body::{Body, ReadLimits},
+        heads,
         problem::Problem,
         serve::Watcher,
     },
@@ -108,10 +109,6 @@ impl Default for Bounds {
         }
     }
 }
-
-/// Headers of one request. The transport allows more, because a smaller limit there costs an allocation
-/// per request.
-const HEADERS: usize = 64;
 
 /// The device plane as one core answers it. A clone shares the core's bounds.
 pub struct DevicePlane<O> {
@@ -210,8 +207,10 @@ impl<O: Origin> DevicePlane<O> {
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     {
         let headers = request.headers();
-        if headers.len() > HEADERS {
-            return too_many_headers().into();
+        let refused =
+            heads::too_many(headers).or_else(|| heads::ambiguous(headers, request.body()));
+        if let Some(refused) = refused {
+            return refused.into();
         }
         let method = request.method();
         let Some(route) = Route::of(request.uri().path()) else {
@@ -346,15 +345,6 @@ impl<O: Origin> Service<Request<Incoming>> for DevicePlane<O> {
     fn call(&self, request: Request<Incoming>) -> Answering {
         self.answer(request)
     }
-}
-
-fn too_many_headers() -> Problem {
-    Problem::new(
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "too-many-headers",
-        "Too many headers",
-        "the request has more than 64 headers; send fewer",
-    )
 }
 
 fn no_such_path() -> Problem {

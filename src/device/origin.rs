@@ -41,6 +41,7 @@ impl Origin for Node {
             store: health.store,
             bus: health.bus,
             from_store: health.from_store,
+            signs: health.signs,
         }
     }
 

@@ -69,10 +69,10 @@ fn answered<O: Origin>(origin: &O, asked: &Asked<'_>, query: &str) -> Response<B
     };
     let answer = app.resolve(asked.host, &poll.device, &poll.installed, origin.now());
     count(answer);
-    let (mut reply, has_it) = reply::prepared(answer, asked.headers);
-    if let Some(seen) = asked.headers.get(HUIDU_SEEN) {
-        news(origin, &live, seen);
-    }
+    let Some((mut reply, has_it)) = reply::prepared(answer, asked.headers) else {
+        return reply::not_signed(origin.rhythm()).into_response();
+    };
+    news(origin, &live, asked.headers);
     if let Some(challenge) = asked.headers.get(HUIDU_CHALLENGE)
         && let Err(problem) = challenged(origin, asked, answer, challenge, &mut reply)
     {
@@ -85,7 +85,10 @@ fn answered<O: Origin>(origin: &O, asked: &Asked<'_>, query: &str) -> Response<B
 }
 
 /// A device that heard of more than this node knows makes it look: devices carry news between nodes.
-fn news<O: Origin>(origin: &O, live: &Live, seen: &HeaderValue) {
+pub(super) fn news<O: Origin>(origin: &O, live: &Live, headers: &HeaderMap) {
+    let Some(seen) = headers.get(HUIDU_SEEN) else {
+        return;
+    };
     let seen = seen.to_str().ok().and_then(|seen| seen.parse().ok());
     if let Some(seen) = seen.filter(|seen| *seen > live.revision.get()) {
         origin.seen(seen);
@@ -119,8 +122,10 @@ fn challenged<O: Origin>(
         text(&HUIDU_DEVICE),
         text(&header::IF_NONE_MATCH),
     );
+    let stamp = answer.challenged(&nonce, &request);
+    let stamp = stamp.ok_or_else(|| reply::not_signed(origin.rhythm()))?;
     let headers = reply.headers_mut();
-    headers.insert(HUIDU_STAMP, answer.challenged(&nonce, &request));
+    headers.insert(HUIDU_STAMP, stamp);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(())
 }
@@ -178,9 +183,10 @@ fn batch_answered<O: Origin>(
     let Some(kills) = live.kills() else {
         return reply::not_ready(origin.rhythm()).into_response();
     };
+    news(origin, &live, headers);
     let device = batch.device();
     let mut digest = Sha256::new();
-    let mut news: Vec<(&str, Option<&LiveAnswer>)> = Vec::with_capacity(batch.apps().len());
+    let mut differing: Vec<(&str, Option<&LiveAnswer>)> = Vec::with_capacity(batch.apps().len());
     for asked in batch.apps() {
         let answer = live
             .app(asked.app)
@@ -193,14 +199,14 @@ fn batch_answered<O: Origin>(
             None => metrics.polls_unknown_app.inc(),
         }
         if !asked.etag.is_some_and(|has| is_same(has, etag)) {
-            news.push((asked.app, answer));
+            differing.push((asked.app, answer));
         }
     }
     let etag = manifest::etag(&Digest::from_hasher(digest));
     // Hexadecimal digits in quotes are a header value.
     let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
     let has_all = conditional::lists_etag(headers, &header::IF_NONE_MATCH, etag.as_bytes())
-        || (news.is_empty() && batch.apps().len() > 0);
+        || (differing.is_empty() && batch.apps().len() > 0);
     let mut reply = if has_all {
         metrics.polls_not_modified.inc_by(batch.apps().len() as u64);
         let mut reply = Response::new(Body::empty());
@@ -208,7 +214,7 @@ fn batch_answered<O: Origin>(
         reply
     } else {
         let json = HeaderValue::from_static("application/json");
-        let mut reply = Response::new(Body::from(document(origin, &news)));
+        let mut reply = Response::new(Body::from(document(origin, &differing)));
         reply.headers_mut().insert(header::CONTENT_TYPE, json);
         reply
     };

@@ -9,8 +9,11 @@ use crate::{
     node::live::LiveAnswer,
 };
 
-/// `answer` whole, or 304 when `headers` say that the device has it. True: it was 304.
-pub(super) fn prepared(answer: &LiveAnswer, headers: &HeaderMap) -> (Response<Body>, bool) {
+/// `answer` whole, or 304 when `headers` say that the device has it. True: it was 304. None: it is not
+/// signed yet, and nobody would believe it.
+pub(super) fn prepared(answer: &LiveAnswer, headers: &HeaderMap) -> Option<(Response<Body>, bool)> {
+    let head = answer.head();
+    let head = head.as_ref()?;
     let has_it = conditional::lists_etag(headers, &header::IF_NONE_MATCH, answer.etag.as_bytes());
     let mut reply = Response::new(if has_it {
         Body::empty()
@@ -20,12 +23,21 @@ pub(super) fn prepared(answer: &LiveAnswer, headers: &HeaderMap) -> (Response<Bo
     if has_it {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
     }
-    if let Some(head) = &*answer.head() {
-        // One map is cloned whole: a sixth of the instructions of setting its headers one by one.
-        let prepared = if has_it { &head.not_modified } else { &head.ok };
-        reply.headers_mut().clone_from(prepared);
-    }
-    (reply, has_it)
+    // One map is cloned whole: a sixth of the instructions of setting its headers one by one.
+    let prepared = if has_it { &head.not_modified } else { &head.ok };
+    reply.headers_mut().clone_from(prepared);
+    Some((reply, has_it))
+}
+
+/// The holder of the online key has not signed this answer yet.
+pub(super) fn not_signed(rhythm: Rhythm) -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not-signed",
+        "Not signed yet",
+        "this node cannot sign the answer yet; try again after Retry-After seconds",
+    )
+    .with_retry_after(retry_after(rhythm))
 }
 
 /// A small document made for this request.

@@ -2,13 +2,14 @@
 //!
 //! A report has no place for a unit; what else it may hold is ignored and forgotten. An app this node
 //! does not know is not counted; a version, rule or arm that the catalogue does not know is counted as
-//! `other`, so that no report can make up a series.
+//! `other`, so that no report can make up a series. What a device did not believe is counted by its code
+//! alone, out of a fixed list: a stale node or a forger shows there, whoever it was shown to.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use huidu_core::{limits, name};
+use huidu_core::{limits, name, verify::Doubt};
 use hyper::body::Body as HttpBody;
 use serde::Deserialize;
 
@@ -24,6 +25,8 @@ use crate::{
 
 /// The most that one event may stand for.
 const COUNT: u64 = 1_000;
+/// The event of something that was not believed.
+const DOUBTED: &str = "doubted";
 
 #[derive(Deserialize)]
 struct Report<'a> {
@@ -35,9 +38,9 @@ struct Report<'a> {
 
 #[derive(Deserialize)]
 struct Reported<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     app: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     version: Cow<'a, str>,
     #[serde(borrow, default)]
     rule: Cow<'a, str>,
@@ -45,6 +48,8 @@ struct Reported<'a> {
     arm: Cow<'a, str>,
     #[serde(borrow)]
     event: Cow<'a, str>,
+    #[serde(borrow, default)]
+    code: Cow<'a, str>,
     #[serde(default = "once")]
     count: u64,
 }
@@ -75,10 +80,26 @@ where
     }
 }
 
-fn counted<O: Origin>(origin: &O, events: &[(Reported<'_>, Happened)]) -> usize {
+/// What an event says.
+enum Said {
+    Happened(Happened),
+    /// Something was not believed; the code is one of the list, or `other`.
+    Doubted(&'static str),
+}
+
+fn counted<O: Origin>(origin: &O, events: &[(Reported<'_>, Said)]) -> usize {
     let live = origin.live();
     let mut accepted = 0;
-    for (event, happened) in events {
+    for (event, said) in events {
+        let happened = match said {
+            Said::Happened(happened) => happened,
+            Said::Doubted(code) => {
+                let doubts = origin.metrics().doubts.with_label_values(&[*code]);
+                doubts.inc_by(event.count);
+                accepted += 1;
+                continue;
+            }
+        };
         let Some(app) = live.app(&event.app) else {
             continue;
         };
@@ -102,7 +123,7 @@ fn counted<O: Origin>(origin: &O, events: &[(Reported<'_>, Happened)]) -> usize 
 }
 
 /// The events of a body, or what is wrong with it: field and remedy, never a value.
-fn checked(body: &[u8]) -> Result<Vec<(Reported<'_>, Happened)>, Problem> {
+fn checked(body: &[u8]) -> Result<Vec<(Reported<'_>, Said)>, Problem> {
     let report: Report<'_> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     if !name::is_name(&report.host) {
         return Err(wrong("host", "must be the name of a bank app"));
@@ -116,12 +137,15 @@ fn checked(body: &[u8]) -> Result<Vec<(Reported<'_>, Happened)>, Problem> {
     report.events.into_iter().map(checked_one).collect()
 }
 
-fn checked_one(event: Reported<'_>) -> Result<(Reported<'_>, Happened), Problem> {
+fn checked_one(event: Reported<'_>) -> Result<(Reported<'_>, Said), Problem> {
+    let is_doubt = event.event == DOUBTED;
     let app = event.app.split_once('/');
-    if !app.is_some_and(|(tenant, app)| name::is_name(tenant) && name::is_name(app)) {
+    let of_none = is_doubt && event.app.is_empty();
+    if !of_none && !app.is_some_and(|(tenant, app)| name::is_name(tenant) && name::is_name(app)) {
         return Err(wrong("events.app", "must be `tenant/app`"));
     }
-    if event.version.is_empty() || event.version.len() > limits::UNIT_BYTES {
+    let of_none = is_doubt && event.version.is_empty();
+    if !of_none && event.version.is_empty() || event.version.len() > limits::UNIT_BYTES {
         return Err(wrong(
             "events.version",
             "must be a version number of at most 128 bytes",
@@ -138,14 +162,22 @@ fn checked_one(event: Reported<'_>) -> Result<(Reported<'_>, Happened), Problem>
     if !(1..=COUNT).contains(&event.count) {
         return Err(wrong("events.count", "must be 1 to 1000"));
     }
+    if is_doubt {
+        if !name::is_name(&event.code) {
+            return Err(wrong("events.code", "must be the code of a doubt"));
+        }
+        let code = Doubt::known_code(&event.code).unwrap_or(OTHER);
+        return Ok((event, Said::Doubted(code)));
+    }
     let happened = Happened::ALL
         .into_iter()
         .find(|known| known.word() == event.event);
     let happened = happened.ok_or_else(|| {
-        let words = "must be one of download, activate, crash, rollback, conversion, load-failed";
+        let words =
+            "must be one of download, activate, crash, rollback, conversion, load-failed, doubted";
         wrong("events.event", words)
     })?;
-    Ok((event, happened))
+    Ok((event, Said::Happened(happened)))
 }
 
 fn bad_report(detail: String) -> Problem {

@@ -1,5 +1,7 @@
 //! The device plane over a small node that never changes: whole replies, and the wire itself.
 
+mod doubts;
+
 use std::{collections::BTreeMap, net::SocketAddr, sync::Mutex};
 
 use http_body_util::{BodyExt, Full};
@@ -52,6 +54,7 @@ impl Origin for Small {
     }
     fn readiness(&self) -> Readiness {
         Readiness {
+            signs: true,
             revision: self.live.load().revision,
             asof: Timestamp::from_unix_ms(1_000_000),
             store: true,
@@ -791,7 +794,7 @@ async fn only_a_development_server_hands_out_its_key() {
     let production = ask(&plane().await, "GET", "/v1/keys/dev", &[], "").await;
     assert_eq!(production.status, 404, "{}", production.text());
     assert!(production.text().contains("unknown-path"));
-    let key = stamper().public_key();
+    let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key();
     let small = Arc::into_inner(small().await).unwrap();
     let small = Small {
         key: Some(key),
@@ -1137,7 +1140,7 @@ async fn an_answer_to_one_request_is_an_answer_to_no_other() {
     let request = seal::request("GET", target, "", "");
     assert!(stamp.challenge);
     assert_eq!(stamp.scope, seal::challenge(&[9; 32], &request));
-    let online = huidu_core::key::PublicKey::from(&stamper().public_key());
+    let online = stamper().public_key();
     assert!(online.verifies(&signed.message(), &signed.signatures()[0].signature));
     // A 304 is answered to the request as well, with its own entity tag in it.
     let etag = reply.header("etag").to_owned();

@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     future::Future,
     io,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     pin::pin,
     sync::{
         Arc,
@@ -32,13 +32,16 @@ use tokio::{
     time::{interval_at, sleep, timeout},
 };
 
-use super::{body::Body, stall::Stalling};
+use super::{addresses::Addresses, body::Body, stall::Stalling};
 
 /// What bounds a plane's connections. Plain values; the defaults are for a public port.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Open connections of the plane, over all its listeners; one more is answered 503 and closed.
     pub connections: usize,
+    /// Of these, from one address (from one network of 64 bits, for IPv6); 0: as many as there are. Behind a
+    /// balancer all of them come from its own.
+    pub per_address: usize,
     /// Bytes of a request's head; at least 8 192.
     pub head_bytes: usize,
     /// From accepting a connection to its first request, and for each head of HTTP/1 from then on: also
@@ -58,6 +61,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            per_address: 0,
             head_bytes: 16 * 1024,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
@@ -96,6 +100,7 @@ impl Watcher for () {}
 pub struct Plane {
     limits: Limits,
     open: AtomicUsize,
+    by_address: Addresses,
     refusals: Semaphore,
     watcher: Box<dyn Watcher>,
 }
@@ -104,6 +109,7 @@ impl Plane {
     /// A plane with these limits.
     pub fn new(limits: Limits, watcher: impl Watcher) -> Arc<Self> {
         Arc::new(Self {
+            by_address: Addresses::new(limits.per_address),
             limits,
             open: AtomicUsize::new(0),
             refusals: Semaphore::new(REFUSALS),
@@ -236,8 +242,8 @@ pub async fn serve<S: Answers>(
             () = stop.told() => break,
             accepted = listener.accept() => accepted,
         };
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
+        let (socket, peer) = match accepted {
+            Ok((socket, peer)) => (socket, peer.ip()),
             Err(error) if is_of_connection(&error) => continue,
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted; trying again");
@@ -245,7 +251,7 @@ pub async fn serve<S: Answers>(
                 continue;
             }
         };
-        let Some(place) = Place::take(&plane) else {
+        let Some(place) = Place::take(&plane, peer) else {
             refuse(socket, &plane).await;
             continue;
         };
@@ -254,7 +260,7 @@ pub async fn serve<S: Answers>(
         let (builder, service) = (Arc::clone(&builder), service.clone());
         let (stop, alive) = (stop.clone(), alive.clone());
         tokio::spawn(async move {
-            connection(socket, &builder, service, &place.0.limits, stop).await;
+            connection(socket, &builder, service, &place.plane.limits, stop).await;
             drop((place, alive));
         });
     }
@@ -274,23 +280,31 @@ fn is_of_connection(error: &io::Error) -> bool {
 }
 
 /// A place among the open connections, given back when dropped.
-struct Place(Arc<Plane>);
+struct Place {
+    plane: Arc<Plane>,
+    peer: IpAddr,
+}
 
 impl Place {
-    fn take(plane: &Arc<Plane>) -> Option<Self> {
-        if plane.open.fetch_add(1, Ordering::Relaxed) < plane.limits.connections {
-            plane.watcher.opened();
-            return Some(Self(Arc::clone(plane)));
+    fn take(plane: &Arc<Plane>, peer: IpAddr) -> Option<Self> {
+        if plane.open.fetch_add(1, Ordering::Relaxed) >= plane.limits.connections {
+            plane.open.fetch_sub(1, Ordering::Relaxed);
+            return None;
         }
-        plane.open.fetch_sub(1, Ordering::Relaxed);
-        None
+        plane.watcher.opened();
+        let plane = Arc::clone(plane);
+        let fits = plane.by_address.enter(peer);
+        // One that is too many for its address is given back by being dropped.
+        let place = Self { plane, peer };
+        fits.then_some(place)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.watcher.closed();
+        self.plane.by_address.leave(self.peer);
+        self.plane.open.fetch_sub(1, Ordering::Relaxed);
+        self.plane.watcher.closed();
     }
 }
 
@@ -605,6 +619,37 @@ mod tests {
             }
         };
         timeout(Duration::from_secs(5), freed).await.unwrap();
+        hello(&mut TcpStream::connect(server.addr).await.unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn one_address_takes_no_more_than_its_part() {
+        let server = start(Limits {
+            per_address: 2,
+            ..Limits::default()
+        });
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut socket = TcpStream::connect(server.addr).await.unwrap();
+            hello(&mut socket).await;
+            held.push(socket);
+        }
+        let mut third = TcpStream::connect(server.addr).await.unwrap();
+        third.write_all(REQUEST).await.unwrap();
+        let reply = read_to_end(&mut third).await;
+        assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
+        // Another address has its own part.
+        let other = tokio::net::TcpSocket::new_v4().unwrap();
+        other.bind(([127, 0, 0, 2], 0).into()).unwrap();
+        hello(&mut other.connect(server.addr).await.unwrap()).await;
+        drop(held);
+        let freed = async {
+            while server.plane.open() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(5), freed).await.unwrap();
+        assert!(server.plane.by_address.is_empty(), "nobody is remembered");
         hello(&mut TcpStream::connect(server.addr).await.unwrap()).await;
     }
 

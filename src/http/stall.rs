@@ -1,7 +1,8 @@
-//! `Stalling`: a socket whose peer must go on reading.
+//! `Stalling`: a socket whose peer must go on reading, and that never holds up the others of its core.
 //!
-//! hyper waits for ever to write to a peer that takes nothing. This gives up after a while. It costs
-//! nothing while writes go through, and it never looks at what passes.
+//! hyper waits for ever to write to a peer that takes nothing. This gives up after a while. A peer that sends
+//! without end is read a piece at a time: after each, the other connections of the core have their turn. It
+//! costs nothing while writes go through and little is sent, and it never looks at what passes.
 
 use std::{
     future::Future,
@@ -16,11 +17,16 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+/// Bytes that are read of one connection before others have their turn: some two thousand small frames.
+const TURN_BYTES: usize = 64 * 1024;
+
 /// A socket that fails when nothing of what is written has been taken for a while.
 pub(super) struct Stalling<T> {
     socket: T,
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Bytes read in this turn.
+    turn: usize,
 }
 
 impl<T> Stalling<T> {
@@ -30,6 +36,7 @@ impl<T> Stalling<T> {
             socket,
             patience,
             waiting: None,
+            turn: 0,
         }
     }
 
@@ -57,7 +64,18 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stalling<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buf)
+        if self.turn >= TURN_BYTES {
+            self.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.socket).poll_read(cx, buf);
+        match polled {
+            Poll::Ready(_) => self.turn += buf.filled().len() - before,
+            Poll::Pending => self.turn = 0,
+        }
+        polled
     }
 }
 

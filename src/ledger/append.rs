@@ -18,15 +18,18 @@ use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use huidu_core::{
+    digest::Digest,
     event::{Actor, Event},
     op::{OpId, Settled},
-    record::{Approval, Record, V1},
+    record::{Approval, Record},
     revision::Revision,
+    rules::Rules,
     time::Timestamp,
+    validity,
 };
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Fold, Ledger, LedgerError, Pending, Tail};
+use super::{Fold, Ledger, LedgerError, Pending, Tail, Taken};
 use crate::store::{Key, Place, StoreError};
 
 /// What somebody wants written.
@@ -34,6 +37,8 @@ use crate::store::{Key, Place, StoreError};
 pub struct Want {
     /// Its name: the same over every retry.
     pub op: OpId,
+    /// The digest of what was said; none: nobody compares.
+    pub ask: Option<Digest>,
     /// Who wants it.
     pub actor: Actor,
     /// Who else agreed.
@@ -67,6 +72,15 @@ pub enum Appended<R> {
 enum Content {
     Events(Vec<Event>),
     Void(OpId),
+}
+
+/// True, when what this node wrote counts. It was held against the same rule before, so a no is a defect; writing
+/// the same again would not mend it.
+fn counted(slot: Revision, taken: Option<&Taken>) -> Result<bool, LedgerError> {
+    match taken {
+        Some(Taken::Void(_)) => Err(LedgerError::Void { rev: slot }),
+        _ => Ok(true),
+    }
 }
 
 impl<F: Fold> Ledger<F> {
@@ -144,8 +158,8 @@ impl<F: Fold> Ledger<F> {
                 Some(Settled::Voided(rev)) => return Ok(Appended::Voided(rev)),
                 None => {}
             }
-            let now = self.parts.clock.now();
-            let content = match content(&self.fold, now) {
+            let (now, decided) = self.decide_in_time(&mut content);
+            let content = match decided {
                 Ok(Content::Events(events)) if events.is_empty() => return Ok(Appended::Unchanged),
                 Ok(content) => content,
                 Err(refusal) => return Ok(Appended::Refused(refusal)),
@@ -163,16 +177,36 @@ impl<F: Fold> Ledger<F> {
         }
     }
 
+    /// Decides at a time that is not before that of the last record, whatever this node's clock says: time in the
+    /// ledger never runs backwards, but with the root's word.
+    fn decide_in_time<R>(
+        &self,
+        content: &mut impl FnMut(&F, Timestamp) -> Result<Content, R>,
+    ) -> (Timestamp, Result<Content, R>) {
+        let (clock, floor) = (self.parts.clock.now(), self.fold.catalogue().written_at());
+        let decided = content(&self.fold, clock);
+        match &decided {
+            Ok(Content::Events(events)) if clock < floor && !validity::resets_time(events) => {
+                (floor, content(&self.fold, floor))
+            }
+            Ok(Content::Events(_)) => (clock, decided),
+            Ok(Content::Void(_)) => (clock.max(floor), decided),
+            Err(_) if clock < floor => (floor, content(&self.fold, floor)),
+            Err(_) => (clock, decided),
+        }
+    }
+
     fn draft(&self, want: &Want, at: Timestamp, content: Content) -> Result<Bytes, LedgerError> {
         let (events, void) = match content {
             Content::Events(events) => (events, None),
             Content::Void(op) => (Vec::new(), Some(op)),
         };
         let record = Record {
-            v: V1,
+            v: Rules::NEWEST,
             rev: self.at.rev.next(),
             prev: self.at.head,
             op: want.op,
+            ask: want.ask,
             put: self.parts.ids.put(),
             node: self.parts.node.clone(),
             at,
@@ -183,7 +217,11 @@ impl<F: Fold> Ledger<F> {
             void,
             ck: self.checkpoint.filter(|_| self.unannounced),
         };
-        record.encode().map_err(LedgerError::Unwritable)
+        let bytes = match &self.parts.signer {
+            Some(signer) => record.seal(&**signer),
+            None => record.encode(),
+        };
+        bytes.map_err(LedgerError::Unwritable)
     }
 
     /// Sends `pending` to its slot until it is known that the slot is taken, and takes in what is there.
@@ -195,13 +233,16 @@ impl<F: Fold> Ledger<F> {
         for failures in 0.. {
             let created = timeout_at(deadline, self.parts.store.put_new(&key, bytes.clone())).await;
             if matches!(created, Ok(Ok(()))) {
-                self.take_in(*slot, bytes).await?;
-                return Ok(true);
+                let taken = self.take_in(*slot, bytes).await?;
+                return counted(*slot, taken.as_ref());
             }
             // Taken, or nobody knows: look.
             if let Ok(Ok(found)) = timeout_at(deadline, self.parts.store.get(&key)).await {
                 self.pending = None;
-                self.take_in(*slot, &found).await?;
+                let taken = self.take_in(*slot, &found).await?;
+                if found == *bytes {
+                    counted(*slot, taken.as_ref())?;
+                }
                 #[cfg(test)]
                 if self.mutations.own_writes_unseen {
                     self.ops = huidu_core::op::RecentOps::default();
@@ -221,7 +262,7 @@ impl<F: Fold> Ledger<F> {
         let mut failures = 0;
         loop {
             let error = match timeout_at(deadline, self.next()).await {
-                Ok(Ok(Tail::Record(_))) => continue,
+                Ok(Ok(Tail::Record(_) | Tail::Void(_))) => continue,
                 Ok(Ok(Tail::AtTail { .. })) => match timeout_at(deadline, self.verify()).await {
                     Ok(Ok(())) => return Ok(()),
                     Ok(Err(error)) => error,

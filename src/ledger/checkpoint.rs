@@ -1,8 +1,9 @@
 //! Checkpoints: how a node starts in one read, and what it leaves for the nodes after it.
 //!
-//! A checkpoint counts when a later record names it, or when it stands exactly at the tail, on the record
-//! that is there. Any other (its writer died before announcing it, its bytes are damaged, its shape is of
-//! another build) is passed over with a warning, down to the first record, which needs none.
+//! A checkpoint counts when a later record names it that this node itself signed, or another with the same key:
+//! nothing else in the store says more than whoever can write there wants it to say. Any other (its writer died
+//! before announcing it, somebody forged it, its bytes are damaged, its shape is of another build) is passed over
+//! with a warning, down to the first record, which needs none.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use huidu_core::{
     catalogue::Catalogue,
     checkpoint::{Kept, Outline},
     digest::Digest,
-    record::{CheckpointRef, Record},
+    record::{CheckpointRef, Found},
     revision::Revision,
 };
 
@@ -20,6 +21,9 @@ use super::{
     pieces::{self, Draft, PieceError, Pieces, Written},
 };
 use crate::store::{Folder, Key};
+
+/// How many records behind a checkpoint are looked at for one that names it. Its writer's next record does.
+const BEHIND: usize = 4_096;
 
 /// How to begin.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,7 +37,7 @@ pub struct Start {
 /// Which checkpoints count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Those that the ledger vouches for: a store that others write to.
+    /// Those that a record vouches for which this node's own key signed: a store that others write to.
     #[default]
     Vouched,
     /// Every one that the records after it follow: this node's own copy on disk, which may begin in the
@@ -50,11 +54,18 @@ struct Base {
 }
 
 impl<F: Fold> Ledger<F> {
-    /// Opens the ledger in `parts.store` and catches up. Reads only.
+    /// Opens the ledger in `parts.store` and catches up, in front of what this build cannot read. Reads only.
     pub async fn open(parts: Parts, fold: F, start: Start) -> Result<Self, LedgerError> {
         let mut ledger = Self::new(parts, fold);
         let newest = ledger.begin(start.trust).await?;
-        ledger.catch_up().await?;
+        match ledger.catch_up().await {
+            // Following says so again; what is known up to there can be served meanwhile.
+            Err(LedgerError::Unreadable { rev, source }) => {
+                tracing::error!(revision = %rev, error = %source, "the ledger cannot be read further");
+                return Ok(ledger);
+            }
+            reached => reached?,
+        };
         let ours = start.known.map_or(newest, |known| known.rev.max(newest));
         if ledger.at.rev < ours {
             return Err(ledger.forked(Fork::Shorter { ours }));
@@ -65,8 +76,8 @@ impl<F: Fold> Ledger<F> {
         Ok(ledger)
     }
 
-    /// Writes what is true now as a checkpoint. The next record that this node appends announces it;
-    /// until then it counts only as long as nothing follows.
+    /// Writes what is true now as a checkpoint. The next record that this node appends announces it; until then
+    /// it counts for nobody.
     pub async fn checkpoint(&mut self) -> Result<CheckpointRef, LedgerError> {
         let written = self.draft_checkpoint()?.write().await?;
         Ok(self.note_checkpoint(written))
@@ -150,12 +161,11 @@ impl<F: Fold> Ledger<F> {
         self.at = Position { rev, head };
         self.ops = ops;
         self.checkpoint = Some(name);
-        // Nobody has announced what is found at the tail: this node's next record does.
-        self.unannounced = true;
+        self.unannounced = false;
         self.fold.copy(&key(name), &bytes);
         self.fold.restore(catalogue, name);
         for bytes in tail {
-            self.offer(self.at.rev.next(), &bytes)?;
+            self.take_in(self.at.rev.next(), &bytes).await?;
         }
         Ok(true)
     }
@@ -243,14 +253,23 @@ impl<F: Fold> Ledger<F> {
             let Ok(Some((kept, _))) = self.load(name).await else {
                 return false;
             };
-            let is_whole = matches!(kept, Kept::Whole(_));
-            let catalogue = match kept {
-                Kept::Whole(whole) => Some(whole.catalogue.into_owned()),
-                Kept::Parted(outline) => self.gather(name, &outline).await.ok().flatten(),
+            let (is_whole, head) = (matches!(kept, Kept::Whole(_)), kept.head());
+            let (catalogue, ops) = match kept {
+                Kept::Whole(whole) => (Some(whole.catalogue.into_owned()), whole.ops),
+                Kept::Parted(outline) => {
+                    let catalogue = self.gather(name, &outline).await.ok().flatten();
+                    (catalogue, outline.ops)
+                }
             };
-            said.push((is_whole, catalogue));
+            let Some(catalogue) = catalogue else {
+                return false;
+            };
+            said.push((is_whole, (head, catalogue, ops)));
         }
-        said[0].0 != said[1].0 && said[0].1.is_some() && said[0].1 == said[1].1
+        let [(is_whole, one), (other_is_whole, other)] = &*said else {
+            return false;
+        };
+        is_whole != other_is_whole && one == other
     }
 
     /// The records behind a checkpoint up to the one that names it, when the checkpoint counts.
@@ -261,36 +280,30 @@ impl<F: Fold> Ledger<F> {
         trust: Trust,
     ) -> Result<Option<Vec<Bytes>>, LedgerError> {
         let store = &self.parts.store;
+        let own = self.parts.own_key();
         let (mut rev, mut head, mut tail) = (name.rev, head_of_it, Vec::new());
-        loop {
+        while tail.len() < BEHIND {
             let bytes = match store.get(&Key::Log(rev.next().get())).await {
                 Ok(bytes) => bytes,
                 Err(error) if error.is_not_found() => break,
                 Err(error) => return Err(error.into()),
             };
             rev = rev.next();
-            let record =
-                Record::decode(&bytes).map_err(|source| LedgerError::Unreadable { rev, source })?;
-            if record.prev != head {
+            let found = Found::read(&bytes);
+            let is_own = found.is_by(&own);
+            // What nobody of ours signed may stand there and say anything; following will judge it.
+            let follows = found.record().map_or(true, |record| record.prev == head);
+            if !follows && (is_own || trust == Trust::OwnCopy) {
                 return Ok(None);
             }
+            let names = found.record().is_ok_and(|record| record.ck == Some(name));
             head = Digest::of(&bytes);
             tail.push(bytes);
-            if record.ck == Some(name) {
+            if names && follows && is_own {
                 return Ok(Some(tail));
             }
         }
-        if trust == Trust::OwnCopy {
-            return Ok(Some(tail));
-        }
-        if !tail.is_empty() {
-            return Ok(None);
-        }
-        match store.get(&Key::Log(name.rev.get())).await {
-            Ok(bytes) => Ok((Digest::of(&bytes) == head).then_some(tail)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok((trust == Trust::OwnCopy).then_some(tail))
     }
 }
 

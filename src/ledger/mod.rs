@@ -13,11 +13,13 @@
 //! ```text
 //! mod.rs         the ledger, what it is made of, its errors
 //! follow.rs      reading: one record after the other, each verified
+//! ahead.rs       looking past what cannot be read, for stops
 //! append.rs      writing: decide, win a slot, or know why not
 //! checkpoint.rs  starting without reading all records: opening, and what later openings start from
 //! pieces.rs      the objects that a checkpoint is made of
 //! ```
 
+mod ahead;
 mod append;
 mod checkpoint;
 mod follow;
@@ -33,9 +35,12 @@ use bytes::Bytes;
 use huidu_core::{
     catalogue::Catalogue,
     digest::Digest,
+    key::{PublicKey, Signer},
     op::{OpId, RecentOps, Settled},
-    record::{CheckpointRef, GENESIS, Record, RecordError},
+    record::{CheckpointRef, Found, GENESIS, Record, RecordError},
     revision::Revision,
+    time::Timestamp,
+    validity::{Invalid, Verdict},
 };
 
 use crate::{
@@ -46,7 +51,7 @@ use crate::{
 
 pub use append::{Appended, Want};
 pub use checkpoint::{Start, Trust};
-pub use follow::Tail;
+pub use follow::{Tail, Taken};
 pub use pieces::{Draft, Written};
 
 use pieces::Pieces;
@@ -59,8 +64,19 @@ pub trait Fold: Send {
     /// Sees an object of the checkpoint that it may begin from, as the store keeps it.
     fn copy(&mut self, _key: &Key, _bytes: &Bytes) {}
 
-    /// Takes in the next revision: `bytes` are what the store keeps in its slot. Total.
+    /// Whether what lies in the next slot may count. A fold that does not ask lets everything that reads.
+    fn judge(&self, found: &Found) -> Verdict {
+        match found.record() {
+            Ok(_) => Verdict::Counts,
+            Err(_) => Verdict::Unreadable,
+        }
+    }
+
+    /// Takes in the next revision, which counts: `bytes` are what the store keeps in its slot. Total.
     fn apply(&mut self, record: &Record, bytes: &Bytes);
+
+    /// Passes over the next revision, which does not count: it changes nothing but the number.
+    fn skip(&mut self, rev: Revision, bytes: &Bytes, why: &Invalid);
 
     /// How the fold lends out what it holds: a reference, or a guard where others read it too.
     type View<'a>: Deref<Target = Catalogue>
@@ -77,7 +93,11 @@ impl Fold for Catalogue {
     }
 
     fn apply(&mut self, record: &Record, _: &Bytes) {
-        let _touched = Self::apply(self, record.rev, record.at, &record.events);
+        let _touched = record.make_true(self);
+    }
+
+    fn skip(&mut self, rev: Revision, _: &Bytes, _: &Invalid) {
+        let _touched = Self::apply(self, rev, Timestamp::EPOCH, &[]);
     }
 
     type View<'a> = &'a Self;
@@ -100,6 +120,15 @@ pub struct Parts {
     pub backoff: Backoff,
     /// The name of this node, which records carry.
     pub node: String,
+    /// Signs what this node writes; none: nobody does, as between developers.
+    pub signer: Option<Arc<dyn Signer + Send + Sync>>,
+}
+
+impl Parts {
+    /// The key that this node's own records are told by.
+    fn own_key(&self) -> Option<PublicKey> {
+        self.signer.as_ref().map(|signer| signer.public_key())
+    }
 }
 
 /// A place in the chain.
@@ -124,6 +153,8 @@ pub struct Ledger<F> {
     parts: Parts,
     fold: F,
     at: Position,
+    /// What was asked for by the last record taken in.
+    ask: Option<Digest>,
     ops: RecentOps,
     /// What was sent to a slot of which nobody knows yet who has it.
     pending: Option<Pending>,
@@ -137,6 +168,8 @@ pub struct Ledger<F> {
     unannounced: bool,
     /// Why nothing is written any more.
     fork: Option<Fork>,
+    /// What stops behind a record that cannot be read.
+    ahead: ahead::Ahead,
     #[cfg(test)]
     mutations: Mutations,
 }
@@ -219,6 +252,12 @@ pub enum LedgerError {
         /// What is wrong with it.
         source: RecordError,
     },
+    /// What this node wrote is in the ledger and does not count, which it should have known.
+    #[error("revision {rev} was written by this node and does not count; look at its log")]
+    Void {
+        /// Its slot.
+        rev: Revision,
+    },
     /// The change, or the state, has no bytes.
     #[error("cannot be written: {0}")]
     Unwritable(RecordError),
@@ -239,6 +278,7 @@ impl<F: Fold> Ledger<F> {
             parts,
             fold,
             at: Position::GENESIS,
+            ask: None,
             ops: RecentOps::default(),
             pending: None,
             checkpoint: None,
@@ -246,6 +286,7 @@ impl<F: Fold> Ledger<F> {
             alias: None,
             unannounced: false,
             fork: None,
+            ahead: ahead::Ahead::default(),
             #[cfg(test)]
             mutations: Mutations::default(),
         }
@@ -271,6 +312,11 @@ impl<F: Fold> Ledger<F> {
         self.at.rev
     }
 
+    /// The digest of what the last record taken in was asked as, where it is kept.
+    pub const fn latest_ask(&self) -> Option<Digest> {
+        self.ask
+    }
+
     /// How a want ended, as far as it is remembered here.
     pub fn settled(&self, op: &OpId) -> Option<Settled> {
         self.ops.get(op)
@@ -279,6 +325,11 @@ impl<F: Fold> Ledger<F> {
     /// The want of this node of which nobody knows yet whether it happened.
     pub fn pending(&self) -> Option<OpId> {
         self.pending.as_ref().map(|pending| pending.op)
+    }
+
+    /// The record of it, as it was sent.
+    pub fn pending_record(&self) -> Option<Record> {
+        Record::decode(&self.pending.as_ref()?.bytes).ok()
     }
 
     /// Why nothing is written any more, if so.

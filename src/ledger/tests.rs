@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
+use ed25519_dalek::SigningKey;
 use huidu_core::{
     authority::Role,
     event::{Actor, Event},
-    record::V1,
+    rules::Rules,
     time::Timestamp,
 };
 
@@ -23,6 +24,7 @@ use crate::{
     },
 };
 
+mod checkpoints;
 mod pieces;
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -52,6 +54,7 @@ impl Cluster {
             ids: Arc::new(CountedIds::series(1_000 + node)),
             backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(10), node),
             node: format!("node-{node}"),
+            signer: Some(Arc::new(log_key())),
         }
     }
 
@@ -70,6 +73,7 @@ impl Cluster {
     fn want(&self) -> Want {
         Want {
             op: self.wants.op(),
+            ask: None,
             actor: actor(),
             approvals: Vec::new(),
             why: None,
@@ -121,11 +125,20 @@ impl Fold for Seen {
         self.applied.push(record.rev.get());
     }
 
+    fn skip(&mut self, rev: Revision, _: &Bytes, _: &Invalid) {
+        self.catalogue.apply(rev, Timestamp::EPOCH, &[]);
+    }
+
     type View<'a> = &'a Catalogue;
 
     fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
+}
+
+/// Every node of the cluster signs with it.
+fn log_key() -> SigningKey {
+    SigningKey::from_bytes(&[41; 32])
 }
 
 fn actor() -> Actor {
@@ -154,10 +167,11 @@ async fn add(
 fn record(at: Position) -> Record {
     let ids = CountedIds::series(9_999);
     Record {
-        v: V1,
+        v: Rules::NEWEST,
         rev: at.rev.next(),
         prev: at.head,
         op: ids.op(),
+        ask: None,
         put: ids.put(),
         node: "elsewhere".into(),
         at: Timestamp::EPOCH,
@@ -367,128 +381,6 @@ async fn a_write_that_lands_late_is_found_and_not_written_again() {
     assert_eq!(cluster.log().await, [Key::Log(1)]);
 }
 
-#[tokio::test]
-async fn a_new_node_begins_at_a_checkpoint_at_the_tail_and_announces_it() {
-    let cluster = Cluster::new();
-    let mut writer = cluster.grown(1, 5).await;
-    let name = writer.checkpoint().await.unwrap();
-    assert_eq!(
-        writer.checkpoint().await.unwrap(),
-        name,
-        "the same state, the same name"
-    );
-    let mut new = cluster.node(2).await;
-    assert_eq!(
-        (new.fold().restored, &new.fold().applied),
-        (Some(rev(5)), &vec![])
-    );
-    assert_eq!(new.position(), writer.position());
-    cluster.grow(&mut new).await;
-    let Tail::Record(record) = writer.next().await.unwrap() else {
-        panic!("revision 6")
-    };
-    assert_eq!(record.ck, Some(name));
-    cluster.grow(&mut writer).await;
-    let later = cluster.node(3).await;
-    assert_eq!(
-        (later.fold().restored, &later.fold().applied),
-        (Some(rev(5)), &vec![6, 7])
-    );
-    assert_eq!(later.fold().catalogue, writer.fold().catalogue);
-}
-
-#[tokio::test]
-async fn a_retry_is_recognised_across_a_checkpoint() {
-    let cluster = Cluster::new();
-    let mut writer = cluster.grown(1, 2).await;
-    let want = cluster.want();
-    add(&mut writer, want.clone(), "once").await.unwrap();
-    writer.checkpoint().await.unwrap();
-    let mut new = cluster.node(2).await;
-    assert_eq!(new.fold().restored, Some(rev(3)));
-    assert_eq!(
-        add(&mut new, want, "twice").await.unwrap(),
-        Appended::Repeated(rev(3))
-    );
-}
-
-#[tokio::test]
-async fn a_checkpoint_that_nobody_announced_is_passed_over_once_something_follows() {
-    let cluster = Cluster::new();
-    let mut other = cluster.node(2).await;
-    let mut writer = cluster.grown(1, 3).await;
-    let old = writer.checkpoint().await.unwrap();
-    cluster.grow(&mut writer).await;
-    writer.checkpoint().await.unwrap();
-    // The writer dies; another node goes on without knowing.
-    cluster.grow(&mut other).await;
-    let new = cluster.node(3).await;
-    assert_eq!(
-        new.fold().restored,
-        Some(old.rev),
-        "the older one was announced"
-    );
-    assert_eq!(new.position(), other.position());
-    let start = Start {
-        known: None,
-        trust: Trust::OwnCopy,
-    };
-    let own = cluster.begin(4, start).await.unwrap();
-    assert_eq!(
-        own.fold().restored,
-        Some(rev(4)),
-        "a node trusts its own copy"
-    );
-    assert_eq!(own.fold().catalogue, new.fold().catalogue);
-}
-
-#[tokio::test]
-async fn damaged_and_alien_checkpoints_are_passed_over_down_to_the_first_record() {
-    let cluster = Cluster::new();
-    let writer = cluster.grown(1, 3).await;
-    let junk = Bytes::from_static(b"{\"v\":2}");
-    let digest = Digest::of(&junk);
-    cluster.put(&Key::Checkpoint { rev: 9, digest }, junk).await;
-    let alien = Cluster::new();
-    let name = alien.grown(7, 2).await.checkpoint().await.unwrap();
-    let key = Key::Checkpoint {
-        rev: 2,
-        digest: name.root,
-    };
-    cluster
-        .put(&key, alien.store.get(&key).await.unwrap())
-        .await;
-    let new = cluster.node(2).await;
-    assert_eq!(
-        (new.fold().restored, &new.fold().applied),
-        (None, &vec![1, 2, 3])
-    );
-    assert_eq!(new.position(), writer.position());
-}
-
-#[tokio::test]
-async fn a_node_begins_from_its_own_copy_of_the_end_of_the_ledger() {
-    let cluster = Cluster::new();
-    let mut writer = cluster.grown(1, 3).await;
-    let name = writer.checkpoint().await.unwrap();
-    cluster.grow(&mut writer).await;
-    let copy = Cluster::new();
-    let snap = Key::Checkpoint {
-        rev: name.rev.get(),
-        digest: name.root,
-    };
-    for key in [snap, Key::Log(4)] {
-        copy.put(&key, cluster.store.get(&key).await.unwrap()).await;
-    }
-    let start = Start {
-        known: None,
-        trust: Trust::OwnCopy,
-    };
-    let restarted = copy.begin(1, start).await.unwrap();
-    assert_eq!(restarted.position(), writer.position());
-    assert_eq!(restarted.fold().catalogue, writer.fold().catalogue);
-}
-
 /// A fork is for good: nothing is read or written, and what was known stays.
 async fn assert_forked(cluster: &Cluster, mut ledger: Ledger<Seen>, fork: Fork) {
     let before = (ledger.position(), cluster.log().await);
@@ -637,7 +529,7 @@ async fn another_state_at_the_same_revision_is_a_fork() {
 async fn a_record_of_a_later_build_stops_a_node_where_it_is_without_a_fork() {
     let cluster = Cluster::new();
     let mut ledger = cluster.grown(1, 2).await;
-    cluster.put(&Key::Log(3), &br#"{"v":2,"rev":3}"#[..]).await;
+    cluster.put(&Key::Log(3), &br#"{"v":3,"rev":3}"#[..]).await;
     for _ in 0..2 {
         let error = ledger.next().await.unwrap_err();
         assert!(

@@ -67,7 +67,11 @@ impl Compiling<'_> {
             let others: Vec<_> = parts.map(|part| scope.spawn(move || of(part))).collect();
             let mut all = of(own);
             for other in others {
-                all.extend(other.join().unwrap_or_default());
+                match other.join() {
+                    Ok(part) => all.extend(part),
+                    // As it would be on this thread: nothing is left out unsaid.
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
             }
             all
         })

@@ -8,6 +8,7 @@ use huidu_core::{
     decide::{Refusal, decide},
     event::{Actor, Event},
     eyes::Proposal,
+    key::PublicKey,
     revision::Revision,
     time::Timestamp,
     validity,
@@ -20,18 +21,22 @@ pub(super) fn decided(
     fold: &Folded,
     change: &Change,
     now: Timestamp,
+    log_key: Option<&PublicKey>,
 ) -> Result<Vec<Event>, WriteError> {
     let catalogue = crate::ledger::Fold::catalogue(fold);
     let actor = actor_now(&catalogue, &change.actor)?;
     let authorised =
-        authorise(change.command.clone(), &actor, catalogue.review)?.at(change.enact_at);
+        authorise(change.command.clone(), &actor, &catalogue, now)?.at(change.enact_at);
     if let Some(expected) = change.expected {
         match_revision(&catalogue, &change.command, expected).map_err(Box::new)?;
     }
     let events = decide(&catalogue, &authorised, now).map_err(Box::new)?;
     // What would not count is not written: a role that changed while this was asked for.
     match validity::check(&catalogue, now, &change.actor, &events) {
-        Ok(()) => Ok(events),
+        Ok(()) => {
+            signs(&catalogue, &events, log_key).map_err(Box::new)?;
+            Ok(events)
+        }
         Err(invalid) => {
             tracing::warn!(actor = %change.actor.id, %invalid, "a change would not count, and is refused");
             Err(Forbidden::Foreign {
@@ -40,6 +45,25 @@ pub(super) fn decided(
             .into())
         }
     }
+}
+
+/// Whether this node's signature is one of those that count once these events are true. A keyring that would leave
+/// this node without a voice is not put in force by it, so no keyring ever leaves all of them without.
+fn signs(
+    catalogue: &Catalogue,
+    events: &[Event],
+    log_key: Option<&PublicKey>,
+) -> Result<(), Refusal> {
+    let Some(keyring) = validity::keyring_after(catalogue, events) else {
+        return Ok(());
+    };
+    if log_key.is_some_and(|own| validity::signers(&keyring).any(|key| key == own)) {
+        return Ok(());
+    }
+    Err(Refusal::NotALogKey {
+        keyring: keyring.version,
+        key: log_key.map(|key| key.id().as_str().to_owned()),
+    })
 }
 
 /// The actor as it stands at this revision: a credential that was revoked, or a person who was let go,

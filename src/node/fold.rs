@@ -10,9 +10,10 @@ use bytes::Bytes;
 use huidu_core::{
     catalogue::{Catalogue, Touched},
     event::Event,
-    record::{CheckpointRef, Record},
+    record::{CheckpointRef, Found, Record},
+    revision::Revision,
     time::Timestamp,
-    validity,
+    validity::{self, Invalid, Verdict},
 };
 
 use tokio::time::Instant;
@@ -104,26 +105,29 @@ impl Fold for Folded {
         }
     }
 
+    fn judge(&self, found: &Found) -> Verdict {
+        validity::judge(&self.shared.read(), found)
+    }
+
+    // A record that may not count takes its place in the ledger and changes nothing, on every node alike.
+    fn skip(&mut self, rev: Revision, bytes: &Bytes, why: &Invalid) {
+        tracing::error!(revision = %rev, %why, "a record in the store does not count: somebody wrote it past the servers");
+        self.shared.write().apply(rev, Timestamp::EPOCH, &[]);
+        self.changed.invalid += 1;
+        self.changed.records += 1;
+        if let Some(mirror) = &self.mirror {
+            mirror.put(Key::Log(rev.get()), bytes.clone());
+        }
+    }
+
     fn apply(&mut self, record: &Record, bytes: &Bytes) {
         self.changed.known_at.push(Instant::now());
-        let mut catalogue = self.shared.write();
-        let valid = validity::check(&catalogue, record.at, &record.actor, &record.events);
-        // A record that may not count takes its place in the ledger and changes nothing, on every node alike.
-        let events = match &valid {
-            Ok(()) => record.events.as_slice(),
-            Err(invalid) => {
-                self.changed.invalid += 1;
-                tracing::error!(revision = %record.rev, actor = %record.actor.id, %invalid, "a record in the store does not count: somebody wrote it past the servers");
-                &[]
-            }
-        };
-        let touched = catalogue.apply(record.rev, record.at, events);
-        drop(catalogue);
+        let touched = record.make_true(&mut self.shared.write());
         self.changed.touched.apps.extend(touched.apps);
         self.changed.touched.segments.extend(touched.segments);
         self.changed.touched.kills |= touched.kills;
         self.changed.records += 1;
-        if events.iter().any(Event::is_stop) {
+        if record.events.iter().any(Event::is_stop) {
             self.changed.killed_at.push(record.at);
         }
         if let Some(mirror) = &self.mirror {

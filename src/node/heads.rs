@@ -9,9 +9,8 @@ use std::{
     time::Duration,
 };
 
-use ed25519_dalek::SigningKey;
 use huidu_core::{
-    key::{PublicKey, Signer as _},
+    key::{PublicKey, Signer, SignerError},
     keyring::Role,
     merkle::{self, Frontier},
     treehead::{SignedHead, TreeHead},
@@ -24,8 +23,23 @@ use crate::store::{Folder, Key, StoreError};
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// Why no head was written.
+#[derive(Debug, thiserror::Error)]
+enum HeadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    #[error("the node is shutting down")]
+    Gone,
+}
+
 /// Signs heads until the node is gone.
-pub(super) async fn keep(shared: Weak<Shared>, parts: Arc<Parts>, key: SigningKey) {
+pub(super) async fn keep(
+    shared: Weak<Shared>,
+    parts: Arc<Parts>,
+    key: Arc<dyn Signer + Send + Sync>,
+) {
     let Some(mut revisions) = shared.upgrade().map(|shared| shared.revision.subscribe()) else {
         return;
     };
@@ -49,10 +63,10 @@ pub(super) async fn keep(shared: Weak<Shared>, parts: Arc<Parts>, key: SigningKe
 async fn step(
     shared: &Weak<Shared>,
     parts: &Parts,
-    key: &SigningKey,
+    key: &Arc<dyn Signer + Send + Sync>,
     tree: &mut Option<Frontier>,
     revisions: &watch::Receiver<huidu_core::revision::Revision>,
-) -> Result<(), StoreError> {
+) -> Result<(), HeadError> {
     let last = revisions.borrow().get();
     let (origin, mut keys) = {
         let Some(shared) = shared.upgrade() else {
@@ -77,12 +91,18 @@ async fn step(
         origin,
         tree: grown,
     };
-    match parts
-        .store
-        .put_new(&Key::Head(last), head.sign(key).into())
-        .await
-    {
-        Err(error) if !error.is_already_exists() => return Err(error),
+    let signer = Arc::clone(key);
+    let signing = tokio::task::spawn_blocking(move || (head.sign_by(&*signer), head));
+    let (note, head) = signing.await.map_err(|_| HeadError::Gone)?;
+    let note = note.inspect_err(|_| {
+        parts
+            .metrics
+            .signer_failures
+            .with_label_values(&["log"])
+            .inc();
+    });
+    match parts.store.put_new(&Key::Head(last), note?.into()).await {
+        Err(error) if !error.is_already_exists() => return Err(error.into()),
         // Another node was first, and signed the same.
         Ok(()) | Err(_) => {}
     }

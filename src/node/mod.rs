@@ -15,6 +15,7 @@
 //! metered.rs      the store, counted and timed
 //! mirror.rs       the last-known-good copy on this node's disk
 //! pace.rs         so many a second and no more
+//! honesty.rs      tests: no answer is stamped with a time at which it was known to be over
 //! ```
 //!
 //! A node has one way to learn of a change, also of its own: following the ledger. It never answers a
@@ -28,6 +29,8 @@ mod decided;
 mod engine;
 mod fold;
 mod heads;
+#[cfg(test)]
+mod honesty;
 pub mod live;
 mod metered;
 mod mirror;
@@ -54,12 +57,15 @@ use huidu_core::{
     digest::Digest,
     event::Actor,
     eyes::EyesPolicy,
+    key::{PublicKey, Signer, SignerError},
     name::{AppId, SegmentName},
     op::OpId,
+    preview::PreviewLink,
     record::Record,
     revision::Revision,
     segment::Segment,
     time::Timestamp,
+    trust::ReviewPolicy,
     version::Review,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -74,7 +80,7 @@ use self::{
     live::{Live, Stamper},
     metered::Metered,
     mirror::Mirror,
-    pace::Pace,
+    pace::{Gap, Pace},
 };
 use crate::{
     backoff::Backoff,
@@ -127,10 +133,11 @@ pub struct NodeParts {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn Ids>,
-    /// The online key that stamps are signed with.
-    pub key: ed25519_dalek::SigningKey,
-    /// Signs heads of the ledger; none: this node signs none.
-    pub log_key: Option<ed25519_dalek::SigningKey>,
+    /// Holds the online key that stamps are signed with: in memory, or elsewhere.
+    pub key: Arc<dyn Signer + Send + Sync>,
+    /// Signs the records this node writes, and heads of the ledger; none: it signs neither, and writes nothing once
+    /// a keyring is in force.
+    pub log_key: Option<Arc<dyn Signer + Send + Sync>>,
     /// Where counters are flushed to.
     pub metrics: Arc<Metrics>,
     /// Values.
@@ -147,6 +154,7 @@ struct Parts {
     ids: Arc<dyn Ids>,
     metrics: Arc<Metrics>,
     settings: NodeSettings,
+    log_key: Option<Arc<dyn Signer + Send + Sync>>,
 }
 
 impl Parts {
@@ -161,6 +169,7 @@ impl Parts {
                 fastrand::u64(..),
             ),
             node: self.settings.name.clone(),
+            signer: self.log_key.clone(),
         }
     }
 }
@@ -195,6 +204,13 @@ impl Flags {
 }
 
 impl Shared {
+    /// The same, where it was read at all.
+    fn proved_if(&self, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.proved(at);
+        }
+    }
+
     /// The log's tail was read at `at`: what is served was all there was.
     fn proved(&self, at: Timestamp) {
         self.health.asof.fetch_max(at.unix_ms(), Ordering::Relaxed);
@@ -239,10 +255,12 @@ pub struct Health {
     pub from_store: bool,
     /// Whether the store's chain is not the one this node knows: nothing is written until people look.
     pub fork: bool,
+    /// Whether the holder of the online key signs; else answers keep their stamps, and age.
+    pub signs: bool,
 }
 
-/// Looks at the ledger a second, at most, because devices heard of more.
-const LOOKS: u64 = 10;
+/// Milliseconds between two looks at the ledger because devices heard of more: ten a second, at most.
+const LOOK_GAP_MS: u64 = 100;
 /// Signatures for one request alone a second, at most: 2 000 are about a twentieth of a core.
 const SIGNATURES: u64 = 2_000;
 
@@ -254,7 +272,7 @@ pub struct Node {
     counters: Arc<Counters>,
     asks: mpsc::Sender<Ask>,
     /// Looks at the ledger because devices heard of more.
-    looks: Pace,
+    looks: Gap,
     /// Signatures for one request alone.
     signatures: Pace,
 }
@@ -303,6 +321,7 @@ impl Node {
             ids,
             metrics,
             settings,
+            log_key: log_key.clone(),
         });
         let engine = Engine::open(Arc::clone(&parts), Arc::clone(&shared), unproved).await?;
         let (asks, inbox) = mpsc::channel(WAITING);
@@ -319,7 +338,7 @@ impl Node {
             bundles,
             counters,
             asks,
-            looks: Pace::new(LOOKS),
+            looks: Gap::new(LOOK_GAP_MS),
             signatures: Pace::new(SIGNATURES),
         }))
     }
@@ -372,6 +391,7 @@ impl Node {
                 token,
                 keyring,
                 eyes,
+                reviews: ReviewPolicy::beginning(review),
             },
             op: self.new_op(),
             expected: None,
@@ -398,11 +418,28 @@ impl Node {
 
     /// How a want ended.
     pub async fn op(&self, op: OpId) -> OpState {
+        self.op_and_pending(op).await.0
+    }
+
+    async fn op_and_pending(&self, op: OpId) -> (OpState, Option<Box<Record>>) {
         let (answer, wait) = oneshot::channel();
         if self.asks.send(Ask::Op(op, answer)).await.is_err() {
-            return OpState::Absent;
+            return (OpState::Absent, None);
         }
-        wait.await.unwrap_or(OpState::Absent)
+        wait.await.unwrap_or((OpState::Absent, None))
+    }
+
+    /// How a want ended, and the record that says so: whose it was, and what it changed.
+    pub async fn op_with_record(
+        &self,
+        op: OpId,
+    ) -> Result<(OpState, Option<Box<Record>>), StoreError> {
+        let (state, pending) = self.op_and_pending(op).await;
+        let (OpState::Committed(revision) | OpState::Cancelled(revision)) = state else {
+            return Ok((state, pending));
+        };
+        let bytes = self.record_bytes(revision.get()).await?;
+        Ok((state, Record::decode(&bytes).ok().map(Box::new)))
     }
 
     /// Asks the engine to look at the ledger now.
@@ -420,7 +457,8 @@ impl Node {
 
     /// True when one more signature for one request alone may be made.
     pub fn may_sign_now(&self) -> bool {
-        self.signatures.take(self.now())
+        // One that takes its time would hold up everybody who polls.
+        self.shared.stamper.is_quick() && self.signatures.take(self.now())
     }
 
     /// Stores the units of a segment under their digest; `Command::PutSegment` then names it.
@@ -497,6 +535,7 @@ impl Node {
             bus: self.parts.bus.healthy(),
             from_store: flags.from_store.load(Ordering::Relaxed),
             fork: flags.fork.load(Ordering::Relaxed),
+            signs: !self.shared.stamper.is_failing(),
         }
     }
 
@@ -530,6 +569,14 @@ impl Node {
             .set(i64::try_from(age).unwrap_or(i64::MAX));
         metrics.store_up.set(i64::from(health.store));
         metrics.bus_up.set(i64::from(health.bus));
+        let now = self.now();
+        let (mut expiring, mut expired) = (0, 0);
+        for token in self.catalogue().tokens.values() {
+            expiring += i64::from(token.expires_soon(now));
+            expired += i64::from(!token.holds(now));
+        }
+        metrics.tokens_expiring.set(expiring);
+        metrics.tokens_expired.set(expired);
         metrics.render()
     }
 
@@ -546,17 +593,26 @@ impl Node {
     /// The public half of the online key, where versions are listed without review: in development.
     pub fn development_key(&self) -> Option<ed25519_dalek::VerifyingKey> {
         let is_development = self.catalogue().review == Review::Skipped;
-        is_development.then(|| self.shared.stamper.public_key())
+        let key = is_development.then(|| self.shared.stamper.public_key())?;
+        let bytes = <&[u8; 32]>::try_from(key.as_bytes()).ok()?;
+        ed25519_dalek::VerifyingKey::from_bytes(bytes).ok()
     }
 
     /// The public half of the online key.
-    pub fn online_key(&self) -> ed25519_dalek::VerifyingKey {
+    pub fn online_key(&self) -> PublicKey {
         self.shared.stamper.public_key()
     }
 
-    /// A preview link, signed by the online key.
-    pub fn sign_preview(&self, link: &huidu_core::preview::PreviewLink) -> String {
-        self.shared.stamper.sign_preview(link)
+    /// A preview link, signed by the online key; nobody else waits for it.
+    pub async fn sign_preview(&self, link: PreviewLink) -> Result<String, SignerError> {
+        let stamper = Arc::clone(&self.shared.stamper);
+        let signed = tokio::task::spawn_blocking(move || stamper.sign_preview(&link)).await;
+        signed.unwrap_or_else(|error| {
+            Err(SignerError {
+                key: self.online_key().id(),
+                detail: error.to_string(),
+            })
+        })
     }
 
     /// Writes what must survive a stop.

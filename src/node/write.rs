@@ -69,6 +69,14 @@ pub enum WriteError {
         /// The revision that cancelled it.
         revision: Revision,
     },
+    /// The name stands for another change, which was made or is under way; nothing of this one was.
+    #[error(
+        "this `Idempotency-Key` stands for another change already, op `{op}`; use a new key for a new change"
+    )]
+    OtherAsk {
+        /// The want that has the name.
+        op: OpId,
+    },
     /// The ledger cannot be read or written now; nothing of this change was written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -17,7 +17,7 @@ use huidu_core::{limits, version::Review};
 pub use keys::{KEYS, Key};
 pub use raw::{FlagValue, Origin, Problem, Sources, Value};
 
-use crate::signin::address::Address;
+use crate::signin::{Required, address::Address};
 use raw::Raw;
 
 /// Everything a process is started with.
@@ -56,6 +56,8 @@ pub struct DeviceSettings {
     pub cores: usize,
     /// Connections at once, over all cores.
     pub max_connections: usize,
+    /// Of these, from one address; 0: as many as there are.
+    pub max_connections_per_address: usize,
     /// How long a request's head may take.
     pub header_timeout: Duration,
     /// How long a connection may be idle.
@@ -99,7 +101,7 @@ pub struct SignInSettings {
     /// How long the session of a command line lasts.
     pub command_line: Duration,
     /// Whether tokens that belong to people open nothing.
-    pub required: bool,
+    pub required: Required,
     /// The control plane as browsers reach it.
     pub home: Address,
 }
@@ -291,6 +293,10 @@ impl Reader {
             cores: self.parsed("device.cores", |text| whole(text, 0, 1_024)),
             max_connections: self
                 .parsed("device.max_connections", |text| whole(text, 1, 1_000_000)),
+            max_connections_per_address: self
+                .parsed("device.max_connections_per_address", |text| {
+                    whole(text, 0, 1_000_000)
+                }),
             header_timeout: self.parsed("device.header_timeout", |t| duration(t, 1, 300_000)),
             idle_timeout: self.parsed("device.idle_timeout", |t| duration(t, 1, 3_600_000)),
             poll_after: self.parsed("device.poll_after", |t| duration(t, 100, 7 * 86_400_000)),
@@ -407,10 +413,17 @@ impl Reader {
         let command_line = self.parsed("signin.command_line", |t| duration(t, 60_000, 86_400_000));
         let scopes = self.parsed("signin.scopes", scopes);
         let required = self.parsed("signin.required", |text| {
-            one_of(text, &[("false", false), ("true", true)])
+            one_of(
+                text,
+                &[
+                    ("auto", Required::ForCustomers),
+                    ("false", Required::Never),
+                    ("true", Required::Always),
+                ],
+            )
         });
         if self.text("signin.issuer").0.is_empty() {
-            if required || !client_id.is_empty() {
+            if required == Required::Always || !client_id.is_empty() {
                 let what = "sign-in is set up and this is not; name the identity provider";
                 self.wrong("signin.issuer", what);
             }

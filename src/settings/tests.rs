@@ -170,7 +170,7 @@ fn sign_in_is_off_until_a_provider_is_named_and_then_whole() {
       huidu.toml:2: `signin.issuer` = `http://id.bank`: plain http is for loopback alone; write https://
       huidu.toml:5: `signin.session_idle` = `1s`: is out of range; write 60s to 86400s
       huidu.toml:3: `signin.scopes` = `email`: write `openid`, and others behind it with a space between
-      huidu.toml:4: `signin.required` = `yes`: write one of false, true
+      huidu.toml:4: `signin.required` = `yes`: write one of auto, false, true
       not set: `signin.client_id`: name what the identity provider calls this installation
       not set: `control.public_address`: people sign in, and the provider must lead them back; write the address that their browsers use
     ");
@@ -192,5 +192,5 @@ fn sign_in_is_off_until_a_provider_is_named_and_then_whole() {
     assert_eq!(signin.home.origin(), "https://huidu.bank");
     assert_eq!(signin.issuer.as_str(), "https://id.bank/realms/staff");
     assert_eq!(signin.client_secret.unwrap().expose(), "hush");
-    assert!(!signin.required);
+    assert_eq!(signin.required, Required::ForCustomers);
 }

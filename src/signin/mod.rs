@@ -64,8 +64,19 @@ pub struct SignInSettings {
     pub longest: Duration,
     /// How long the session of a command line lasts.
     pub command_line: Duration,
-    /// True: tokens that belong to people open nothing.
-    pub required: bool,
+    /// Whether tokens that belong to people open anything.
+    pub required: Required,
+}
+
+/// When people must sign in: when tokens that belong to them open nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Required {
+    /// Where customers are served: while the keyring in force is one for them.
+    ForCustomers,
+    /// Never: whoever has a person's token acts as that person, without a proof of theirs.
+    Never,
+    /// Always.
+    Always,
 }
 
 impl fmt::Debug for SignInSettings {
@@ -152,9 +163,13 @@ impl SignIn {
         self.settings.home.origin()
     }
 
-    /// True when tokens that belong to people open nothing.
-    pub const fn is_required(&self) -> bool {
-        self.settings.required
+    /// True when tokens that belong to people open nothing; `for_customers`: customers are served.
+    pub const fn is_required(&self, for_customers: bool) -> bool {
+        match self.settings.required {
+            Required::ForCustomers => for_customers,
+            Required::Never => false,
+            Required::Always => true,
+        }
     }
 }
 

@@ -13,9 +13,11 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
+    time::UNIX_EPOCH,
 };
 
 use bytes::Bytes;
+use huidu_core::time::Timestamp;
 
 use super::{BoxFuture, Folder, Key, Place, Store, StoreError, check_name};
 use disk::{Disk, Step};
@@ -127,9 +129,7 @@ impl Inner {
         }
         match File::open(self.path_of(key)) {
             Ok(file) => Ok(file),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::NotFound { key: key.clone() })
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(StoreError::not_found(key)),
             Err(e) => Err(StoreError::unavailable(key, e)),
         }
     }
@@ -160,6 +160,17 @@ impl Inner {
     fn size(&self, key: &Key) -> Result<u64, StoreError> {
         let data = self.open(key)?.metadata();
         Ok(data.map_err(|e| StoreError::unavailable(key, e))?.len())
+    }
+
+    fn written(&self, key: &Key) -> Result<Option<Timestamp>, StoreError> {
+        let data = self.open(key)?.metadata();
+        let data = data.map_err(|e| StoreError::unavailable(key, e))?;
+        let since = data
+            .modified()
+            .ok()
+            .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let ms = since.and_then(|since| u64::try_from(since.as_millis()).ok());
+        Ok(ms.map(Timestamp::from_unix_ms))
     }
 
     fn list(&self, folder: Folder, after: Option<&Key>) -> Result<Vec<Key>, StoreError> {
@@ -202,6 +213,14 @@ impl Store for FsStore {
     fn head<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<u64, StoreError>> {
         let wanted = key.clone();
         Box::pin(self.blocking(key.into(), move |store| store.size(&wanted)))
+    }
+
+    fn kept_since<'a>(
+        &'a self,
+        key: &'a Key,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
+        let wanted = key.clone();
+        Box::pin(self.blocking(key.into(), move |store| store.written(&wanted)))
     }
 
     fn put_new<'a>(&'a self, key: &'a Key, bytes: Bytes) -> BoxFuture<'a, Result<(), StoreError>> {

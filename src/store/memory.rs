@@ -32,7 +32,7 @@ impl MemoryStore {
 
     fn read(&self, key: &Key) -> Result<Bytes, StoreError> {
         let found = self.objects().get(key).cloned();
-        found.ok_or_else(|| StoreError::NotFound { key: key.clone() })
+        found.ok_or_else(|| StoreError::not_found(key))
     }
 
     fn create(&self, key: &Key, bytes: Bytes) -> Result<(), StoreError> {

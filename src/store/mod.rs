@@ -17,7 +17,7 @@ pub mod s3;
 use std::{error::Error, fmt, ops::Range, path::Path, pin::Pin};
 
 use bytes::Bytes;
-use huidu_core::digest::Digest;
+use huidu_core::{digest::Digest, time::Timestamp};
 
 pub use key::{Folder, Key, KeyError, KeyPrefix, KeyPrefixError, ProbeName};
 
@@ -62,6 +62,15 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&'a Key>,
     ) -> BoxFuture<'a, Result<Vec<Key>, StoreError>>;
 
+    /// Since when the store has the object, by its own clock; none where it does not say. A copy says when it was
+    /// copied, unless whoever copied kept the times.
+    fn kept_since<'a>(
+        &'a self,
+        _key: &'a Key,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Which store this is, for logs and errors. Holds no secret.
     fn describe(&self) -> String;
 }
@@ -85,6 +94,8 @@ pub enum StoreError {
     NotFound {
         /// The absent object.
         key: Key,
+        /// What time it was for the store when it said so, where it tells: never before it looked.
+        said_at: Option<Timestamp>,
     },
     /// The store refused to create the object because it exists.
     #[error("`{key}` exists already; read it and decide again")]
@@ -120,6 +131,14 @@ impl StoreError {
         Self::Unavailable {
             key: place.into(),
             source: source.into(),
+        }
+    }
+
+    /// `NotFound`, of a store that tells no time of its own.
+    pub fn not_found(key: &Key) -> Self {
+        Self::NotFound {
+            key: key.clone(),
+            said_at: None,
         }
     }
 

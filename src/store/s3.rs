@@ -15,13 +15,13 @@ use aws_sdk_s3::{
     },
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     operation::put_object::builders::PutObjectFluentBuilder,
-    primitives::ByteStream,
+    primitives::{ByteStream, DateTime, DateTimeFormat},
     types::{BucketLocationConstraint, CreateBucketConfiguration},
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
 use data_encoding::BASE64;
-use huidu_core::digest::Digest;
+use huidu_core::{digest::Digest, time::Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -296,6 +296,20 @@ impl Store for S3Store {
         Box::pin(self.size(key))
     }
 
+    fn kept_since<'a>(
+        &'a self,
+        key: &'a Key,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
+        Box::pin(async move {
+            let request = self.client.head_object().bucket(&self.settings.bucket);
+            let answer = request.key(self.name(key)).send().await;
+            let object = answer.map_err(|error| absent_or_unavailable(key, &error))?;
+            let ms = object.last_modified().and_then(|at| at.to_millis().ok());
+            let ms = ms.and_then(|ms| u64::try_from(ms).ok());
+            Ok(ms.map(Timestamp::from_unix_ms))
+        })
+    }
+
     fn put_new<'a>(&'a self, key: &'a Key, bytes: Bytes) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let digest = Digest::of(&bytes);
@@ -381,9 +395,20 @@ where
 {
     // A bucket that is gone is no absent object: a node must not take it for an empty ledger.
     if status(error) == Some(404) && error.code() != Some("NoSuchBucket") {
-        return StoreError::NotFound { key: key.clone() };
+        return StoreError::NotFound {
+            key: key.clone(),
+            said_at: said_at(error),
+        };
     }
     unavailable(key, error)
+}
+
+/// What time the answer says it was: the second that had begun when it was made.
+fn said_at<E>(error: &SdkError<E, HttpResponse>) -> Option<Timestamp> {
+    let date = error.raw_response()?.headers().get("date")?;
+    let date = DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?;
+    let ms = u64::try_from(date.to_millis().ok()?).ok()?;
+    Some(Timestamp::from_unix_ms(ms))
 }
 
 fn unavailable<E>(place: impl Into<Place>, error: &SdkError<E, HttpResponse>) -> StoreError

@@ -29,6 +29,7 @@ use std::{
 };
 
 use huidu::client::{
+    Patience,
     control::{Ask, Content, Control, Reply},
     device::{Device as Phone, DeviceConfig, Starter},
     profile::Profile,
@@ -161,6 +162,8 @@ impl<'a> Story<'a> {
         let phone = Phone::open(DeviceConfig {
             root: Root::of_server(&server, "bank/dev").unwrap(),
             challenges: false,
+            preview: None,
+            patience: Patience::default(),
             server,
             dir: cluster.path().join("phone"),
             host: HOST.parse().unwrap(),

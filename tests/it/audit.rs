@@ -1,96 +1,28 @@
 //! The audit of a real bucket, and of hundreds of copies in which somebody changed something.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+mod copies;
+mod story;
+
+use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
 
 use bytes::Bytes;
 use huidu::{
     audit::{self, Ask, Blind, Report},
-    node::derived_op,
-    store::{Folder, Key, Store, memory::MemoryStore},
+    store::{Key, Store, memory::MemoryStore},
 };
-use huidu_core::{
-    authority::Role,
-    digest::Digest,
-    event::{Actor, Event},
-    record::Record,
-    revision::Revision,
-    treehead::SignedHead,
-};
+use huidu_core::treehead::SignedHead;
 use serde_json::{Value, json};
 
-use crate::{
-    support::server::{Backing, until},
-    world::{HOST, World},
+use self::{
+    copies::{
+        behind_the_heads, clumsy, forged, forged_checkpoints, skilled, thieves, without_heads,
+    },
+    story::Story,
 };
+use crate::world::{HOST, signed::APP};
 
-/// Every object of a store but the bundles.
+/// Every object of a store.
 type Bucket = BTreeMap<Key, Bytes>;
-
-/// A bank that did something, and what its bucket holds once the last head is signed.
-struct Story {
-    world: World,
-    bucket: Bucket,
-    last: u64,
-}
-
-impl Story {
-    fn new() -> Self {
-        let mut world = World::new(Backing::Embedded);
-        for name in ["lin", "wei"] {
-            let role = json!("release-manager");
-            let put = world.by(&world.ada, "PUT", &format!("/members/{name}"));
-            world.done(&put.json(&json!({ "role": role, "title": name })).send());
-        }
-        let app = world.app(&["1.0.0", "1.1.0"]);
-        let rules =
-            "stable = \"1.0.0\"\n[[rule]]\nname = \"ramp\"\nshare = \"5%\"\nserve = \"1.1.0\"\n";
-        world.rollout(&app, rules);
-        let path = format!("/apps/{app}/rollout/rules/ramp/share");
-        for share in ["10%", "20%", "50%", "5%", "60%"] {
-            let raised = world.by(&world.maya, "PUT", &path).if_match("*");
-            world.done(&raised.json(&json!({ "share": share })).send());
-        }
-        let second = json!({ "approvals": 1, "roles": ["release-manager"] });
-        let eyes = world.by(&world.ada, "PUT", "/eyes");
-        world.done(&eyes.json(&json!({ "kinds": { "unkill": second } })).send());
-        for round in 0..4 {
-            let next = world.app(&["1.0.0"]);
-            let kill = world.by(&world.sven, "POST", &format!("/apps/{next}/kill"));
-            world.done(
-                &kill
-                    .json(&json!({ "reason": format!("round {round}") }))
-                    .send(),
-            );
-        }
-        let kill = world.by(&world.sven, "POST", &format!("/apps/{app}/kill"));
-        let reason = json!({ "version": "1.1.0", "reason": "fraud" });
-        let last = world.done(&kill.json(&reason).send());
-        let head = world.cluster.nodes[0]
-            .dir
-            .join(format!("store/head/{last:020}"));
-        until("the last head is signed", || head.exists());
-        world.cluster.nodes[0].terminate();
-        let store = world.cluster.store();
-        let bucket = block(async {
-            let mut bucket = Bucket::new();
-            for folder in [Folder::Log, Folder::Checkpoints, Folder::Heads] {
-                for key in store.list(folder, None).await.unwrap() {
-                    bucket.insert(key.clone(), store.get(&key).await.unwrap());
-                }
-            }
-            bucket
-        });
-        Self {
-            world,
-            bucket,
-            last,
-        }
-    }
-
-    fn record(&self, rev: u64) -> Record {
-        Record::decode(&self.bucket[&Key::Log(rev)]).unwrap()
-    }
-}
 
 fn block<T>(work: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -98,6 +30,11 @@ fn block<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn audited(bucket: &Bucket, blind: Blind) -> Report {
+    audited_from(bucket, blind, None)
+}
+
+/// The same by somebody who kept a head.
+fn audited_from(bucket: &Bucket, blind: Blind, kept: Option<SignedHead>) -> Report {
     block(async {
         let store = MemoryStore::new();
         for (key, bytes) in bucket {
@@ -105,6 +42,8 @@ fn audited(bucket: &Bucket, blind: Blind) -> Report {
         }
         let ask = Ask {
             blind,
+            kept,
+            objects: true,
             ..Ask::default()
         };
         audit::verify(&store, &ask).await.unwrap()
@@ -113,170 +52,6 @@ fn audited(bucket: &Bucket, blind: Blind) -> Report {
 
 /// A copy in which somebody changed something.
 type Mutation = (String, Bucket);
-
-/// Writes `records` from `from` on, each chained to the one before: what whoever can write into the store
-/// and knows the format would do.
-fn rechained(bucket: &Bucket, from: u64, last: u64, edit: impl Fn(&mut Record)) -> Bucket {
-    let mut bucket = bucket.clone();
-    for rev in from..=last {
-        let mut record = Record::decode(&bucket[&Key::Log(rev)]).unwrap();
-        if rev == from {
-            edit(&mut record);
-        } else {
-            record.prev = Digest::of(&bucket[&Key::Log(rev - 1)]);
-        }
-        bucket.insert(Key::Log(rev), record.encode().unwrap());
-    }
-    bucket
-}
-
-/// Bytes changed, records left out, put in another order, doubled, cut off.
-fn clumsy(story: &Story) -> Vec<Mutation> {
-    let (bucket, last) = (&story.bucket, story.last);
-    let mut all = Vec::new();
-    for rev in 1..=last {
-        let bytes = &bucket[&Key::Log(rev)];
-        for part in 0..6 {
-            let at = (bytes.len() - 1) * part / 5;
-            let mut changed = bytes.to_vec();
-            changed[at] ^= 1;
-            let mut copy = bucket.clone();
-            copy.insert(Key::Log(rev), changed.into());
-            all.push((format!("byte {at} of record {rev}"), copy));
-        }
-        let mut copy = bucket.clone();
-        copy.remove(&Key::Log(rev));
-        all.push((format!("record {rev} is gone"), copy));
-        if rev < last {
-            let mut copy = bucket.clone();
-            copy.insert(Key::Log(rev), bucket[&Key::Log(rev + 1)].clone());
-            copy.insert(Key::Log(rev + 1), bytes.clone());
-            all.push((format!("records {rev} and {} change places", rev + 1), copy));
-            let mut copy = bucket.clone();
-            copy.insert(Key::Log(rev + 1), bytes.clone());
-            all.push((format!("record {rev} twice"), copy));
-        }
-    }
-    for cut in 1..=10 {
-        let mut copy = bucket.clone();
-        copy.retain(|key, _| !matches!(key, Key::Log(rev) if *rev > last - cut));
-        all.push((format!("the last {cut} records are gone"), copy));
-    }
-    for (key, bytes) in bucket {
-        if let Key::Head(_) | Key::Checkpoint { .. } = key {
-            for at in [0, bytes.len() / 2, bytes.len() - 2] {
-                let mut changed = bytes.to_vec();
-                changed[at] ^= 1;
-                let mut copy = bucket.clone();
-                copy.insert(key.clone(), changed.into());
-                all.push((format!("byte {at} of {key}"), copy));
-            }
-        }
-    }
-    all
-}
-
-/// History rewritten by somebody who computes every hash anew.
-fn skilled(story: &Story) -> Vec<Mutation> {
-    let (bucket, last) = (&story.bucket, story.last);
-    let mut all = Vec::new();
-    for rev in 1..=last {
-        let later = rechained(bucket, rev, last, |record| record.at = record.at.plus_ms(1));
-        all.push((format!("record {rev} happened later"), later));
-        let why = rechained(bucket, rev, last, |record| {
-            record.why = Some("it had to be".into());
-        });
-        all.push((format!("record {rev} for another reason"), why));
-    }
-    all
-}
-
-/// Records that look right and that nobody was entitled to.
-fn forged(story: &Story) -> Vec<Mutation> {
-    let (bucket, last) = (&story.bucket, story.last);
-    let by = |kind: fn(&Event) -> bool| {
-        let mut records = (1..=last).map(|rev| story.record(rev));
-        let record = records.find(|record| record.events.iter().any(kind));
-        record.unwrap().actor
-    };
-    let maya = by(|event| matches!(event, Event::ShareSet { .. }));
-    let sven = by(|event| matches!(event, Event::Killed { .. }));
-    let app = "pingan/app-1";
-    let unkilled = Event::Unkilled {
-        app: app.parse().unwrap(),
-        version: Some("1.1.0".parse().unwrap()),
-        reason: "sorry".into(),
-    };
-    let listed = Event::VersionListed {
-        app: app.parse().unwrap(),
-        version: "1.1.0".parse().unwrap(),
-    };
-    let nobody = Actor {
-        id: "nobody".into(),
-        role: Role::Admin,
-    };
-    let raised = Actor {
-        role: Role::Admin,
-        ..sven.clone()
-    };
-    let node = Actor {
-        id: "huidu".into(),
-        role: Role::Admin,
-    };
-    let enacted = Event::ProposalEnacted {
-        id: "0123456789abcdef".into(),
-    };
-    let agreed = Event::ProposalApproved {
-        id: "0123456789abcdef".into(),
-        by: "member/wei".into(),
-    };
-    let forged: Vec<(&str, Actor, Vec<Event>)> = vec![
-        (
-            "what takes two, by one",
-            maya.clone(),
-            vec![unkilled.clone()],
-        ),
-        (
-            "with an approval of nothing",
-            maya.clone(),
-            vec![agreed, unkilled.clone(), enacted],
-        ),
-        ("by nobody", nobody, vec![listed.clone()]),
-        (
-            "by a role that does not include it",
-            sven,
-            vec![listed.clone()],
-        ),
-        (
-            "by a role that was never given",
-            raised,
-            vec![listed.clone()],
-        ),
-        ("by a node, out of nothing", node, vec![unkilled]),
-        (
-            "an approval in somebody's name",
-            maya,
-            vec![Event::ReviewApproved {
-                app: app.parse().unwrap(),
-                version: "1.1.0".parse().unwrap(),
-                by: "member/lin".into(),
-                signed: None,
-            }],
-        ),
-    ];
-    let chained = |(name, actor, events): (&str, Actor, Vec<Event>)| {
-        let mut record = story.record(last);
-        record.prev = Digest::of(&bucket[&Key::Log(last)]);
-        record.rev = Revision::new(last + 1);
-        record.op = derived_op(&["forged", name]);
-        record.put = derived_op(&["put", name]).as_str().parse().unwrap();
-        (record.actor, record.events, record.why) = (actor, events, None);
-        let mut copy = bucket.clone();
-        copy.insert(Key::Log(last + 1), record.encode().unwrap());
-        (format!("a record {name}"), copy)
-    };
-    forged.into_iter().map(chained).collect()
-}
 
 /// Those that `blind` does not find.
 fn missed(all: &[Mutation], blind: Blind) -> Vec<&str> {
@@ -292,33 +67,79 @@ fn every_edit_deletion_reordering_and_forgery_is_found() {
     let sound = audited(&story.bucket, Blind::default());
     assert!(sound.is_sound(), "{sound:?}");
     assert_eq!((sound.records, sound.signed_to), (story.last, story.last));
-    let (clumsy, skilled, forged) = (clumsy(&story), skilled(&story), forged(&story));
-    for (kind, all) in [
-        ("clumsy", &clumsy),
-        ("skilled", &skilled),
-        ("forged", &forged),
-    ] {
+    assert!(sound.checkpoints >= 3 && sound.objects >= 3, "{sound:?}");
+    let sets = [
+        ("clumsy", clumsy(&story)),
+        ("skilled, without a key", skilled(&story)),
+        ("with a stolen server's key", thieves(&story)),
+        ("forged with that key", forged(&story)),
+        ("checkpoints", forged_checkpoints(&story)),
+        ("behind the heads", behind_the_heads(&story)),
+    ];
+    for (kind, all) in &sets {
         assert_eq!(missed(all, Blind::default()), Vec::<&str>::new(), "{kind}");
         println!("{kind}: {} copies, missed: 0", all.len());
     }
-    assert!(clumsy.len() + skilled.len() + forged.len() > 300);
+    let [clumsy, skilled, thieves, forged, checkpoints, _] = &sets;
+    assert!(sets.iter().map(|(_, all)| all.len()).sum::<usize>() > 400);
     // Without a check the same copies are missed: the search would notice that it is gone.
     let heads = Blind {
         heads: true,
         ..Blind::default()
     };
-    assert_eq!(missed(&skilled, heads).len(), skilled.len());
+    // Where checkpoints were announced, they show a rewritten past as well; behind the last one only heads do.
+    assert!(missed(&thieves.1, heads).len() >= 3);
     let chain = Blind {
         chain: true,
         heads: true,
-        ..Blind::default()
+        validity: true,
+        checkpoints: true,
     };
-    assert!(!missed(&clumsy, chain).is_empty());
+    assert!(!missed(&clumsy.1, chain).is_empty());
     let validity = Blind {
         validity: true,
         ..Blind::default()
     };
-    assert_eq!(missed(&forged, validity).len(), forged.len());
+    // Another archive that is nowhere is missed by whoever looks at archives.
+    assert!(missed(&forged.1, validity).len() + 1 >= forged.1.len());
+    let blind = Blind {
+        validity: true,
+        checkpoints: true,
+        ..Blind::default()
+    };
+    assert!(
+        !missed(&skilled.1, blind).is_empty(),
+        "deciding and signatures left out"
+    );
+    assert_eq!(missed(&checkpoints.1, blind).len(), checkpoints.1.len());
+}
+
+/// What a copy alone cannot show: that there was more once. Whoever kept a head is shown it.
+#[test]
+fn a_ledger_that_was_cut_off_with_its_heads_is_known_by_a_kept_head_alone() {
+    let story = Story::new();
+    let last = story.last;
+    let note = String::from_utf8(story.bucket[&Key::Head(last)].to_vec()).unwrap();
+    for cut in [1, 2, 5] {
+        let to = last - cut;
+        let mut bucket = without_heads(story.bucket.clone(), to + 1);
+        bucket.retain(|key, _| match key {
+            Key::Log(rev) | Key::Checkpoint { rev, .. } => *rev <= to,
+            _ => true,
+        });
+        let alone = audited(&bucket, Blind::default());
+        assert!(alone.is_sound(), "{cut}: {alone:?}");
+        let kept = SignedHead::parse(&note).unwrap();
+        let told = audited_from(&bucket, Blind::default(), Some(kept));
+        assert_eq!(
+            told.faults[0].what,
+            "the ledger is shorter than the head that was kept"
+        );
+    }
+    // All heads gone and nothing else: no fault, and it is said that none speaks for any record.
+    let bare = audited(&without_heads(story.bucket.clone(), 0), Blind::default());
+    assert!(bare.is_sound() && bare.signed_to == 0, "{bare:?}");
+    assert!(bare.remarks[0].contains("no signed head speaks for the records after 0"));
 }
 
 fn huidu(words: &str) -> (bool, Value, String) {
@@ -352,7 +173,7 @@ fn a_copy_of_the_bucket_is_all_it_takes() {
     let copy = dir.join("copy");
     copied(&node.dir.join("store"), &copy);
     let (copy, kept) = (copy.display(), dir.join("kept.head"));
-    let root = node.dir.join("keys/keyring-1.json");
+    let root = dir.join("ceremony/keyring-1.json");
     let verify = format!(
         "audit verify {copy} --root {} --objects --json",
         root.display()
@@ -361,7 +182,8 @@ fn a_copy_of_the_bucket_is_all_it_takes() {
     assert!(sound, "{said}");
     assert_eq!(report["records"], story.last);
     assert_eq!(report["remarks"], json!([]));
-    assert!(report["objects"].as_u64() >= Some(6), "{report}");
+    assert!(report["objects"].as_u64() >= Some(3), "{report}");
+    assert!(report["checkpoints"].as_u64() >= Some(3), "{report}");
     let head = fs::read_to_string(&kept).unwrap();
     assert_eq!(
         SignedHead::parse(&head).unwrap().unverified().tree.size(),
@@ -370,14 +192,58 @@ fn a_copy_of_the_bucket_is_all_it_takes() {
 
     // Who did what, and what was true then.
     let (_, lines, said) = huidu(&format!(
-        "audit show {copy} --app pingan/app-1 --kind killed --json"
+        "audit show {copy} --app {APP} --kind killed --json"
     ));
-    assert_eq!(lines.as_array().map(Vec::len), Some(1), "{said}");
-    assert_eq!(lines[0]["events"][0]["reason"], "fraud");
+    assert_eq!(lines.as_array().map(Vec::len), Some(2), "{said}");
+    assert_eq!(lines[1]["events"][0]["reason"], "fraud");
+    assert_eq!(lines[1]["person"], "member/sven");
+    assert_eq!(lines[1]["approved_by"], json!([]), "a stop is one person's");
+    // Who asked and who agreed.
+    for (kind, agreed) in [
+        ("unkilled", json!(["member/maya (asked)", "member/mo"])),
+        ("rollout-put", json!(["member/maya (asked)", "member/mo"])),
+        ("keyring-put", json!(["member/sec (asked)", "member/mo"])),
+        ("version-approved", json!(["member/rosa"])),
+        ("review-approved", json!(["member/rui"])),
+    ] {
+        let (_, lines, said) = huidu(&format!("audit show {copy} --kind {kind} --json"));
+        assert_eq!(lines[0]["approved_by"], agreed, "{kind}: {said}");
+        assert!(lines[0].get("void").is_none(), "{said}");
+    }
+    // One bit of anything that is named by its digest.
+    for folder in ["cas/sha256", "snap"] {
+        let entries = fs::read_dir(Path::new(&copy.to_string()).join(folder)).unwrap();
+        let paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        assert!(paths.len() >= 3, "{folder}: {paths:?}");
+        for path in paths {
+            let honest = fs::read(&path).unwrap();
+            let mut changed = honest.clone();
+            changed[honest.len() / 3] ^= 4;
+            fs::write(&path, &changed).unwrap();
+            let (sound, report, said) = huidu(&verify);
+            assert!(!sound, "{}: {said}", path.display());
+            let told = report["faults"][0]["what"].as_str().unwrap();
+            assert!(told.contains("hash to"), "{report}");
+            fs::write(&path, honest).unwrap();
+        }
+    }
+    // A time that the store contradicts, where the copy kept the store's times.
+    let dated = Path::new(&copy.to_string()).join(format!("log/{:020}", story.last));
+    let kept_at = fs::metadata(&dated).unwrap().modified().unwrap();
+    let file = fs::File::options().write(true).open(&dated).unwrap();
+    file.set_modified(kept_at - Duration::from_secs(3_600))
+        .unwrap();
+    let (sound, report, _) = huidu(&verify);
+    let told = report["faults"][0]["what"].as_str().unwrap_or_default();
+    assert!(
+        !sound && told.contains("the store has it since"),
+        "{report}"
+    );
+    file.set_modified(kept_at).unwrap();
     let before = story.last - 1;
     let explain = |at: &str| {
         let words = format!(
-            "at {at} explain pingan/app-1 --host {HOST} --unit phone-0001 --running 1.1.0 --dir {copy} --json"
+            "at {at} explain {APP} --host {HOST} --unit phone-0001 --running 1.1.0 --dir {copy} --json"
         );
         let (done, told, said) = huidu(&words);
         assert!(done, "{said}");
@@ -402,6 +268,13 @@ fn a_copy_of_the_bucket_is_all_it_takes() {
             let _absent =
                 fs::remove_file(Path::new(&copy.to_string()).join(format!("{folder}/{rev:020}")));
         }
+        for entry in fs::read_dir(Path::new(&copy.to_string()).join("snap")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with(&format!("{rev:020}")) {
+                fs::remove_file(path).unwrap();
+            }
+        }
     }
     let (sound, ..) = huidu(&verify);
     assert!(sound, "without a kept head nobody can tell");
@@ -412,9 +285,9 @@ fn a_copy_of_the_bucket_is_all_it_takes() {
         "the ledger is shorter than the head that was kept"
     );
     // Another root than the one that is known.
-    let other = dir.join("ceremony");
+    let other = dir.join("other-ceremony");
     let (made, _, said) = huidu(&format!(
-        "keys init {} --audience bank/dev",
+        "keys init {} --audience bank/prod",
         other.display()
     ));
     assert!(made, "{said}");
@@ -427,4 +300,41 @@ fn a_copy_of_the_bucket_is_all_it_takes() {
         report["faults"][0]["what"],
         "the first keyring is not the root that was given"
     );
+}
+
+/// Records of the first form carry their writers' clocks as they were. What stands before a record in the ledger was
+/// there before it, and one clock that ran ahead does not hide what came after.
+#[test]
+fn a_moment_is_told_by_the_order_of_the_ledger() {
+    let token = json!({"event": "token-added", "id": "root", "sha256": "00".repeat(32), "role": "admin", "note": "first start"});
+    let founded = json!({"event": "founded", "audience": "bank/dev", "review": "skipped"});
+    let tenant = |name: &str| json!([{"event": "tenant-added", "tenant": name, "title": ""}]);
+    let node = json!({"id": "huidu", "role": "admin"});
+    let root = json!({"id": "root", "role": "admin"});
+    let steps = [
+        ("10:00", node, json!([founded, token])),
+        ("12:00", root.clone(), tenant("ahead")),
+        ("11:00", root.clone(), tenant("after")),
+        ("13:00", root, tenant("later")),
+    ];
+    let (store, mut prev) = (MemoryStore::new(), "00".repeat(32));
+    for (n, (at, actor, events)) in (1_u64..).zip(steps) {
+        let record = json!({
+            "v": 1, "rev": n, "prev": prev, "op": format!("{n:026}"), "put": format!("{n:026}"),
+            "node": "node", "at": format!("2026-11-24T{at}:00Z"), "actor": actor, "events": events,
+        });
+        let bytes = Bytes::from(record.to_string());
+        prev = huidu_core::digest::Digest::of(&bytes).to_hex();
+        block(store.put_new(&Key::Log(n), bytes)).unwrap();
+    }
+    let told = |at: &str| {
+        let at = format!("2026-11-24T{at}:00Z").parse().unwrap();
+        let catalogue = block(audit::until(&store, audit::Until::At(at))).unwrap();
+        let names: Vec<String> = catalogue.tenants.keys().map(ToString::to_string).collect();
+        names.join(" ")
+    };
+    assert_eq!(told("10:30"), "");
+    assert_eq!(told("11:30"), "after ahead", "one clock ran ahead");
+    assert_eq!(told("12:30"), "after ahead");
+    assert_eq!(told("13:00"), "after ahead later");
 }

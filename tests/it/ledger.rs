@@ -54,6 +54,7 @@ async fn nodes_that_race_write_one_history(store: &Arc<dyn Store>) {
     let mut replayed = open(store, 10).await;
     assert_eq!(replayed.fold().tenants.len() as u64, NODES * WANTS);
     replayed.checkpoint().await.unwrap();
+    append(&mut replayed, RandomIds::new().unwrap().op(), "announces").await;
     let begun = open(store, 11).await;
     assert_eq!(begun.fold(), replayed.fold());
     assert_eq!(begun.position(), replayed.position());
@@ -66,6 +67,7 @@ async fn open(store: &Arc<dyn Store>, node: u64) -> Ledger<Catalogue> {
         ids: Arc::new(RandomIds::new().unwrap()),
         backoff: Backoff::new(Duration::from_millis(5), Duration::from_millis(200), node),
         node: format!("node-{node}"),
+        signer: Some(Arc::new(ed25519_dalek::SigningKey::from_bytes(&[41; 32]))),
     };
     Ledger::open(parts, Catalogue::default(), Start::default())
         .await
@@ -95,6 +97,7 @@ async fn append(ledger: &mut Ledger<Catalogue>, op: OpId, tenant: &str) -> Appen
     };
     let want = Want {
         op,
+        ask: None,
         actor,
         approvals: Vec::new(),
         why: None,

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const VERIFIER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/verify.py");
 const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/verify.json");
@@ -29,22 +29,45 @@ fn a_verifier_in_another_language_comes_to_the_same_verdicts() {
     println!("{said}");
     assert!(agrees, "{said}");
     assert!(
-        said["cases"].as_u64() > Some(50) && said["changed_bits"].as_u64() > Some(10_000),
+        said["cases"].as_u64() > Some(140) && said["changed_bits"].as_u64() > Some(10_000),
         "{said}"
     );
+    for (kind, least) in [
+        ("hear", 60),
+        ("follow", 25),
+        ("kills", 8),
+        ("start", 14),
+        ("stamp", 1),
+        ("encoding", 30),
+    ] {
+        assert!(
+            said["kinds"][kind].as_u64() >= Some(least),
+            "{kind}: {said}"
+        );
+    }
 }
 
 #[test]
 fn it_would_notice_a_verdict_that_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let mut vectors: Value = serde_json::from_slice(&fs::read(VECTORS).unwrap()).unwrap();
-    let thief = vectors.as_array_mut().unwrap().iter_mut();
-    let thief = thief
-        .rev()
-        .find(|case| case["verdict"]["doubted"] == "permissions");
-    thief.unwrap()["verdict"] = serde_json::json!({ "run": ["camera", "contacts"] });
+    let cases = vectors.as_array_mut().unwrap();
+    let thief = cases.iter_mut().rev();
+    let mut thief = thief.filter(|case| case["verdict"]["doubted"] == "permissions");
+    thief.next().unwrap()["verdict"] = json!({ "run": ["camera", "contacts"] });
+    // And one of each other kind is told wrongly.
+    for (kind, lie) in [
+        ("follow", json!({ "followed": 99 })),
+        ("kills", json!("nothing")),
+        ("start", json!("forbidden")),
+        ("stamp", json!({ "kid": "0000000000000000" })),
+        ("encoding", json!({ "fine": 0 })),
+    ] {
+        let mut of_kind = cases.iter_mut().filter(|case| case["kind"] == kind);
+        of_kind.next().unwrap()["verdict"] = lie;
+    }
     let file = dir.path().join("planted.json");
     fs::write(&file, vectors.to_string()).unwrap();
     let (agrees, said) = verified(file.to_str().unwrap());
-    assert!(!agrees && said["disagreements"] == 1, "{said}");
+    assert!(!agrees && said["disagreements"] == 6, "{said}");
 }

@@ -218,6 +218,15 @@ impl Node {
         self.leash.as_ref().unwrap().signal("STOP");
     }
 
+    /// Bytes of memory it holds, as the kernel counts them.
+    pub fn resident_bytes(&self) -> u64 {
+        let pid = fs::read_to_string(self.dir.join("huidu.pid")).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<u64>().unwrap() << 10
+    }
+
     /// Lets it go on.
     pub fn resume(&self) {
         self.leash.as_ref().unwrap().signal("CONT");

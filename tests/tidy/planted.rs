@@ -229,6 +229,18 @@ const ROWS: &[Row] = &[
         "1: names `crate::store::Key`",
     ),
     (
+        "only",
+        "src/control/mod.rs",
+        "fn f(r: Router) { r.route(\"/x\", axum::routing::get(x)); }",
+        "1: names `axum::routing::get`: every route is a line of the table",
+    ),
+    (
+        "only",
+        "src/control/x.rs",
+        "use axum::{Router, routing::get};",
+        "1: names `axum::routing::get`",
+    ),
+    (
         "core",
         "src/core/x.rs",
         "use std::fs;",

@@ -1,5 +1,7 @@
 //! What people agree on: nothing that takes agreement happens without it, whoever writes it into the ledger.
 
+use std::collections::BTreeSet;
+
 use huidu_core::{
     authority::{Role, authorise},
     command::Command,
@@ -9,6 +11,7 @@ use huidu_core::{
     eyes::{EyesPolicy, Kind, Requirement},
     limits,
     revision::Revision,
+    rules::Rules,
     time::Timestamp,
     validity::{self, Invalid},
     version::Review,
@@ -67,7 +70,10 @@ fn stopping_takes_one_and_bringing_back_takes_two() {
     assert_eq!(world.life("1.0.0"), "killed", "one person asked");
     let (id, proposal) = waiting(&world);
     assert_eq!(
-        (proposal.by.as_str(), proposal.lacks(&world.catalogue)),
+        (
+            proposal.by.as_str(),
+            proposal.lacks(&world.catalogue, Rules::NEWEST)
+        ),
         ("member/maya", 1)
     );
     world.no(
@@ -241,7 +247,7 @@ fn node(world: &mut World, id: &str, now: Timestamp) -> Result<Vec<Event>, Strin
         role: Role::Admin,
     };
     let command = Command::EnactProposal { id: id.into() };
-    let authorised = authorise(command, &actor, world.catalogue.review).unwrap();
+    let authorised = authorise(command, &actor, &world.catalogue, NOON).unwrap();
     let events = decide(&world.catalogue, &authorised, now).map_err(|error| error.to_string())?;
     validity::check(&world.catalogue, now, &actor, &events).unwrap();
     let next = Revision::new(world.catalogue.revision.get() + 1);
@@ -258,7 +264,7 @@ fn a_change_with_a_time_happens_then_and_not_before() {
             id: who.into(),
             role: role(who),
         };
-        let authorised = authorise(unkill("1.0.0"), &actor, world.catalogue.review).unwrap();
+        let authorised = authorise(unkill("1.0.0"), &actor, &world.catalogue, NOON).unwrap();
         let events = decide(&world.catalogue, &authorised.at(Some(at)), NOON);
         events.map(|events| {
             let next = Revision::new(world.catalogue.revision.get() + 1);
@@ -285,7 +291,7 @@ fn a_change_that_cannot_happen_when_its_time_comes_says_why() {
         id: "maya".into(),
         role: role("maya"),
     };
-    let authorised = authorise(unkill("1.0.0"), &actor, world.catalogue.review).unwrap();
+    let authorised = authorise(unkill("1.0.0"), &actor, &world.catalogue, NOON).unwrap();
     let events = decide(&world.catalogue, &authorised.at(Some(later)), NOON).unwrap();
     world.catalogue.apply(Revision::new(90), NOON, &events);
     world.ok("sec", yes(&world));
@@ -318,6 +324,7 @@ fn a_forged_record_does_not_count() {
     let agreed = |by: &str| Event::ProposalApproved {
         id: id.clone(),
         by: format!("member/{by}"),
+        hash: Some(proposal.hash),
     };
     let listed = |version: &str| Event::VersionListed {
         app: app(),
@@ -341,12 +348,14 @@ fn a_forged_record_does_not_count() {
         role: Role::Admin,
         note: String::new(),
         member: None,
+        expires: None,
+        scopes: BTreeSet::new(),
     };
     let founded = Event::Founded {
         audience: "bank/test".into(),
         review: Review::Skipped,
     };
-    let mut forged = proposal;
+    let mut forged = proposal.clone();
     forged.approvals.push(huidu_core::eyes::Agreement {
         by: "member/sec".into(),
         at: NOON,
@@ -440,6 +449,7 @@ fn a_forged_record_does_not_count() {
                 app: app(),
                 version: "1.0.0".parse().unwrap(),
                 by: "member/rui".into(),
+                bundle: None,
                 signed: None,
             }],
         ),
@@ -450,6 +460,7 @@ fn a_forged_record_does_not_count() {
                 app: app(),
                 version: "1.0.0".parse().unwrap(),
                 by: "member/ping".into(),
+                bundle: None,
                 signed: None,
             }],
         ),
@@ -488,7 +499,7 @@ fn a_forged_record_does_not_count() {
     let right = [agreed("sec")].into_iter().chain(
         decide(
             &world.catalogue,
-            &authorise(yes(&world), &actor("sec"), Review::Required).unwrap(),
+            &authorise(yes(&world), &actor("sec"), &world.catalogue, NOON).unwrap(),
             NOON,
         )
         .unwrap()

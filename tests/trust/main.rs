@@ -3,11 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod commands;
+mod credentials;
 mod eyes;
+mod forged;
+mod golden;
+mod history;
+mod kinds;
+mod mutated;
 mod people;
 mod permissions;
 mod records;
 mod review;
+mod seals;
 mod signed;
 mod trials;
 mod world;

@@ -1,6 +1,6 @@
 //! What a mini-program may do, and what it has no more.
 
-use huidu_core::{command::Command, manifest::KillList, version::Review};
+use huidu_core::{command::Command, manifest::KillList, release::Release, review, version::Review};
 
 use crate::world::*;
 
@@ -110,4 +110,108 @@ fn one_permission_is_revoked_for_one_app_wherever_a_kill_reaches() {
     assert!(world.touched.kills);
     assert_eq!(told(&world), "1.1.0 stable [location] -[]");
     assert_eq!(KillList::of(&world.catalogue).permissions, []);
+}
+
+/// A reviewer may grant less than was asked for: that is what the record, the manifest and the next reviewer see.
+#[test]
+fn what_the_first_reviewer_withholds_nobody_has() {
+    let mut world = World::new(Review::Required);
+    world.ok("sec", policy(2, false));
+    world.submit("ping", "1.0.0", &["camera", "location", "storage"]);
+    let approve = |withheld: Option<&[&str]>| {
+        let mut command = approve("1.0.0");
+        if let Command::Approve {
+            withheld: field, ..
+        } = &mut command
+        {
+            *field = withheld.map(|names| names.iter().map(|one| one.parse().unwrap()).collect());
+        }
+        command
+    };
+    world.no(
+        "rui",
+        approve(Some(&["contacts"])),
+        "there is no permission to withhold that the version asks for, such as `contacts`; `huidu review show` lists what it asks for",
+    );
+    world.ok("rui", approve(Some(&["camera", "location"])));
+    for other in [&[][..], &["camera"][..]] {
+        world.no(
+            "rosa",
+            approve(Some(other)),
+            "those who approved version 1.0.0 of `pingan/travel` withheld `camera`, `location`; approve the same, or reject it",
+        );
+    }
+    let version = world.version("1.0.0");
+    let shown = review::difference(
+        &world.catalogue,
+        &world.catalogue.apps[&app()],
+        version,
+        None,
+    );
+    let withheld: Vec<_> = shown
+        .permissions
+        .iter()
+        .filter(|line| line.withheld)
+        .collect();
+    assert_eq!(withheld.len(), 2);
+    let record = Release::draft("bank/test", &app(), version);
+    assert_eq!(record.permissions, ["storage".parse().unwrap()]);
+    // The second needs not repeat it.
+    world.ok("rosa", approve(None));
+    world.ok("maya", list("1.0.0"));
+    let rollout =
+        toml::from_str("app = \"pingan/travel\"\nhosts = [\"retail\"]\nstable = \"1.0.0\"")
+            .unwrap();
+    world.ok("maya", Command::PutRollout { rollout });
+    assert_eq!(
+        world.told("retail", "u", None, NOON),
+        "1.0.0 stable [storage] -[]"
+    );
+    // What was withheld is new when the next version asks for it again.
+    world.submit("ping", "1.1.0", &["camera", "storage"]);
+    let version = world.version("1.1.0");
+    let shown = review::difference(
+        &world.catalogue,
+        &world.catalogue.apps[&app()],
+        version,
+        None,
+    );
+    let changes: Vec<_> = (shown.permissions.iter())
+        .map(|line| (line.permission.as_str(), line.change))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            ("camera", review::Change::Added),
+            ("storage", review::Change::Kept)
+        ]
+    );
+}
+
+/// Between an approval and the listing a grant can be withdrawn, a grade lowered, a catalogue changed.
+#[test]
+fn listing_looks_at_grants_and_grades_again() {
+    let mut world = World::new(Review::Required);
+    world.ok("sec", grades());
+    let grant = || Command::Grant {
+        app: app(),
+        permission: "location".parse().unwrap(),
+    };
+    world.ok("rui", grant());
+    world.submit("ping", "1.0.0", &["location"]);
+    world.ok("rui", approve("1.0.0"));
+    world.ok(
+        "sec",
+        Command::WithdrawGrant {
+            app: app(),
+            permission: "location".parse().unwrap(),
+        },
+    );
+    world.no(
+        "maya",
+        list("1.0.0"),
+        "version 1.0.0 of `pingan/travel` asks for too much: `location` is above the tenant's grade; grant it to the app, grade the tenant, or reject the version",
+    );
+    world.ok("rui", grant());
+    world.ok("maya", list("1.0.0"));
 }

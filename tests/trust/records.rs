@@ -46,12 +46,15 @@ fn events_about_trust_have_exactly_these_bytes() {
     let sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     for golden in [
         r#"{"event":"token-added","id":"t","sha256":"SHA","role":"security","note":"","member":"lin"}"#,
+        r#"{"event":"token-added","id":"t","sha256":"SHA","role":"sre","note":"","expires":"2026-01-01T00:00:00Z","scopes":["read","kill"]}"#,
         r#"{"event":"host-added","host":"retail-test","title":"","sandbox":true}"#,
         r#"{"event":"member-put","member":"lin","title":"林","role":"reviewer","identity":{"issuer":"https://id.bank","subject":"u-7"}}"#,
         r#"{"event":"member-removed","member":"lin"}"#,
         r#"{"event":"permissions-put","catalogue":{"permissions":{"camera":{"grade":"personal","surface":"page","title":"t"},"storage":{"grade":"basic"}}}}"#,
         r#"{"event":"grade-set","tenant":"pingan","grade":"critical"}"#,
         r#"{"event":"review-policy-set","policy":{"approvals":2,"filing_required":true}}"#,
+        r#"{"event":"internal-set","app":"a/b","internal":true,"reason":"staff only"}"#,
+        r#"{"event":"permissions-withheld","app":"a/b","version":"1.0.0","withheld":["camera"]}"#,
         r#"{"event":"permission-granted","app":"a/b","permission":"camera"}"#,
         r#"{"event":"grant-withdrawn","app":"a/b","permission":"camera"}"#,
         r#"{"event":"permission-revoked","app":"a/b","permission":"camera","reason":"leaks"}"#,
@@ -65,6 +68,7 @@ fn events_about_trust_have_exactly_these_bytes() {
         r#"{"event":"preview-removed","app":"a/b","version":"1.0.0","id":"SHA"}"#,
         r#"{"event":"killed","app":"a/b","version":"1.0.0","reason":"r","before":{"state":"in-review"}}"#,
         r#"{"event":"version-submitted","app":"a/b","version":{"number":"1.0.0","bundle":{"sha256":"SHA","bytes":9,"format":"zip","files":1,"unpacked_bytes":9},"life":{"state":"submitted"},"submitted_at":"2026-01-01T00:00:00Z","dossier":{"origin":{"sha256":"SHA","bytes":7,"format":"tar-gz"},"files":"SHA","filing":"沪ICP备1号","submitted_by":"member/ping"}}}"#,
+        r#"{"event":"version-submitted","app":"a/b","version":{"number":"1.0.0","bundle":{"sha256":"SHA","bytes":9,"format":"zip","files":1,"unpacked_bytes":9},"life":{"state":"submitted"},"submitted_at":"2026-01-01T00:00:00Z","dossier":{"reach":{"platforms":["android"],"host_version":">=8.2","not_before":"2026-01-01T00:00:00Z","not_after":"2027-01-01T00:00:00Z"},"withheld":["camera"]}}}"#,
     ] {
         let golden = golden.replace("SHA", sha);
         let event: Event = serde_json::from_str(&golden).unwrap();

@@ -5,8 +5,11 @@ use huidu_core::{
     command::Command,
     decide::decide,
     digest::Digest,
-    dossier::{Dossier, SignedRelease, Vote},
+    dossier::{Dossier, Reach, SignedRelease, Vote},
     event::Actor,
+    paper::Paper as _,
+    release::Release,
+    review,
     version::{Life, Review},
 };
 use proptest::prelude::*;
@@ -80,7 +83,7 @@ fn four_eyes_are_two_people_and_a_threshold_counts_people() {
             id: again.into(),
             role: Role::Reviewer,
         };
-        let authorised = authorise(approve("1.1.0"), &actor, Review::Required).unwrap();
+        let authorised = authorise(approve("1.1.0"), &actor, &world.catalogue, NOON).unwrap();
         assert_eq!(
             decide(&world.catalogue, &authorised, NOON)
                 .unwrap_err()
@@ -95,6 +98,7 @@ fn four_eyes_are_two_people_and_a_threshold_counts_people() {
             version: number("1.1.0"),
             bundle: Digest::of(b"something else"),
             signed: None,
+            withheld: None,
         },
         &format!(
             "the bundle of version 1.1.0 of `pingan/travel` is {}, not the one that was approved; review what is there",
@@ -192,7 +196,7 @@ fn unfiled_versions_are_not_listed_where_filing_is_required() {
     world.no(
         "maya",
         list("1.0.0"),
-        "version 1.0.0 of `pingan/travel` carries no filing number, and unfiled mini-programs are not distributed here; submit the next number with one",
+        "version 1.0.0 of `pingan/travel` carries no filing number, and unfiled mini-programs are not distributed here; submit the next number with one, or let security exempt the app with `huidu app internal`",
     );
     let Command::SubmitVersion {
         app,
@@ -243,6 +247,113 @@ fn unfiled_versions_are_not_listed_where_filing_is_required() {
     );
     world.ok("rui", approve("1.0.1"));
     world.ok("maya", list("1.0.1"));
+}
+
+#[test]
+fn the_banks_own_apps_are_listed_without_a_filing() {
+    let mut world = World::new(Review::Required);
+    world.ok("sec", policy(1, true));
+    world.submit("ping", "1.0.0", &[]);
+    world.ok("rui", approve("1.0.0"));
+    let internal = |internal| Command::SetInternal {
+        app: app(),
+        internal,
+        reason: "staff only".into(),
+    };
+    world.no(
+        "maya",
+        internal(true),
+        "the role release manager may not exempt an app from filing; ask somebody whose role allows it",
+    );
+    world.ok("sec", internal(true));
+    world.no(
+        "sec",
+        internal(true),
+        "nothing to change: `pingan/travel` is the bank's own already",
+    );
+    world.ok("maya", list("1.0.0"));
+    world.submit("ping", "1.1.0", &[]);
+    world.ok("rui", approve("1.1.0"));
+    world.ok("sec", internal(false));
+    assert!(world.ask("maya", list("1.1.0")).is_err());
+}
+
+/// What a partner says of where and when a version may run is what reviewers see, and what its record says.
+#[test]
+fn where_and_when_a_version_may_run_reaches_its_record() {
+    let mut world = World::new(Review::Required);
+    let soon = NOON.plus_ms(3_600_400);
+    let asked = Reach {
+        platforms: vec![
+            "harmony".parse().unwrap(),
+            "android".parse().unwrap(),
+            "harmony".parse().unwrap(),
+        ],
+        host_version: Some(">=8.2".parse().unwrap()),
+        not_before: Some(NOON),
+        not_after: Some(soon),
+    };
+    let submit = |version: &str, reach: &Reach| {
+        let mut command = submit(version, &[]);
+        if let Command::SubmitVersion { dossier, notes, .. } = &mut command {
+            dossier.reach = reach.clone();
+            "new tickets".clone_into(notes);
+        }
+        command
+    };
+    let late = Reach {
+        not_after: Some(NOON),
+        not_before: None,
+        ..asked.clone()
+    };
+    world.no(
+        "ping",
+        submit("1.0.0", &late),
+        "the version would run nowhere: `not_after` is over",
+    );
+    let never = Reach {
+        not_before: asked.not_after,
+        not_after: asked.not_after,
+        ..asked.clone()
+    };
+    world.no(
+        "ping",
+        submit("1.0.0", &never),
+        "the version would run nowhere: `not_after` is not after `not_before`",
+    );
+    world.ok("ping", submit("1.0.0", &asked));
+    let version = world.version("1.0.0");
+    let shown = review::difference(
+        &world.catalogue,
+        &world.catalogue.apps[&app()],
+        version,
+        None,
+    );
+    assert_eq!(shown.notes, "new tickets");
+    assert_eq!(shown.reach, version.dossier.open().reach);
+    let record = Release::draft("bank/test", &app(), version);
+    let said = serde_json::to_value(&record).unwrap();
+    assert_eq!(said["platforms"], serde_json::json!(["android", "harmony"]));
+    assert_eq!(said["host_version"], ">=8.2");
+    assert_eq!(said["not_before"], NOON.unix_ms() / 1_000);
+    assert_eq!(said["not_after"], soon.unix_ms() / 1_000);
+    record.check().unwrap();
+
+    // Whose time is over is listed by nobody.
+    world.ok("rui", approve("1.0.0"));
+    let list = authorise(list("1.0.0"), &maya(), &world.catalogue, soon).unwrap();
+    let refused = decide(&world.catalogue, &list, soon).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "version 1.0.0 of `pingan/travel` was to run until a time that is over; submit the next number"
+    );
+}
+
+fn maya() -> Actor {
+    Actor {
+        id: "maya".into(),
+        role: Role::ReleaseManager,
+    }
 }
 
 /// What anybody can ask for about one version, at any time.

@@ -18,18 +18,18 @@ use huidu_core::{
 
 use crate::world::{NOON, World, app, approve, bundle, list, number, unkill};
 
-const NEXT_YEAR_S: u64 = NOON.unix_ms() / 1_000 + 365 * 86_400;
+pub(crate) const NEXT_YEAR_S: u64 = NOON.unix_ms() / 1_000 + 365 * 86_400;
 
-fn key(seed: u8) -> SigningKey {
+pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
 
-fn quorum(threshold: u32, seeds: &[u8]) -> Quorum {
+pub(crate) fn quorum(threshold: u32, seeds: &[u8]) -> Quorum {
     let kids = seeds.iter().map(|seed| key(*seed).public_key().id());
     Quorum::of(threshold, kids.collect())
 }
 
-fn keyring(trust: Trust) -> Keyring {
+pub(crate) fn keyring(trust: Trust) -> Keyring {
     let seeds = [1, 2, 3, 11, 12, 13, 21, 22, 31, 41];
     let keys = seeds.map(|seed| (key(seed).public_key().id(), key(seed).public_key()));
     Keyring {
@@ -53,7 +53,7 @@ fn keyring(trust: Trust) -> Keyring {
     }
 }
 
-fn signed<T: Paper>(paper: &T, seeds: &[u8]) -> String {
+pub(crate) fn signed<T: Paper>(paper: &T, seeds: &[u8]) -> String {
     let mut envelope = Envelope::new(T::KIND, paper.to_payload());
     for seed in seeds {
         envelope.sign(&key(*seed)).unwrap();
@@ -61,13 +61,13 @@ fn signed<T: Paper>(paper: &T, seeds: &[u8]) -> String {
     String::from_utf8(envelope.to_bytes()).unwrap()
 }
 
-fn put_keyring(keyring: &Keyring, seeds: &[u8]) -> Command {
+pub(crate) fn put_keyring(keyring: &Keyring, seeds: &[u8]) -> Command {
     Command::PutKeyring {
         envelope: signed(keyring, seeds),
     }
 }
 
-fn policy(version: u64) -> Policy {
+pub(crate) fn policy(version: u64) -> Policy {
     Policy {
         v: 1,
         aud: "bank/test".into(),
@@ -83,18 +83,18 @@ fn policy(version: u64) -> Policy {
     }
 }
 
-fn put_policy(policy: &Policy, seeds: &[u8]) -> Command {
+pub(crate) fn put_policy(policy: &Policy, seeds: &[u8]) -> Command {
     Command::PutPolicy {
         app: app(),
         envelope: signed(policy, seeds),
     }
 }
 
-fn record(world: &World, version: &str) -> Release {
+pub(crate) fn record(world: &World, version: &str) -> Release {
     Release::draft("bank/test", &app(), world.version(version))
 }
 
-fn approve_signed(version: &str, signed: String) -> Command {
+pub(crate) fn approve_signed(version: &str, signed: String) -> Command {
     let Command::Approve {
         app,
         version,
@@ -109,12 +109,23 @@ fn approve_signed(version: &str, signed: String) -> Command {
         version,
         bundle,
         signed: Some(signed),
+        withheld: None,
+    }
+}
+
+/// What the host has, so that something may be asked for where customers are served.
+pub(crate) fn graded() -> Command {
+    let text = "[permissions]\ncamera = { grade = \"basic\" }\ncontacts = { grade = \"basic\" }";
+    let catalogue = huidu_core::grade::PermissionCatalogue::from_toml(text).unwrap();
+    Command::PutPermissions {
+        catalogue: Box::new(catalogue),
     }
 }
 
 /// An installation whose customers are served by keys, with one approved version.
 fn demanding() -> World {
     let mut world = World::new(Review::Required);
+    world.ok("sec", graded());
     world.ok("sec", put_keyring(&keyring(Trust::Prod), &[1, 2]));
     world.ok("sec", put_policy(&policy(1), &[21, 22]));
     world.submit("ping", "1.0.0", &["camera"]);
@@ -144,6 +155,7 @@ fn manifest(world: &World) -> Manifest {
 #[test]
 fn a_version_is_approved_when_enough_people_signed_it() {
     let mut world = World::new(Review::Required);
+    world.ok("sec", graded());
     world.ok("sec", put_keyring(&keyring(Trust::Prod), &[1, 3]));
     world.submit("ping", "1.0.0", &["camera"]);
     let record = record(&world, "1.0.0");
@@ -184,6 +196,7 @@ fn a_version_is_approved_when_enough_people_signed_it() {
 #[test]
 fn nothing_is_listed_without_a_policy_that_allows_it() {
     let mut world = World::new(Review::Required);
+    world.ok("sec", graded());
     world.ok("sec", put_keyring(&keyring(Trust::Prod), &[1, 2]));
     world.submit("ping", "1.0.0", &["camera"]);
     let record = record(&world, "1.0.0");
@@ -199,7 +212,7 @@ fn nothing_is_listed_without_a_policy_that_allows_it() {
     world.no(
         "maya",
         list("1.0.0"),
-        "policy 1 of `pingan/travel` does not let version 1.0.0 run; it asks for more than `max_permissions`",
+        "policy 1 of `pingan/travel` does not let version 1.0.0 run; it was granted more than `max_permissions`",
     );
     world.ok("sec", put_policy(&policy(2), &[21, 22]));
     world.ok("maya", list("1.0.0"));
@@ -394,4 +407,262 @@ fn between_developers_signatures_are_kept_and_never_asked_for() {
     world.ok("rui", approve_signed("1.1.0", signed(&record, &[11, 12])));
     assert!(world.version("1.1.0").dossier.open().release.is_some());
     world.ok("maya", list("1.1.0"));
+}
+
+/// Without a catalogue nothing is graded: that is for developers.
+#[test]
+fn where_customers_are_served_nothing_is_granted_that_no_catalogue_names() {
+    let mut world = World::new(Review::Required);
+    world.ok("sec", put_keyring(&keyring(Trust::Prod), &[1, 2]));
+    world.submit("ping", "1.0.0", &["camera"]);
+    let narrow = record(&world, "1.0.0");
+    world.no(
+        "rui",
+        approve_signed("1.0.0", signed(&narrow, &[11, 12])),
+        "version 1.0.0 of `pingan/travel` asks for too much: `camera` is not in the catalogue of permissions; grant it to the app, grade the tenant, or reject the version",
+    );
+    world.submit("ping", "1.0.1", &[]);
+    let nothing = record(&world, "1.0.1");
+    world.ok("rui", approve_signed("1.0.1", signed(&nothing, &[11, 12])));
+    world.ok("sec", graded());
+    world.ok("rui", approve_signed("1.0.0", signed(&narrow, &[11, 12])));
+}
+
+/// Signing a record that grants less is granting less; the others sign that one or none.
+#[test]
+fn a_signed_record_says_what_is_granted() {
+    let mut world = World::new(Review::Required);
+    world.ok("sec", graded());
+    world.ok("sec", put_keyring(&keyring(Trust::Prod), &[1, 2]));
+    world.ok("sec", put_policy(&policy(1), &[21, 22]));
+    world.submit("ping", "1.0.0", &["camera", "contacts"]);
+    let whole = record(&world, "1.0.0");
+    let mut less = whole.clone();
+    less.permissions = vec!["camera".parse().unwrap()];
+    world.ok("rui", approve_signed("1.0.0", signed(&less, &[11])));
+    world.no(
+        "rosa",
+        approve_signed("1.0.0", signed(&whole, &[12])),
+        "the signed record is not that of version 1.0.0 of `pingan/travel`; sign what `huidu review record` writes",
+    );
+    assert_eq!(record(&world, "1.0.0"), less);
+    world.ok("rosa", approve_signed("1.0.0", signed(&less, &[12])));
+    assert_eq!(world.life("1.0.0"), "approved");
+    // The policy permits the camera alone, and that is all it was granted.
+    world.ok("maya", list("1.0.0"));
+    let words: Vec<_> = manifest(&world).permissions;
+    assert_eq!(words, ["camera".parse().unwrap()]);
+}
+
+/// What happens after a version was listed.
+type Change = fn(&mut World);
+
+fn rollout(text: &str) -> Command {
+    let text = format!("app = \"pingan/travel\"\nhosts = [\"retail\"]\n{text}");
+    Command::PutRollout {
+        rollout: toml::from_str(&text).unwrap(),
+    }
+}
+
+/// 1.0.0 is release 1, 1.1.0 is release 2; both are listed.
+fn two_listed() -> World {
+    let mut world = demanding();
+    world.submit("ping", "1.1.0", &["camera"]);
+    let record = record(&world, "1.1.0");
+    world.ok("rui", approve_signed("1.1.0", signed(&record, &[11, 12])));
+    world.ok("maya", list("1.0.0"));
+    world.ok("maya", list("1.1.0"));
+    world
+}
+
+#[test]
+fn a_version_below_the_floor_is_neither_listed_nor_rolled_out() {
+    let mut world = demanding();
+    let mut floor = policy(2);
+    floor.floor_seq = 2;
+    // Approved and never listed: the policy turns it into what must stop as well.
+    world.ok("sec", put_policy(&floor, &[21, 22]));
+    world.no(
+        "maya",
+        list("1.0.0"),
+        "version 1.0.0 of `pingan/travel` is killed and cannot be listed; take the kill back first",
+    );
+    world.no(
+        "maya",
+        unkill("1.0.0"),
+        "policy 2 of `pingan/travel` does not let version 1.0.0 run; it is below the floor; submit and approve the next number",
+    );
+    let mut world = two_listed();
+    world.ok("sec", put_policy(&floor, &[21, 22]));
+    world.no(
+        "maya",
+        rollout("stable = \"1.0.0\""),
+        "the rollout has 1 mistake(s): /stable: `1.0.0` is killed, not listed; take the kill back first, or serve another version",
+    );
+    world.ok("maya", rollout("stable = \"1.1.0\""));
+}
+
+/// A version stays listed when its policy narrows, ends, or when other people sign from now on; devices would
+/// not run it, so no rollout names it and no rule that serves it grows.
+#[test]
+fn rollouts_name_what_devices_would_run() {
+    let ramp = |share: &str| {
+        format!(
+            "stable = \"1.1.0\"\n[[rule]]\nname = \"ramp\"\nshare = \"{share}\"\nserve = \"1.0.0\""
+        )
+    };
+    let share = |share: &str| Command::SetShare {
+        app: app(),
+        rule: "ramp".parse().unwrap(),
+        share: share.parse().unwrap(),
+    };
+    let pause = |paused| Command::SetPause {
+        app: app(),
+        rule: "ramp".parse().unwrap(),
+        paused,
+    };
+    let narrow = |world: &mut World| {
+        let mut narrow = policy(2);
+        narrow.max_permissions.clear();
+        world.ok("sec", put_policy(&narrow, &[21, 22]));
+    };
+    let others = |world: &mut World| {
+        let mut next = keyring(Trust::Prod);
+        next.version = 2;
+        next.roles.release = quorum(1, &[13]);
+        world.ok("sec", put_keyring(&next, &[1, 2]));
+    };
+    let cases: [(Change, &str); 2] = [
+        (
+            narrow,
+            "policy 2 of `pingan/travel` does not let version 1.0.0 run; it was granted more than `max_permissions`",
+        ),
+        (
+            others,
+            "0 of the 1 signatures that role `release` needs (group 1); collect more with `huidu sign`",
+        ),
+    ];
+    for (change, why) in cases {
+        let mut world = two_listed();
+        world.ok("maya", rollout(&ramp("5%")));
+        world.ok("sven", pause(true));
+        change(&mut world);
+        assert_eq!(world.life("1.0.0"), "listed");
+        let refused = world
+            .ask("maya", rollout("stable = \"1.0.0\""))
+            .unwrap_err();
+        assert_eq!(
+            refused,
+            format!("the rollout has 1 mistake(s): /stable: `1.0.0` would run on no device; {why}")
+        );
+        world.no("maya", share("6%"), why);
+        world.no("maya", pause(false), why);
+        // Less of it is always possible.
+        world.ok("maya", share("4%"));
+    }
+    let mut world = two_listed();
+    world.ok("maya", rollout(&ramp("5%")));
+    let year = huidu_core::time::Timestamp::from_unix_ms(NEXT_YEAR_S * 1_000);
+    let authorised = huidu_core::authority::authorise(
+        share("6%"),
+        &huidu_core::event::Actor {
+            id: "maya".into(),
+            role: huidu_core::authority::Role::ReleaseManager,
+        },
+        &world.catalogue,
+        NOON,
+    );
+    let late = huidu_core::decide::decide(&world.catalogue, &authorised.unwrap(), year);
+    assert_eq!(
+        late.unwrap_err().to_string(),
+        "the app policy is expired; sign one that lasts longer"
+    );
+}
+
+/// A later build may say more in a paper; this one believes what it knows of it. The envelope stays strict.
+#[test]
+fn papers_may_say_more_than_this_build_knows() {
+    fn more(paper: &impl Paper) -> Vec<u8> {
+        let mut said = serde_json::to_value(paper).unwrap();
+        said["later"] = serde_json::json!({ "deep": [1, { "x": null }] });
+        for nested in ["bundle", "online", "roles"] {
+            if let Some(nested) = said.get_mut(nested) {
+                nested["later"] = serde_json::json!("too");
+            }
+        }
+        if let Some(keys) = said.get_mut("keys").and_then(|keys| keys.as_object_mut()) {
+            keys.values_mut()
+                .for_each(|key| key["later"] = serde_json::json!(1));
+        }
+        if let Some(group) = said.pointer_mut("/roles/root/groups/0") {
+            group["later"] = serde_json::json!(1);
+        }
+        serde_json::to_vec(&said).unwrap()
+    }
+    fn enveloped<T: Paper>(paper: &T, seeds: &[u8]) -> String {
+        let mut envelope = Envelope::new(T::KIND, more(paper));
+        for seed in seeds {
+            envelope.sign(&key(*seed)).unwrap();
+        }
+        String::from_utf8(envelope.to_bytes()).unwrap()
+    }
+    let mut world = demanding();
+    let mut next = keyring(Trust::Prod);
+    next.version = 2;
+    let envelope = enveloped(&next, &[1, 2]);
+    world.ok("sec", Command::PutKeyring { envelope });
+    assert_eq!(world.catalogue.trust.chain.newest.as_deref(), Some(&next));
+    let envelope = enveloped(&policy(2), &[21, 22]);
+    let stored = envelope.clone();
+    world.ok(
+        "sec",
+        Command::PutPolicy {
+            app: app(),
+            envelope,
+        },
+    );
+    let kept = world.catalogue.apps[&app()].trust.signed.as_ref().unwrap();
+    assert_eq!(kept.policy, policy(2));
+    assert_eq!(kept.envelope, stored, "devices are handed all of it");
+    let release = record(&world, "1.0.0");
+    let opened =
+        huidu_core::paper::open::<Release>(&next, enveloped(&release, &[11, 12]).as_bytes());
+    assert_eq!(opened.unwrap().into_paper(), release);
+    let more = signed(&policy(3), &[21, 22]).replacen('{', "{\"later\":1,", 1);
+    let refused = world.ask(
+        "sec",
+        Command::PutPolicy {
+            app: app(),
+            envelope: more,
+        },
+    );
+    assert!(refused.unwrap_err().contains("unknown field `later`"));
+}
+
+/// A threshold that only keys could reach whose signatures this build does not check would lock everybody out.
+#[test]
+fn a_keyring_that_this_build_could_never_satisfy_is_refused() {
+    let mut next = keyring(Trust::Prod);
+    next.version = 2;
+    let sm2 = |byte: &str| {
+        huidu_core::key::PublicKey::from_hex(huidu_core::key::Alg::Sm2, &byte.repeat(65)).unwrap()
+    };
+    let group = huidu_core::keyring::Group {
+        kids: vec![sm2("01").id(), sm2("02").id()],
+        threshold: 2,
+    };
+    for byte in ["01", "02"] {
+        next.keys.insert(sm2(byte).id(), sm2(byte));
+    }
+    next.roles.release.groups.push(group);
+    let mut world = demanding();
+    world.no(
+        "sec",
+        put_keyring(&next, &[1, 2]),
+        "the field `threshold` is 2 of 2 keys, of which this build checks 0: signatures of ed25519 alone",
+    );
+    // Listed beside enough others they harm nobody.
+    next.roles.release.groups.pop();
+    next.roles.release.groups[0].kids.push(sm2("01").id());
+    world.ok("sec", put_keyring(&next, &[1, 2]));
 }

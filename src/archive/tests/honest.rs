@@ -41,7 +41,7 @@ fn expected(format: ArchiveFormat) -> Inventory {
     }
 }
 
-fn plain_zip() -> Vec<u8> {
+pub(super) fn plain_zip() -> Vec<u8> {
     let mut entries = vec![
         ZipEntry::stored("package/", b"")
             .mode(0o040_755)
@@ -57,7 +57,7 @@ fn plain_zip() -> Vec<u8> {
     zip(&entries)
 }
 
-fn plain_tgz() -> Vec<u8> {
+pub(super) fn plain_tgz() -> Vec<u8> {
     let mut entries = vec![
         tar_entry(b"pax_global_header", b'g', &pax("comment", "0123abcd")),
         tar_entry(b"package", b'5', b""),
@@ -232,7 +232,7 @@ fn a_link_in_place_of_the_directory_is_not_followed() {
 }
 
 /// What the `zip` crate sees, or nothing where it sees an error.
-fn by_another_reader(bytes: &[u8]) -> Option<Vec<FileEntry>> {
+pub(super) fn by_another_reader(bytes: &[u8]) -> Option<Vec<FileEntry>> {
     let mut archive = ::zip::ZipArchive::new(Cursor::new(bytes)).ok()?;
     let mut files = vec![];
     for index in 0..archive.len() {

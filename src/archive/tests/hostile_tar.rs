@@ -22,7 +22,7 @@ fn after_pax(records: &[Vec<u8>]) -> Vec<u8> {
 }
 
 #[test]
-fn names_that_leave_the_bundle_are_refused_by_their_final_form() {
+pub(super) fn names_that_leave_the_bundle_are_refused_by_their_final_form() {
     let long = tar_entry(b"././@LongLink", b'L', b"../../long\0");
     let prefixed = |prefix: &'static [u8]| {
         header(|block| block[345..345 + prefix.len()].copy_from_slice(prefix))
@@ -89,7 +89,7 @@ fn names_that_leave_the_bundle_are_refused_by_their_final_form() {
 }
 
 #[test]
-fn what_is_not_a_file_or_directory_is_refused() {
+pub(super) fn what_is_not_a_file_or_directory_is_refused() {
     let kind = |kind| Kind {
         name: "package/x".into(),
         kind,
@@ -147,7 +147,7 @@ fn what_is_not_a_file_or_directory_is_refused() {
 }
 
 #[test]
-fn a_header_that_readers_understand_differently_is_refused() {
+pub(super) fn a_header_that_readers_understand_differently_is_refused() {
     let unclear = |field| TarHeader {
         name: "package/x".into(),
         field,
@@ -270,7 +270,7 @@ fn a_header_that_readers_understand_differently_is_refused() {
 }
 
 #[test]
-fn what_does_not_end_as_it_should_is_refused() {
+pub(super) fn what_does_not_end_as_it_should_is_refused() {
     let plain = file("x", b"data");
     let honest = tgz(std::slice::from_ref(&plain));
     let zeros = |blocks: usize| vec![0; 512 * blocks];
@@ -332,7 +332,7 @@ fn what_does_not_end_as_it_should_is_refused() {
 }
 
 #[test]
-fn bombs_are_put_down_while_they_go_off() {
+pub(super) fn bombs_are_put_down_while_they_go_off() {
     let name = || "package/x".to_owned();
     let huge = header(|block| block[124..136].copy_from_slice(b"77777777777\0"));
     let crowd: Vec<_> = (0..5_001)

@@ -58,7 +58,7 @@ fn with_flags(flags: u16) -> Vec<u8> {
 }
 
 #[test]
-fn names_that_leave_the_bundle_are_refused_by_name() {
+pub(super) fn names_that_leave_the_bundle_are_refused_by_name() {
     for (attack, bytes, error) in [
         (
             "zip slip",
@@ -168,7 +168,7 @@ fn names_that_leave_the_bundle_are_refused_by_name() {
 }
 
 #[test]
-fn entries_that_meet_on_some_device_are_refused() {
+pub(super) fn entries_that_meet_on_some_device_are_refused() {
     let two = |one, two| zip(&[ZipEntry::stored(one, b"1"), ZipEntry::stored(two, b"2")]);
     let collision = |name: &str, other: &str| Collision {
         name: name.into(),
@@ -207,7 +207,7 @@ fn entries_that_meet_on_some_device_are_refused() {
 }
 
 #[test]
-fn what_is_not_a_file_or_directory_is_refused() {
+pub(super) fn what_is_not_a_file_or_directory_is_refused() {
     let mode = |mode| zip(&[a().mode(mode)]);
     let kind = |kind| Kind {
         name: "a.js".into(),
@@ -276,7 +276,7 @@ fn what_is_not_a_file_or_directory_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_reviewed_is_refused() {
+pub(super) fn what_cannot_be_reviewed_is_refused() {
     let encrypted = || Encrypted {
         name: "a.js".into(),
     };
@@ -341,7 +341,7 @@ fn what_cannot_be_reviewed_is_refused() {
 }
 
 #[test]
-fn what_is_said_twice_must_be_said_alike() {
+pub(super) fn what_is_said_twice_must_be_said_alike() {
     for (attack, bytes, error) in [
         (
             "other name",
@@ -426,7 +426,7 @@ fn what_is_said_twice_must_be_said_alike() {
 }
 
 #[test]
-fn every_byte_belongs_to_exactly_one_thing() {
+pub(super) fn every_byte_belongs_to_exactly_one_thing() {
     let prefixed = |shift: u32| {
         let (bytes, directory) = body(&[a().with(|entry| entry.claimed_at = Some(shift))]);
         let end = end(1, directory.len() as u32, bytes.len() as u32 + shift, b"");
@@ -545,7 +545,7 @@ fn every_byte_belongs_to_exactly_one_thing() {
 }
 
 #[test]
-fn an_end_record_that_lies_is_refused() {
+pub(super) fn an_end_record_that_lies_is_refused() {
     let zip64 = {
         let (bytes, directory) = body(&[a()]);
         let end = end(1, directory.len() as u32, bytes.len() as u32, b"");
@@ -609,7 +609,7 @@ fn an_end_record_that_lies_is_refused() {
 }
 
 #[test]
-fn bombs_are_put_down_before_and_while_they_go_off() {
+pub(super) fn bombs_are_put_down_before_and_while_they_go_off() {
     let zeros = vec![0; 8 << 20];
     let sized =
         |declared: u32| zip(&[a().with(|entry| entry.both(|head| head.unpacked = declared))]);
@@ -667,7 +667,7 @@ fn bombs_are_put_down_before_and_while_they_go_off() {
 }
 
 #[test]
-fn damaged_data_is_refused_by_name() {
+pub(super) fn damaged_data_is_refused_by_name() {
     let text = b"the same bytes, or none at all".repeat(20);
     let entry = || ZipEntry::deflated("a.js", &text);
     let corrupt = || Corrupt {
@@ -711,7 +711,7 @@ fn damaged_data_is_refused_by_name() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_up_to_fifty() {
+pub(super) fn all_mistakes_are_told_at_once_up_to_fifty() {
     let bad = zip(&[
         ZipEntry::stored("../x", b""),
         a().mode(0o120_777),

@@ -11,6 +11,8 @@ use huidu_core::{
     time::Timestamp,
 };
 
+use crate::cli::sign::unread;
+
 const DAY_S: u64 = 86_400;
 
 /// Who signs for a role.
@@ -65,9 +67,11 @@ pub(super) const fn ahead(now: Timestamp, days: u64) -> u64 {
 }
 
 /// Reads the newest keyring to go on from.
-pub(super) fn newest(bytes: &[u8]) -> anyhow::Result<Keyring> {
+/// With what of it this build does not know.
+pub(super) fn newest(bytes: &[u8]) -> anyhow::Result<(Keyring, Vec<String>)> {
     let envelope = Envelope::parse(bytes)?;
-    Ok(Keyring::read(envelope.payload())?)
+    let keyring = Keyring::read(envelope.payload())?;
+    Ok((keyring, unread::<Keyring>(envelope.payload())))
 }
 
 /// The one that follows `known`, not changed yet.

@@ -3,6 +3,7 @@
 
 pub(super) mod files;
 mod make;
+mod show;
 
 use std::{
     fs,
@@ -15,7 +16,7 @@ use ed25519_dalek::SigningKey;
 use huidu_core::{
     envelope::{Envelope, Kind},
     key::{KeyId, PublicKey, Signer as _},
-    keyring::{Guard, Keyring, Role, Trust},
+    keyring::{Keyring, Role, Trust},
     limits,
     paper::Paper as _,
     time::Timestamp,
@@ -80,13 +81,13 @@ pub(super) enum Keys {
         #[command(flatten)]
         next: Next,
     },
-    /// What keyrings say and who signed them; of several, whether each follows the one before. Without
-    /// files, the one in force on the server
+    /// What files say: keys (never their secret), papers and who signed them; of several keyrings, whether each
+    /// follows the one before. Without files, the keyring in force on the server
     #[command(
-        after_help = "Examples:\n  huidu keys show keyring-1.json keyring-2.json\n  huidu keys show"
+        after_help = "Examples:\n  huidu keys show keyring-1.json keyring-2.json\n  huidu keys show lin.key.pub record.signed.json\n  huidu keys show"
     )]
     Show {
-        /// Keyrings, in order
+        /// Files, keyrings in order
         files: Vec<PathBuf>,
     },
     /// Put a keyring in force on the server
@@ -340,7 +341,7 @@ impl Keys {
                 make::rotate(keyring, role, &old, &public(&keys)?, next.threshold)
             }),
             Self::Show { files } if files.is_empty() => context.show("/api/v1/keyring", outlined),
-            Self::Show { files } => show(context, &files),
+            Self::Show { files } => show::show(context, &files),
             Self::Put { file } => {
                 let content = Content::Signed(files::read_paper(&file)?);
                 let done = "the keyring is in force";
@@ -362,6 +363,8 @@ impl Next {
         change: impl FnOnce(&mut Keyring, &Self) -> anyhow::Result<()>,
     ) -> Done {
         let known = make::newest(&files::read_paper(known)?)?;
+        by_a_later_build("keyring", &known.1)?;
+        let known = known.0;
         let mut keyring = make::following(&known, make::ahead(System.now(), self.days));
         change(&mut keyring, self)?;
         let envelope = Envelope::new(Kind::Keyring, keyring.to_payload());
@@ -379,34 +382,13 @@ impl Next {
     }
 }
 
-/// Shows keyrings, and walks from the first to the last.
-fn show(context: &Context, files: &[PathBuf]) -> Done {
-    let mut known: Option<Keyring> = None;
-    let mut shown = Vec::new();
-    let mut texts = Vec::new();
-    for file in files {
-        let bytes = files::read_paper(file)?;
-        let envelope = Envelope::parse(&bytes).context(file.display().to_string())?;
-        let keyring = Keyring::read(envelope.payload()).context(file.display().to_string())?;
-        let followed = match &known {
-            None => Keyring::born(&bytes, &keyring.aud, Guard::Development),
-            Some(known) => known.follow(&bytes),
-        };
-        let signed_by = signers_of(&envelope);
-        let wrong = followed.as_ref().err().map(ToString::to_string);
-        shown.push(
-            json!({ "file": file, "version": keyring.version, "trust": keyring.trust,
-            "expires": keyring.expires, "signed_by": signed_by, "wrong": wrong }),
-        );
-        texts.push(make::outline(&keyring, &signed_by));
-        match followed {
-            Ok(keyring) => known = Some(keyring),
-            Err(error) => {
-                context.answer(&json!(shown), |_| texts.join("\n\n"));
-                return Err(Failure::Refused(format!("`{}`: {error}", file.display())));
-            }
-        }
+/// A paper that this build would write again with less in it is not gone on from.
+pub(super) fn by_a_later_build(what: &str, unread: &[String]) -> Result<(), Failure> {
+    if unread.is_empty() {
+        return Ok(());
     }
-    context.answer(&json!(shown), |_| texts.join("\n\n"));
-    Ok(0)
+    let unread = unread.join(", ");
+    Err(Failure::Refused(format!(
+        "the {what} says {unread}, which this build does not know and would leave out; use the build that wrote it"
+    )))
 }

@@ -5,16 +5,19 @@ use huidu_core::{
     manifest::KillList,
     name::AppId,
     seal,
-    verify::{self, Challenge, KillsAnswer, Need, Now, Papers, Verdict},
+    verify::{self, Challenge, Doubt, KillsAnswer, Need, Now, Papers, Verdict},
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use super::{Device, DeviceError, Happened, Starter, What};
-use crate::client::http::header;
+use crate::client::{
+    http::{escaped, header},
+    state::DOUBTED,
+};
 
-/// Bytes of a batch reply that are read.
-const BATCH_BYTES: u64 = (limits::POLL_APPS * limits::MANIFEST_BYTES) as u64;
+/// Bytes that a batch reply may have for one app besides its manifest, and once for itself.
+const BATCH_LINE_BYTES: usize = 4 * 1024;
 /// Papers that are fetched for one answer at most: every keyring there may be, a record and a policy.
 const PAPERS: u64 = limits::KEYRING_STEPS + 2;
 
@@ -60,6 +63,7 @@ impl Device {
         now: Now,
         starter: &mut dyn Starter,
     ) -> Result<Vec<Happened>, DeviceError> {
+        self.steps = limits::KEYRING_STEPS;
         let mut happened = self.hear_kills(now)?;
         let asked = match self.config.apps.as_slice() {
             [] => Ok(()),
@@ -69,6 +73,9 @@ impl Device {
             }
             _ => self.ask_all(now, starter, &mut happened),
         };
+        if let Err(DeviceError::Endless { .. }) = &asked {
+            self.note_code(None, "len");
+        }
         self.report();
         self.keep()?;
         asked.map(|()| happened)
@@ -77,7 +84,8 @@ impl Device {
     /// Kills come first. Not hearing them is no reason not to ask further.
     fn hear_kills(&mut self, now: Now) -> Result<Vec<Happened>, DeviceError> {
         let url = format!("{}/v1/kills", self.config.server);
-        let Ok(heard) = self.get(&url, self.state.kills.etag.as_deref()) else {
+        let etag = self.state.kills.etag.as_deref();
+        let Ok(heard) = self.ask(&url, etag, None, limits::POLL_BODY_BYTES) else {
             return Ok(Vec::new());
         };
         let body = match heard.status {
@@ -90,17 +98,14 @@ impl Device {
             body: &body,
         };
         let mut verdict = self.learn(|known| known.hear_kills(&answer, now));
-        for _ in 0..limits::KEYRING_STEPS {
-            let Verdict::Needs(need) = &verdict else {
-                break;
-            };
-            if let Err(detail) = self.fetch_paper(need, &mut Fetched::default()) {
-                return Ok(vec![doubted(None, &detail)]);
+        while let Verdict::Needs(need) = &verdict {
+            if let Err(detail) = self.walk(need) {
+                return Ok(vec![self.doubted(None, &detail)]);
             }
             verdict = self.learn(|known| known.hear_kills(&answer, now));
         }
         if let Verdict::Doubted(doubt) = verdict {
-            return Ok(vec![doubted(None, &reason(doubt))]);
+            return Ok(vec![self.doubted(None, &reason(doubt))]);
         }
         if heard.status == 200 {
             self.state.kills.etag = heard.etag;
@@ -149,14 +154,19 @@ impl Device {
         let kept = self.app_state(app);
         let (version, failed) = (kept.version().map(ToString::to_string), kept.failed.clone());
         let etag = kept.etag.clone();
-        let url = format!(
+        let mut url = format!(
             "{}/v1/manifest/{}/{app}?{}",
             self.config.server,
             self.config.host,
             self.config.profile.query(version.as_deref(), &failed)
         );
+        if let Some(secret) = self.secret(app) {
+            url.push_str("&pv=");
+            url.push_str(&escaped(secret));
+        }
         let challenge = self.challenge(&url, etag.as_deref())?;
-        let heard = self.ask(&url, etag.as_deref(), challenge.as_ref())?;
+        let most = limits::MANIFEST_BYTES;
+        let heard = self.ask(&url, etag.as_deref(), challenge.as_ref(), most)?;
         let answer = match heard.status {
             200 => Answer {
                 etag: heard.etag.as_deref(),
@@ -195,7 +205,8 @@ impl Device {
             "apps": asked,
         });
         let reply = self.agent.post(&url).send_json(&body);
-        let heard = read(&url, reply, BATCH_BYTES)?;
+        let most = (apps.len() + 1) * (limits::MANIFEST_BYTES + BATCH_LINE_BYTES);
+        let heard = read(&url, reply, most as u64)?;
         match heard.status {
             200 => {}
             304 => {
@@ -208,7 +219,7 @@ impl Device {
             status => return Err(refused(&url, status, &heard)),
         }
         let Ok(reply) = serde_json::from_slice::<BatchReply<'_>>(&heard.body) else {
-            happened.push(doubted(None, &reason(verify::Doubt::Form)));
+            happened.push(self.doubted(None, &reason(Doubt::Form)));
             return Ok(());
         };
         for one in reply.apps {
@@ -248,6 +259,9 @@ impl Device {
         if !kept.failed.is_empty() {
             line["failed"] = json!(kept.failed);
         }
+        if let Some(secret) = self.secret(app) {
+            line["preview"] = json!(secret);
+        }
         line
     }
 
@@ -259,20 +273,27 @@ impl Device {
         now: Now,
         starter: &mut dyn Starter,
     ) -> Result<Vec<Happened>, DeviceError> {
+        let was_equivocal = self.is_equivocal(app);
         let verdict = match self.judged(app, answer, now) {
             Ok(verdict) => verdict,
             Err(detail) => {
+                let doubted = self.doubted(Some(app), &detail);
                 self.keep()?;
-                return Ok(vec![doubted(Some(app), &detail)]);
+                return Ok(vec![doubted]);
             }
         };
+        let mut happened = Vec::new();
+        if self.is_equivocal(app) && !was_equivocal {
+            happened.push(self.doubted(Some(app), &reason(Doubt::Equivocation)));
+        }
         if let Verdict::Doubted(doubt) = verdict {
             if answer.body.is_none() {
                 // What it was said to have it has not: next time it asks for the whole.
                 self.app_state(app).etag = None;
             }
+            happened.push(self.doubted(Some(app), &reason(doubt)));
             self.keep()?;
-            return Ok(vec![doubted(Some(app), &reason(doubt))]);
+            return Ok(happened);
         }
         self.app_state(app).etag = answer.etag.map(ToOwned::to_owned);
         let told = self.told(app);
@@ -281,13 +302,51 @@ impl Device {
         match verdict {
             Verdict::Run(run) => {
                 self.keep()?;
-                self.bring(app, &run.manifest, now, starter)
+                if self.trusted.start(app, now) == verify::Start::Forbidden {
+                    // What runs was taken back by the policy that came along: it does not wait for the other.
+                    happened.extend(self.stop(app, "policy")?);
+                }
+                happened.extend(self.bring(app, &run.manifest, now, starter)?);
             }
-            Verdict::Stop => Ok(vec![self.stop(app, why)?.unwrap_or_else(nothing)]),
+            Verdict::Stop => happened.push(self.stop(app, why)?.unwrap_or_else(nothing)),
             _ => {
                 self.keep()?;
-                Ok(vec![nothing()])
+                happened.push(nothing());
             }
+        }
+        Ok(happened)
+    }
+
+    /// True when two answers of one revision said what cannot both be true.
+    fn is_equivocal(&self, app: &AppId) -> bool {
+        let heard = self.trusted.app(app).and_then(|app| app.heard.as_ref());
+        heard.is_some_and(|heard| heard.equivocal)
+    }
+
+    /// The secret of the preview link that `app` was opened by.
+    fn secret(&self, app: &AppId) -> Option<&str> {
+        let preview = self.config.preview.as_ref();
+        let (_, secret) = preview.filter(|(of, _)| of == app)?;
+        Some(secret)
+    }
+
+    /// Notes and tells that something was not believed; `detail` begins with its code.
+    fn doubted(&mut self, app: Option<&AppId>, detail: &str) -> Happened {
+        self.note_code(app, detail);
+        let lags = detail.starts_with(Doubt::StaleNode.code());
+        Happened {
+            app: app.map(ToString::to_string),
+            what: if lags { What::Lagging } else { What::Doubted },
+            version: None,
+            detail: detail.to_owned(),
+        }
+    }
+
+    /// Notes the code that `detail` begins with, where it is one.
+    pub(super) fn note_code(&mut self, app: Option<&AppId>, detail: &str) {
+        let code = detail.split(':').next().unwrap_or_default();
+        if let Some(code) = Doubt::known_code(code) {
+            self.state.note_doubt(app.map(AppId::as_str), code);
         }
     }
 
@@ -317,8 +376,21 @@ impl Device {
         Err("paper: the server asks for papers without end".into())
     }
 
+    /// Walks one keyring further, and keeps it: what was walked once need not be walked again.
+    pub(super) fn walk(&mut self, need: &Need) -> Result<(), String> {
+        self.fetch_paper(need, &mut Fetched::default())
+    }
+
     /// Fetches what a verdict needs; a keyring is believed or not at once.
     fn fetch_paper(&mut self, need: &Need, fetched: &mut Fetched) -> Result<(), String> {
+        if matches!(need, Need::Keyring(_)) {
+            let known = self.trusted.keyring().version;
+            let left = self.steps.checked_sub(1);
+            self.steps = left.ok_or_else(|| {
+                let steps = limits::KEYRING_STEPS;
+                format!("keyring-behind: {steps} keyrings were walked, to {known}; the rest at the next waking up")
+            })?;
+        }
         let path = match need {
             Need::Keyring(version) => format!("/v1/k/{version}"),
             Need::Release(app, address) => format!("/v1/releases/{app}/{address}"),
@@ -338,9 +410,8 @@ impl Device {
             Need::Keyring(_) => {
                 let (known, followed) = self.trusted.clone().follow(&heard.body);
                 self.trusted = known;
-                followed
-                    .map(drop)
-                    .map_err(|error| format!("paper: {error}"))?;
+                followed.map_err(|error| format!("paper: {error}"))?;
+                self.keep().map_err(|error| format!("disk: {error}"))?;
             }
             Need::Release(..) => fetched.release = Some(heard.body),
             Need::Policy(..) => fetched.policy = Some(heard.body),
@@ -361,18 +432,13 @@ impl Device {
         }
         let url = format!("{}/v1/events", self.config.server);
         let body = json!({ "host": self.config.host, "events": self.state.pending });
-        if self
-            .agent
-            .post(&url)
-            .send_json(&body)
-            .is_ok_and(|reply| reply.status() == 202)
-        {
-            self.state.pending.clear();
+        let reply = self.agent.post(&url).send_json(&body);
+        match reply.map(|reply| reply.status().as_u16()) {
+            Ok(202) => self.state.pending.clear(),
+            // A node of before there were doubts: what it does not understand must not hold up the rest.
+            Ok(400) => self.state.pending.retain(|one| one.event != DOUBTED),
+            _ => {}
         }
-    }
-
-    fn get(&self, url: &str, etag: Option<&str>) -> Result<Heard, DeviceError> {
-        self.ask(url, etag, None)
     }
 
     fn ask(
@@ -380,6 +446,7 @@ impl Device {
         url: &str,
         etag: Option<&str>,
         challenge: Option<&Challenge>,
+        most: usize,
     ) -> Result<Heard, DeviceError> {
         let mut request = self.agent.get(url);
         if let Some(etag) = etag {
@@ -392,7 +459,7 @@ impl Device {
         if let Some(seen) = self.seen() {
             request = request.header("huidu-seen", seen.to_string());
         }
-        read(url, request.call(), limits::POLL_BODY_BYTES as u64)
+        read(url, request.call(), most as u64)
     }
 
     /// The newest revision heard of: a node that does not know it looks.
@@ -423,10 +490,17 @@ pub(in crate::client) fn read(
     reply: Result<::http::Response<ureq::Body>, ureq::Error>,
     most: u64,
 ) -> Result<Heard, DeviceError> {
-    let unreachable = |error: ureq::Error| DeviceError::Unreachable {
-        // What stands behind the question mark is about a person.
-        url: url.split('?').next().unwrap_or(url).to_owned(),
-        why: error.to_string(),
+    // What stands behind the question mark is about a person.
+    let named = url.split('?').next().unwrap_or(url);
+    let unreachable = |error: ureq::Error| match error {
+        ureq::Error::BodyExceedsLimit(_) => DeviceError::Endless {
+            url: named.to_owned(),
+            most,
+        },
+        _ => DeviceError::Unreachable {
+            url: named.to_owned(),
+            why: error.to_string(),
+        },
     };
     let mut reply = reply.map_err(unreachable)?;
     let body = reply
@@ -467,15 +541,6 @@ struct Fetched {
     policy: Option<Vec<u8>>,
 }
 
-fn reason(doubt: verify::Doubt) -> String {
+fn reason(doubt: Doubt) -> String {
     format!("{}: {doubt}", doubt.code())
-}
-
-fn doubted(app: Option<&AppId>, detail: &str) -> Happened {
-    Happened {
-        app: app.map(ToString::to_string),
-        what: What::Doubted,
-        version: None,
-        detail: detail.to_owned(),
-    }
 }

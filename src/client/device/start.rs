@@ -95,17 +95,14 @@ impl Device {
         if !self.place(app).release(&bundle.sha256).is_dir() {
             if let Err(trouble) = self.fetch(app, manifest, starter) {
                 self.note(app, version, "load-failed", Some(manifest));
+                let told = trouble.told();
+                self.note_code(Some(app), &told);
                 if matches!(trouble, Trouble::Archive(_)) {
                     // The bytes are as signed, so they will never unpack.
                     self.app_state(app).fail(version);
                 }
                 self.keep()?;
-                happened.push(Happened::to(
-                    app,
-                    What::LoadFailed,
-                    Some(version),
-                    trouble.told(),
-                ));
+                happened.push(Happened::to(app, What::LoadFailed, Some(version), told));
                 return Ok(happened);
             }
             self.note(app, version, "download", Some(manifest));
@@ -148,15 +145,19 @@ impl Device {
             .dir
             .join("downloads")
             .join(format!("{}.bundle", bundle.sha256));
-        download(&self.agent, &wanted, &archive, &mut |bytes| {
+        let patience = self.config.patience;
+        download(&self.loading, patience, &wanted, &archive, &mut |bytes| {
             starter.progress(app, bytes, bundle.len);
         })
         .map_err(Trouble::Download)?;
-        let unpacked = self.place(app).unpack(&archive, &bundle.sha256);
+        let record = self.trusted.app(app).and_then(|app| app.release.as_ref());
+        let record = record.filter(|(_, record)| record.bundle.sha256 == bundle.sha256);
+        let files = record.and_then(|(_, record)| record.files_sha256);
+        let unpacked = self.place(app).unpack(&archive, &bundle.sha256, files);
         // The release is there, or never will be: the archive has done its work.
         let _ = std::fs::remove_file(&archive);
         unpacked.map_err(|error| match error {
-            InstallError::Unpack(_) => Trouble::Archive(error),
+            InstallError::Unpack(_) | InstallError::Files { .. } => Trouble::Archive(error),
             InstallError::Disk { .. } => Trouble::Disk(error),
         })
     }
@@ -233,6 +234,8 @@ impl Device {
             rule: by.and_then(|by| by.rule.as_ref()).map(ToString::to_string),
             arm: by.and_then(|by| by.arm.as_ref()).map(ToString::to_string),
             event: event.to_owned(),
+            code: None,
+            count: 1,
         });
     }
 }
@@ -249,7 +252,9 @@ impl Trouble {
         match self {
             Self::Download(error @ DownloadError::Hash { .. }) => format!("hash: {error}"),
             Self::Download(error @ DownloadError::Length { .. }) => format!("len: {error}"),
+            Self::Download(error @ DownloadError::Slow { .. }) => format!("slow: {error}"),
             Self::Download(error) => format!("download: {error}"),
+            Self::Archive(error @ InstallError::Files { .. }) => format!("files: {error}"),
             Self::Archive(error) => format!("archive: {error}"),
             Self::Disk(error) => format!("disk: {error}"),
         }

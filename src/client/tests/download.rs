@@ -8,8 +8,13 @@ use std::{
 use super::*;
 use crate::client::{
     download::{DownloadError, Wanted, download},
-    http::agent,
+    http::Patience,
 };
+
+fn fetch(wanted: &Wanted, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DownloadError> {
+    let patience = Patience::default();
+    download(&patience.loading_agent(), patience, wanted, to, progress)
+}
 
 fn bytes() -> Vec<u8> {
     (0..300_000_u32).map(|n| (n * 7 / 3) as u8).collect()
@@ -57,7 +62,7 @@ fn a_download_that_breaks_is_resumed_where_it_broke() {
         response
     });
     let mut heard = Vec::new();
-    download(&agent(), &wanted(&server), &to, &mut |at| heard.push(at)).unwrap();
+    fetch(&wanted(&server), &to, &mut |at| heard.push(at)).unwrap();
     assert_eq!(fs::read(&to).unwrap(), bytes());
     let ranges: Vec<_> = server
         .seen()
@@ -76,15 +81,15 @@ fn what_an_earlier_process_fetched_is_kept_and_checked_again() {
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("b.bundle");
     fs::write(dir.path().join("b.part"), &bytes()[..1_234]).unwrap();
-    download(&agent(), &wanted(&server), &to, &mut |_| {}).unwrap();
+    fetch(&wanted(&server), &to, &mut |_| {}).unwrap();
     let seen = server.seen();
     assert_eq!(seen[0].header("range"), Some("bytes=1234-"));
     assert_eq!(seen[0].header("if-range").map(str::len), Some(66));
     // All of it is there already: nothing is asked for, everything is hashed.
-    download(&agent(), &wanted(&server), &to, &mut |_| {}).unwrap();
+    fetch(&wanted(&server), &to, &mut |_| {}).unwrap();
     assert!(server.seen().is_empty());
     fs::write(&to, vec![0; 300_000]).unwrap();
-    let error = download(&agent(), &wanted(&server), &to, &mut |_| {}).unwrap_err();
+    let error = fetch(&wanted(&server), &to, &mut |_| {}).unwrap_err();
     assert!(matches!(error, DownloadError::Hash { .. }), "{error}");
     assert!(!to.exists());
 }
@@ -95,7 +100,7 @@ fn a_server_that_answers_a_range_with_the_whole_starts_over() {
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("b.bundle");
     fs::write(dir.path().join("b.part"), b"of another file").unwrap();
-    download(&agent(), &wanted(&server), &to, &mut |_| {}).unwrap();
+    fetch(&wanted(&server), &to, &mut |_| {}).unwrap();
     assert_eq!(fs::read(&to).unwrap(), bytes());
 }
 
@@ -103,12 +108,7 @@ fn a_server_that_answers_a_range_with_the_whole_starts_over() {
 fn more_bytes_than_signed_are_refused_and_none_kept() {
     let server = Double::start(|_| Response::new(200, [bytes(), vec![0]].concat()));
     let dir = tempfile::tempdir().unwrap();
-    let error = download(
-        &agent(),
-        &wanted(&server),
-        &dir.path().join("b.bundle"),
-        &mut |_| {},
-    );
+    let error = fetch(&wanted(&server), &dir.path().join("b.bundle"), &mut |_| {});
     assert!(matches!(error, Err(DownloadError::Length { .. })));
     assert_eq!(fs::metadata(dir.path().join("b.part")).unwrap().len(), 0);
 }
@@ -117,12 +117,7 @@ fn more_bytes_than_signed_are_refused_and_none_kept() {
 fn other_bytes_of_the_right_length_are_refused_and_none_kept() {
     let server = Double::start(|_| Response::new(200, vec![0; 300_000]));
     let dir = tempfile::tempdir().unwrap();
-    let error = download(
-        &agent(),
-        &wanted(&server),
-        &dir.path().join("b.bundle"),
-        &mut |_| {},
-    );
+    let error = fetch(&wanted(&server), &dir.path().join("b.bundle"), &mut |_| {});
     assert!(matches!(error, Err(DownloadError::Hash { .. })));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -134,20 +129,10 @@ fn a_server_that_brings_nothing_is_given_up_on() {
         ..Response::default()
     });
     let dir = tempfile::tempdir().unwrap();
-    let error = download(
-        &agent(),
-        &wanted(&server),
-        &dir.path().join("b.bundle"),
-        &mut |_| {},
-    );
+    let error = fetch(&wanted(&server), &dir.path().join("b.bundle"), &mut |_| {});
     assert!(matches!(error, Err(DownloadError::Broken { at: 0, .. })));
     server.now(|_| Response::new(503, "").with("retry-after", "7"));
-    let error = download(
-        &agent(),
-        &wanted(&server),
-        &dir.path().join("b.bundle"),
-        &mut |_| {},
-    );
+    let error = fetch(&wanted(&server), &dir.path().join("b.bundle"), &mut |_| {});
     assert!(matches!(
         error,
         Err(DownloadError::Status {

@@ -68,3 +68,20 @@ async fn a_change_whose_reply_was_lost_is_a_success() {
         .await;
     assert_eq!(reply.status, StatusCode::CREATED, "{reply}");
 }
+
+/// The key of a change of which nobody knows yet whether it happened is not free for another one.
+#[tokio::test]
+async fn a_key_stands_for_a_change_that_is_still_on_its_way() {
+    let (plane, armed) = plane(Fault::RequestLost).await;
+    armed.store(true, std::sync::atomic::Ordering::Relaxed);
+    let ask = |app: &str| {
+        let ask = plane
+            .maya("POST /api/v1/apps")
+            .header("idempotency-key", "k");
+        ask.json(json!({ "app": app })).send()
+    };
+    assert_eq!(ask("pingan/travel").await.status, StatusCode::ACCEPTED);
+    assert_eq!(ask("pingan/travel").await.json()["state"], "unknown");
+    let other = ask("pingan/other").await;
+    assert_eq!(other.json()["code"], "key-reused", "{other}");
+}

@@ -139,7 +139,7 @@ async fn what_history_does_not_tell() {
 
     {
       "code": "unknown-op",
-      "detail": "there is no op `mine`; an op id is a ULID, as the change's answer named it",
+      "detail": "there is no op `mine`; name the op id of a change's answer, or the `Idempotency-Key` that you asked under",
       "status": 404,
       "title": "Not there",
       "type": "urn:huidu:problem:unknown-op"

@@ -20,6 +20,7 @@ async fn an_sre_kills_without_reading_first_and_a_manager_takes_it_back() {
     etag: "14"
 
     {
+      "filings": [],
       "op": "<op>",
       "revision": 14
     }

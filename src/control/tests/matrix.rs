@@ -8,9 +8,10 @@ use serde_json::json;
 use super::*;
 
 /// A body that fits the route, so that nothing but who asks can be at fault.
-fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>, String) {
+pub(super) fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>, String) {
     const JSON: Option<&str> = Some("application/json");
     let json = |value: Value| (JSON, value.to_string());
+    let tenant = app.split_once('/').map_or(app, |(tenant, _)| tenant);
     let rollout = json!({ "app": app, "hosts": ["retail"], "stable": "1.0.0" });
     let soon = "2026-11-25T12:00:00Z";
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -18,6 +19,7 @@ fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>, String) {
         ("post", "kill" | "unkill" | "delist" | "reject" | "revoke" | "restore") => {
             json(json!({ "reason": "because" }))
         }
+        ("put", "internal") => json(json!({ "internal": true, "reason": "because" })),
         ("put", "share") => json(json!({ "share": "1%" })),
         ("put", "paused") => json(json!({ "paused": true })),
         ("put", "grade") => json(json!({ "grade": "basic" })),
@@ -28,6 +30,9 @@ fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>, String) {
             json(json!({ "hash": "0".repeat(64) }))
         }
         ("post", "approve") => json(json!({ "bundle": "0".repeat(64) })),
+        ("post", "keyring") | ("put", "policy" | "record") => {
+            json(json!({ "payloadType": "", "payload": "", "signatures": [] }))
+        }
         ("put", "trial") => json(json!({ "hosts": [], "devices": [] })),
         ("post", "previews") => json(json!({ "host": "retail", "until": soon })),
         ("post", "withdraw") => json(json!({ "reason": "because" })),
@@ -37,8 +42,8 @@ fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>, String) {
             json(json!({ "permissions": { "camera": { "grade": "basic" } } }))
         }
         ("put", "{member}") => json(json!({ "role": "sre" })),
-        ("post", "tokens") => json(json!({ "role": "sre" })),
-        ("post", "tenants") => json(json!({ "tenant": "pingan" })),
+        ("post", "tokens") => json(json!({ "role": { "partner": tenant } })),
+        ("post", "tenants") => json(json!({ "tenant": tenant })),
         ("post", "hosts") => json(json!({ "host": "retail" })),
         ("post", "apps") => json(json!({ "app": app })),
         ("post", "token") => json(json!({ "grant": "", "verifier": "" })),
@@ -47,13 +52,30 @@ fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>, String) {
     }
 }
 
+/// The path with every name in it filled in.
+pub(super) fn filled(path: &str, app: &str) -> String {
+    let (tenant, name) = app.split_once('/').unwrap();
+    let line = path
+        .replace("{tenant}", tenant)
+        .replace("{app}", name)
+        .replace("{version}", "1.0.0")
+        .replace("{rule}", "ramp")
+        .replace("{permission}", "camera")
+        .replace("{member}", "nobody")
+        .replace("{op}", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
+        .replace("{id}", &"0".repeat(64))
+        .replace("{segment}", "staff");
+    assert!(!line.contains('{'), "{line}: what stands here?");
+    line
+}
+
 /// `+` let in (whatever the state then says), `-` the role does not include it, `0` it does not exist,
 /// `?` not even a token is asked for.
 fn mark(reply: &Reply) -> char {
     let code = serde_json::from_str::<Value>(&reply.body).unwrap_or_default();
     match code["code"].as_str() {
         Some("forbidden") => '-',
-        Some("unknown-app" | "unknown-tenant") => '0',
+        Some("unknown-app" | "unknown-tenant" | "unknown-op") => '0',
         _ if reply.status.is_server_error() => panic!("{reply}"),
         _ => '+',
     }
@@ -65,14 +87,7 @@ async fn every_role_may_call_exactly_this() {
     let token = |kind, name| Token::generate_for(kind, name).unwrap();
     let (rui, sec) = (token(Kind::Reviewer, "rui"), token(Kind::Security, "sec"));
     for (token, role) in [(&rui, Role::Reviewer), (&sec, Role::Security)] {
-        let add = Command::AddToken {
-            id: token.id().to_owned(),
-            sha256: token.sha256(),
-            role,
-            note: String::new(),
-            member: None,
-        };
-        plane.change(add).await;
+        plane.change(given(token, role, None)).await;
     }
     let people = [
         &plane.root,
@@ -83,7 +98,7 @@ async fn every_role_may_call_exactly_this() {
         &plane.audrey,
         &plane.ping,
     ];
-    let mut calls = 0;
+    let (mut calls, mut leaks) = (0, Vec::new());
     let mut table = String::from(
         "admin manager sre reviewer security auditor partner: own, partner: foreign\n",
     );
@@ -93,22 +108,11 @@ async fn every_role_may_call_exactly_this() {
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let ask = async |who: Option<&Token>, app: &str| {
-                let (tenant, name) = app.split_once('/').unwrap();
                 let query = match (method.as_str(), path.rsplit('/').next()) {
                     ("post", Some("versions")) => "?version=9.9.9",
                     _ => "",
                 };
-                let line = path
-                    .replace("{tenant}", tenant)
-                    .replace("{app}", name)
-                    .replace("{version}", "1.0.0")
-                    .replace("{rule}", "ramp")
-                    .replace("{permission}", "camera")
-                    .replace("{member}", "nobody")
-                    .replace("{op}", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
-                    .replace("{id}", &"0".repeat(64))
-                    .replace("{segment}", "staff");
-                assert!(!line.contains('{'), "{line}: what stands here?");
+                let line = filled(path, app);
                 let line = format!("{} {line}{query}", method.to_uppercase());
                 let (kind, body) = body(method, path, app);
                 let mut ask = match who {
@@ -142,16 +146,11 @@ async fn every_role_may_call_exactly_this() {
                         ask(Some(&plane.ping), "cmb/pay").await,
                         ask(Some(&plane.ping), "cmc/pay").await,
                     );
-                    assert_eq!(
-                        there.status,
-                        StatusCode::NOT_FOUND,
-                        "{method} {path}: {there}"
-                    );
-                    assert_eq!(
-                        there.body.replace("cmb", "…"),
-                        nowhere.body.replace("cmc", "…"),
-                        "{method} {path}: what is foreign differs from what is not there"
-                    );
+                    let is_alike =
+                        there.body.replace("cmb", "…") == nowhere.body.replace("cmc", "…");
+                    if there.status != StatusCode::NOT_FOUND || !is_alike {
+                        leaks.push(format!("{method} {path}: {there}"));
+                    }
                     marks.push(mark(&there));
                 }
             }
@@ -159,7 +158,8 @@ async fn every_role_may_call_exactly_this() {
             writeln!(table, "{marks:<8} {} {path}", method.to_uppercase()).unwrap();
         }
     }
-    println!("{calls} calls, leaks: 0");
+    println!("{calls} calls, leaks: {}", leaks.len());
+    assert!(leaks.is_empty(), "{leaks:#?}");
     let strangers: Vec<String> = strangers.into_iter().collect();
     insta::assert_snapshot!(strangers.join("\n\n"), @r#"
     401 Unauthorized
@@ -206,6 +206,7 @@ async fn every_role_may_call_exactly_this() {
     ++-----  POST /api/v1/apps
     +++++++0 GET /api/v1/apps/{tenant}/{app}
     ++++++-0 POST /api/v1/apps/{tenant}/{app}/explain
+    +---+--0 PUT /api/v1/apps/{tenant}/{app}/internal
     +++-+--0 POST /api/v1/apps/{tenant}/{app}/kill
     +++++++0 GET /api/v1/apps/{tenant}/{app}/permissions
     +--++--0 DELETE /api/v1/apps/{tenant}/{app}/permissions/{permission}/grant
@@ -223,6 +224,7 @@ async fn every_role_may_call_exactly_this() {
     +++++++0 GET /api/v1/apps/{tenant}/{app}/versions
     ++----+0 POST /api/v1/apps/{tenant}/{app}/versions
     +--+---0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/approve
+    +++++++0 GET /api/v1/apps/{tenant}/{app}/versions/{version}/bundle
     +++----0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/delist
     +++++++0 GET /api/v1/apps/{tenant}/{app}/versions/{version}/files
     ++----+0 POST /api/v1/apps/{tenant}/{app}/versions/{version}/list
@@ -248,7 +250,8 @@ async fn every_role_may_call_exactly_this() {
     +---++-  GET /api/v1/members
     +---+--  DELETE /api/v1/members/{member}
     +------  PUT /api/v1/members/{member}
-    +++++++  GET /api/v1/ops/{op}
+    ?        GET /api/v1/openapi.json
+    ++++++0  GET /api/v1/ops/{op}
     +++++++  GET /api/v1/permissions
     +---+--  PUT /api/v1/permissions
     +++++++  GET /api/v1/review-policy

@@ -7,13 +7,16 @@ mod apps;
 mod faults;
 mod foreign;
 mod history;
+mod isolation;
 mod kills;
 mod matrix;
 mod members;
 mod office;
+mod ops;
 mod permissions;
 mod review;
 mod rollouts;
+mod scopes;
 mod segments;
 mod signin;
 mod status;
@@ -21,7 +24,7 @@ mod tokens;
 mod trials;
 mod versions;
 
-use std::{fmt, io::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, io::Write as _, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -30,7 +33,8 @@ use axum::{
 };
 use http_body_util::BodyExt as _;
 use huidu_core::{
-    authority::Role, command::Command, event::Actor, eyes::EyesPolicy, version::Review,
+    authority::Role, command::Command, credential::Expiry, event::Actor, eyes::EyesPolicy,
+    version::Review,
 };
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -119,8 +123,8 @@ impl Plane {
             bus: Arc::new(LocalBus::new()),
             clock: Arc::<Manual>::clone(&clock),
             ids: Arc::new(CountedIds::series(7)),
-            key: ed25519_dalek::SigningKey::from_bytes(&[7; 32]),
-            log_key: None,
+            key: Arc::new(ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
+            log_key: Some(Arc::new(ed25519_dalek::SigningKey::from_bytes(&[5; 32]))),
             metrics: Arc::new(Metrics::new()),
             settings: NodeSettings {
                 name: "n1".into(),
@@ -163,16 +167,7 @@ impl Plane {
             (&plane.ping, Role::Partner("pingan".parse().unwrap())),
             (&plane.audrey, Role::Auditor),
         ] {
-            let (id, sha256) = (token.id().to_owned(), token.sha256());
-            plane
-                .change(Command::AddToken {
-                    id,
-                    sha256,
-                    role,
-                    note: String::new(),
-                    member: None,
-                })
-                .await;
+            plane.change(given(token, role, None)).await;
         }
         plane
     }
@@ -283,6 +278,19 @@ share = "5%"
 serve = "1.1.0"
 "#;
 
+/// A token given out, to a member where one is named.
+fn given(token: &Token, role: Role, member: Option<&str>) -> Command {
+    Command::AddToken {
+        id: token.id().to_owned(),
+        sha256: token.sha256(),
+        role,
+        note: String::new(),
+        member: member.map(|member| member.parse().unwrap()),
+        expires: Expiry::Usual,
+        scopes: BTreeSet::new(),
+    }
+}
+
 /// A request that is being written.
 struct Ask<'a> {
     plane: &'a Plane,
@@ -334,7 +342,8 @@ impl Ask<'_> {
         Reply {
             status: head.status,
             headers: head.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
+            // Archives come from here as well.
+            body: String::from_utf8_lossy(&body).into_owned(),
         }
     }
 }

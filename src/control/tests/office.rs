@@ -39,20 +39,13 @@ impl Office {
         ] {
             let member: MemberId = name.parse().unwrap();
             let put = Command::PutMember {
-                member: member.clone(),
+                member,
                 title: String::new(),
                 role: role.clone(),
                 identity: None,
             };
             office.plane.change(put).await;
-            let add = Command::AddToken {
-                id: token.id().to_owned(),
-                sha256: token.sha256(),
-                role,
-                note: String::new(),
-                member: Some(member),
-            };
-            office.plane.change(add).await;
+            office.plane.change(given(token, role, Some(name))).await;
         }
         for (host, sandbox) in [("retail", false), ("retail-test", true)] {
             let add = Command::AddHost {

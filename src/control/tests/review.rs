@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::office::{Office, VERSIONS};
+use super::{
+    office::{Office, VERSIONS},
+    zipped,
+};
 
 #[tokio::test]
 async fn a_reviewer_sees_what_a_version_is_and_how_it_differs() {
@@ -361,4 +364,67 @@ async fn what_was_reviewed_is_what_is_stored_however_it_was_packed() {
         .collect();
     assert_ne!(origins[0], origins[1], "the uploads were not");
     assert_eq!(office.plane.spooled(), 0);
+}
+
+/// Who is the bank's own is said by security, with a reason; what is stopped names what it is filed under.
+#[tokio::test]
+async fn an_app_of_the_banks_own_is_listed_without_a_filing() {
+    let office = Office::new().await;
+    let line =
+        format!("POST {VERSIONS}?version=1.0.0&platforms=android,harmony&host_version=%3E%3D8.2");
+    let first = office
+        .plane
+        .ping(&line)
+        .bytes(zipped(&[("app.json", "{}")]));
+    let given = office.ok(first).await;
+    office
+        .approve("1.0.0", &given.json()["bundle"]["sha256"])
+        .await;
+    let shown = office
+        .ok(office.rui(&format!("GET {VERSIONS}/1.0.0/review")))
+        .await;
+    assert_eq!(
+        shown.json()["reach"],
+        json!({ "platforms": ["android", "harmony"], "host_version": ">=8.2" })
+    );
+    let list = || {
+        office
+            .plane
+            .maya(&format!("POST {VERSIONS}/1.0.0/list"))
+            .any()
+    };
+    assert_eq!(list().send().await.json()["code"], "not-filed");
+    let own = |reason: &str| {
+        let ask = office.sec("PUT /api/v1/apps/pingan/travel/internal");
+        ask.json(json!({ "internal": true, "reason": reason }))
+    };
+    insta::assert_snapshot!(own(" ").send().await, @r#"
+    422 Unprocessable Entity
+    content-type: application/problem+json
+
+    {
+      "code": "empty",
+      "detail": "`reason` must not be empty; say why, for the people who read the history",
+      "field": "reason",
+      "status": 422,
+      "title": "A text is missing",
+      "type": "urn:huidu:problem:empty"
+    }
+    "#);
+    office.ok(own("staff only")).await;
+    office.ok(list()).await;
+    for (asked, field) in [
+        ("platforms=Win%20dows", "platforms"),
+        ("host_version=new", "query"),
+        ("not_after=soon", "query"),
+    ] {
+        let line = format!("POST {VERSIONS}?version=1.1.0&{asked}");
+        let ask = office.plane.ping(&line).bytes(zipped(&[("a", "b")]));
+        let wrong = ask.send().await;
+        assert_eq!(wrong.json()["field"], field, "{asked}: {wrong}");
+    }
+    office.submit("1.2.0", "", &[("app.json", "{ }")]).await;
+    let kill = office.plane.sven("POST /api/v1/apps/pingan/travel/kill");
+    let killed = office.ok(kill.json(json!({ "reason": "R-17" }))).await;
+    assert_eq!(killed.json()["filings"], json!(["ICP-1"]));
 }

@@ -53,9 +53,10 @@ async fn a_version_under_review_is_tried_in_sandboxes_alone() {
         (&json!(true), &Value::Null)
     );
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]).verifying_key();
+    let known = huidu_core::keyring::Keyring::of_key(&(&key).into(), "bank/test");
     let link = given["link"].as_str().unwrap();
     let now = office.plane.node.now();
-    let link = PreviewLink::verify(link, &key, "bank/test", now).unwrap();
+    let link = PreviewLink::verify(link, &known, now).unwrap();
     assert_eq!(
         (
             link.app.as_str(),

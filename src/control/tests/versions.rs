@@ -425,6 +425,7 @@ async fn a_version_that_is_served_is_not_delisted() {
     etag: "16"
 
     {
+      "filings": [],
       "op": "<op>",
       "revision": 16
     }

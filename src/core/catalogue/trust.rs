@@ -58,7 +58,7 @@ impl Trust {
                 self.proposals.retain(|_, known| at < known.until);
                 self.proposals.insert(id.clone(), (**proposal).clone());
             }
-            Event::ProposalApproved { id, by } => {
+            Event::ProposalApproved { id, by, .. } => {
                 if let Some(proposal) = self.proposals.get_mut(id) {
                     let by = by.clone();
                     proposal.approvals.push(Agreement { by, at });
@@ -78,6 +78,14 @@ impl App {
     /// Makes an event about this app true; says whether the list of what must stop changed.
     pub(super) fn apply_trust(&mut self, at: Timestamp, event: &Event) -> bool {
         match event {
+            Event::InternalSet { internal, .. } => self.trust.internal = *internal,
+            Event::PermissionsWithheld {
+                version, withheld, ..
+            } => {
+                if let Some(version) = self.version_mut(version) {
+                    (version.dossier).change(|dossier| dossier.withheld.clone_from(withheld));
+                }
+            }
             Event::PermissionGranted { permission, .. } => {
                 self.trust.grants.insert(permission.clone());
             }

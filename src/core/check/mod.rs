@@ -20,6 +20,7 @@ use crate::{
     limits,
     name::{HostId, SegmentName},
     rollout::Rollout,
+    version::Number,
 };
 
 /// What is known beside the rollout itself; what is left out is not checked.
@@ -31,6 +32,8 @@ pub struct World<'a> {
     pub hosts: Option<&'a BTreeMap<HostId, String>>,
     /// The segments there are.
     pub segments: Option<&'a BTreeMap<SegmentName, SegmentRef>>,
+    /// Listed versions that no device would run, with the reason.
+    pub barred: Option<&'a BTreeMap<Number, String>>,
     /// The rollout that is live now.
     pub previous: Option<&'a Rollout>,
 }

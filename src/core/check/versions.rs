@@ -1,4 +1,4 @@
-//! Checks of the versions a rollout names: each must be a listed version of the app.
+//! Checks of the versions a rollout names: each must be a listed version of the app that devices would run.
 //!
 //! A version that is delisted later is skipped at run time; writing it down is refused all the same,
 //! because nobody means it.
@@ -22,6 +22,8 @@ impl<'a> Checker<'a> {
                 && let Some((message, help)) = not_servable(app, number)
             {
                 self.error(path, number, message, help);
+            } else if let Some(why) = world.barred.and_then(|barred| barred.get(number)) {
+                self.error(path, number, "would run on no device", why);
             }
         }
         let Some(app) = world.app else { return };

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     catalogue::{App, AppKill},
-    dossier::{Dossier, Origin, SignedRelease, Vote},
+    dossier::{Dossier, Origin, Reach, SignedRelease, Vote},
     record::tests::record,
     time::Timestamp,
     version::{Bundle, BundleFormat, Life, Version},
@@ -116,6 +116,13 @@ fn travel() -> App {
         }),
         files: Some(Digest::of(b"files")),
         filing: Some("沪ICP备1号".into()),
+        reach: Reach {
+            platforms: vec!["android".parse().unwrap()],
+            host_version: Some(">=8.2".parse().unwrap()),
+            not_before: Some(NOON),
+            not_after: Some(Timestamp::from_unix_ms(1_796_000_000_000)),
+        },
+        withheld: BTreeSet::from(["pay".parse().unwrap()]),
         submitted_by: Some("member/ping".into()),
         approvals: vec![Vote {
             by: "member/lin".into(),

@@ -4,6 +4,8 @@
 //! Never more than holds of every device that is given the answer: a device that refuses its own answer
 //! would be worse than none. To papers and devices nothing is bound where nothing is signed offline.
 
+use std::collections::BTreeSet;
+
 use super::{Context, Draw};
 use crate::{
     audience::{TextMatch, VersionMatch},
@@ -12,9 +14,10 @@ use crate::{
     catalogue::App,
     limits,
     manifest::State,
-    name::Platform,
+    name::{HostId, Platform},
     rollout::{self, Rollout},
     slots::Slots,
+    trust::Trial,
     version::Version,
 };
 
@@ -61,6 +64,17 @@ fn stopped(app: &App) -> Vec<crate::digest::Digest> {
         return Vec::new();
     }
     named
+}
+
+/// Whom a trial is for: whoever is in one of its sandboxes. Who of those is asked of the poll, not stated.
+pub(super) fn sandboxes(trial: &Trial) -> Whom {
+    let devices = trial.devices.values().flatten();
+    let links = trial.previews.values().map(|preview| &preview.host);
+    let hosts: BTreeSet<&HostId> = devices.chain(links).collect();
+    Whom {
+        hosts: hosts.into_iter().cloned().collect(),
+        ..Whom::default()
+    }
 }
 
 /// Whom a rule's answers are for.

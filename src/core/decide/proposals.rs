@@ -10,10 +10,11 @@ use crate::{
     catalogue::Catalogue,
     command::Command,
     digest::Digest,
-    event::{Actor, Event},
+    event::Event,
     eyes::{self, Proposal},
     limits,
     revision::Revision,
+    rules::Rules,
     time::Timestamp,
 };
 
@@ -27,7 +28,7 @@ pub(super) fn kept_back(
     now: Timestamp,
 ) -> Option<Decision> {
     let command = authorised.command();
-    let required = eyes::required(catalogue, command);
+    let required = eyes::required(catalogue, authorised.rules(), command);
     (required.is_some() || authorised.enact_at().is_some())
         .then(|| propose(catalogue, authorised, required.map(|(kind, _)| kind), now))
 }
@@ -39,7 +40,11 @@ fn propose(
     now: Timestamp,
 ) -> Decision {
     let (command, actor) = (authorised.command(), authorised.actor());
-    let by = trust::reviewer(catalogue, actor)?;
+    // By the first rules only a member asked; now a credential that is nobody's does too, and counts for nobody.
+    let by = match authorised.rules() {
+        Rules::One => trust::reviewer(catalogue, actor)?,
+        Rules::Two => trust::person(catalogue, actor),
+    };
     let enact_at = authorised.enact_at();
     let last = now.plus_ms(limits::PROPOSAL_MS);
     if enact_at.is_some_and(|at| at <= now || last <= at) {
@@ -97,7 +102,7 @@ fn base(catalogue: &Catalogue, command: &Command) -> Option<Revision> {
 pub(super) fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp) -> Decision {
     let actor = authorised.actor();
     match authorised.command() {
-        Command::ApproveProposal { id, hash } => approve(catalogue, id, hash, actor, now),
+        Command::ApproveProposal { id, hash } => approve(catalogue, id, hash, authorised, now),
         Command::WithdrawProposal { id, reason } => {
             let proposal = waiting(catalogue, id, now)?;
             let by = trust::person(catalogue, actor);
@@ -117,19 +122,21 @@ pub(super) fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timest
         }
         Command::EnactProposal { id } => {
             let proposal = waiting(catalogue, id, now)?;
-            if !proposal.is_due(catalogue, now) {
+            if !proposal.is_due(catalogue, authorised.rules(), now) {
                 return Err(Refusal::Nothing {
                     what: format!("change `{id}` is not due"),
                 });
             }
             Ok(
-                enactment(catalogue, id, proposal, now).unwrap_or_else(|refusal| {
-                    let why = text("why", &refusal.to_string()).unwrap_or_default();
-                    vec![Event::ProposalFailed {
-                        id: id.clone(),
-                        why,
-                    }]
-                }),
+                enactment(catalogue, id, proposal, authorised.rules(), now).unwrap_or_else(
+                    |refusal| {
+                        let why = text("why", &refusal.to_string()).unwrap_or_default();
+                        vec![Event::ProposalFailed {
+                            id: id.clone(),
+                            why,
+                        }]
+                    },
+                ),
             )
         }
         Command::SetEyes { policy } => {
@@ -168,9 +175,10 @@ fn approve(
     catalogue: &Catalogue,
     id: &str,
     hash: &Digest,
-    actor: &Actor,
+    authorised: &Authorised,
     now: Timestamp,
 ) -> Decision {
+    let (actor, rules) = (authorised.actor(), authorised.rules());
     let proposal = waiting(catalogue, id, now)?;
     if proposal.hash != *hash {
         return Err(Refusal::OtherChange {
@@ -192,7 +200,7 @@ fn approve(
             did,
         });
     }
-    let required = eyes::required(catalogue, &proposal.command);
+    let required = eyes::required(catalogue, rules, &proposal.command);
     if let Some((kind, requirement)) = required
         && !requirement.roles.contains(&actor.role)
     {
@@ -210,15 +218,22 @@ fn approve(
     let mut events = vec![Event::ProposalApproved {
         id: id.to_owned(),
         by,
+        hash: (!rules.is_first()).then_some(*hash),
     }];
-    if agreed.is_due(catalogue, now) {
-        events.extend(enactment(catalogue, id, &agreed, now)?);
+    if agreed.is_due(catalogue, rules, now) {
+        events.extend(enactment(catalogue, id, &agreed, rules, now)?);
     }
     Ok(events)
 }
 
 /// What happens when a change that was agreed on happens at `now`: its events, and that it did.
-pub fn enactment(catalogue: &Catalogue, id: &str, proposal: &Proposal, now: Timestamp) -> Decision {
+pub fn enactment(
+    catalogue: &Catalogue,
+    id: &str,
+    proposal: &Proposal,
+    rules: Rules,
+    now: Timestamp,
+) -> Decision {
     let command = &*proposal.command;
     let is = base(catalogue, command);
     if is != proposal.base {
@@ -231,10 +246,14 @@ pub fn enactment(catalogue: &Catalogue, id: &str, proposal: &Proposal, now: Time
         id: id.to_owned(),
         by: proposal.by.clone(),
     };
-    let person = trust::reviewer(catalogue, &proposal.actor).map_err(|_| gone())?;
-    let authorised = authority::authorise(command.clone(), &proposal.actor, catalogue.review)
-        .map_err(|_| gone())?;
-    if person != proposal.by || !catalogue.knows(&proposal.actor) {
+    let person = match rules {
+        Rules::One => trust::reviewer(catalogue, &proposal.actor).map_err(|_| gone())?,
+        Rules::Two => trust::person(catalogue, &proposal.actor),
+    };
+    let authorised = authority::authorise(command.clone(), &proposal.actor, catalogue, now)
+        .map_err(|_| gone())?
+        .by(rules);
+    if person != proposal.by || !catalogue.knows(&proposal.actor, now) {
         return Err(gone());
     }
     let mut events = decided(catalogue, &authorised, now)?;

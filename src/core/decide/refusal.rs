@@ -24,6 +24,13 @@ pub enum Refusal {
         /// Its audience.
         audience: String,
     },
+    /// A token cannot expire then.
+    #[error(
+        "a token expires in the future and {} days ahead at most; name such a time, or none for {} days",
+        limits::TOKEN_LONGEST_MS / 86_400_000,
+        limits::TOKEN_MS / 86_400_000
+    )]
+    TokenTime,
     /// Something named is not there.
     #[error("there is no {kind} `{name}`; {help}")]
     Unknown {
@@ -188,13 +195,41 @@ pub enum Refusal {
     },
     /// The version carries no filing number.
     #[error(
-        "version {version} of `{app}` carries no filing number, and unfiled mini-programs are not distributed here; submit the next number with one"
+        "version {version} of `{app}` carries no filing number, and unfiled mini-programs are not distributed here; submit the next number with one, or let security exempt the app with `huidu app internal`"
     )]
     NotFiled {
         /// The app.
         app: AppId,
         /// The version.
         version: Number,
+    },
+    /// Where or when a version may run cannot be so.
+    #[error("the version would run nowhere: {what}")]
+    Reach {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The time in which a version may run is over.
+    #[error(
+        "version {version} of `{app}` was to run until a time that is over; submit the next number"
+    )]
+    Over {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+    },
+    /// Whoever approved first granted something else.
+    #[error(
+        "those who approved version {version} of `{app}` withheld {withheld}; approve the same, or reject it"
+    )]
+    OtherGrant {
+        /// The app.
+        app: AppId,
+        /// The version.
+        version: Number,
+        /// What they did not grant.
+        withheld: String,
     },
     /// Customers have this host.
     #[error("`{host}` is no sandbox; what is under review is delivered in sandboxes alone")]
@@ -278,6 +313,16 @@ pub enum Refusal {
     /// There is no keyring that a paper could be held against.
     #[error("no keyring is in force; put the first one with `huidu keys put`")]
     NoKeyring,
+    /// Records would be signed by this node, and the keyring does not list its key.
+    #[error(
+        "keyring {keyring} does not list this node's key ({}) under role `log`, so nothing it writes would count; give the node such a key as `log.key`, or ask another node", key.as_deref().unwrap_or("it has none")
+    )]
+    NotALogKey {
+        /// The keyring that would be in force.
+        keyring: u64,
+        /// The node's key, if it has one.
+        key: Option<String>,
+    },
     /// The signed record is not that of the version.
     #[error(
         "the signed record is not that of version {version} of `{app}`; sign what `huidu review record` writes"

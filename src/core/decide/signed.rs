@@ -3,12 +3,15 @@
 //! A paper is believed here for the same reasons as on a device, by the same functions. What a policy
 //! forbids nobody lists and nobody brings back, whatever their role.
 
+use std::collections::BTreeSet;
+
 use super::{Decision, Refusal, version as version_of};
 use crate::{
     catalogue::{App, Catalogue},
     envelope::{Envelope, Kind},
     event::Event,
-    keyring::{Guard, Keyring, Role, Trust},
+    keyring::{Guard, Keyring, Role},
+    name::Permission,
     paper::{self, Paper as _, PaperError},
     policy::{Policy, Standing},
     release::Release,
@@ -22,12 +25,6 @@ pub(super) struct Signatures {
     pub(super) is_enough: bool,
     /// The record with all of them.
     pub(super) joined: Option<String>,
-}
-
-/// The keyring in force where customers are served by it: everything must be signed.
-fn demanding(catalogue: &Catalogue) -> Option<&Keyring> {
-    let keyring = catalogue.trust.chain.newest.as_deref();
-    keyring.filter(|keyring| keyring.trust == Trust::Prod)
 }
 
 /// Puts the keyring that follows in force. The first is believed on the word of whoever puts it.
@@ -122,7 +119,7 @@ pub(super) fn standing(
     signed: Option<&str>,
 ) -> Result<Signatures, Refusal> {
     let Some(signed) = signed else {
-        return match demanding(catalogue) {
+        return match catalogue.trust.demanding() {
             Some(_) => Err(Refusal::Unsigned {
                 app: app.id.clone(),
                 version: version.number.clone(),
@@ -152,7 +149,7 @@ pub(super) fn standing(
     });
     let joined = String::from_utf8(envelope.to_bytes()).ok();
     Ok(Signatures {
-        is_enough: reached || demanding(catalogue).is_none(),
+        is_enough: reached || catalogue.trust.demanding().is_none(),
         joined: joined.filter(|_| reached),
     })
 }
@@ -191,11 +188,23 @@ pub(super) fn sign_release(
     }])
 }
 
-/// Whether devices would run the version: its record is signed by those whose signatures count, and the
-/// app's policy allows it.
-pub(super) fn may_run(catalogue: &Catalogue, app: &App, version: &Version) -> Result<(), Refusal> {
-    if let Some(keyring) = demanding(catalogue) {
-        let release = version.dossier.open().release;
+/// Whether devices would run the version: its record is signed by those whose signatures count now, its time
+/// is not over, and the app's policy is not expired and allows it.
+pub(super) fn may_run(
+    catalogue: &Catalogue,
+    app: &App,
+    version: &Version,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let dossier = version.dossier.open();
+    if dossier.reach.is_over(now) {
+        return Err(Refusal::Over {
+            app: app.id.clone(),
+            version: version.number.clone(),
+        });
+    }
+    if let Some(keyring) = catalogue.trust.demanding() {
+        let release = dossier.release;
         let release = release.ok_or_else(|| Refusal::Unsigned {
             app: app.id.clone(),
             version: version.number.clone(),
@@ -210,20 +219,19 @@ pub(super) fn may_run(catalogue: &Catalogue, app: &App, version: &Version) -> Re
     let Some(policy) = app.trust.signed.as_ref().map(|signed| &signed.policy) else {
         return Ok(());
     };
+    if policy.expires() <= now {
+        return Err(Refusal::Expired { what: "app policy" });
+    }
     allowed(app, version, policy)?;
     let most = &policy.max_permissions;
-    if version
-        .permissions
-        .iter()
-        .all(|one| most.binary_search(one).is_ok())
-    {
+    if version.granted().all(|one| most.binary_search(one).is_ok()) {
         return Ok(());
     }
     Err(forbids(
         app,
         policy,
         Some(&version.number),
-        "it asks for more than `max_permissions`",
+        "it was granted more than `max_permissions`",
     ))
 }
 
@@ -268,4 +276,15 @@ pub(super) fn may_come_back(app: &App, number: Option<&Number>) -> Result<(), Re
             "it is delisted; only a later signed policy lists it again",
         )),
     }
+}
+
+/// What of all that `version` asks for a signed record does not grant; none: it is no record, or one that grants
+/// more than was asked for.
+pub(super) fn withheld(version: &Version, signed: &str) -> Option<BTreeSet<Permission>> {
+    let envelope = Envelope::parse(signed.as_bytes()).ok()?;
+    let granted = Release::read(envelope.payload()).ok()?.permissions;
+    let asked = &version.permissions;
+    let is_part = granted.iter().all(|one| asked.contains(one));
+    let left = asked.iter().filter(|one| !granted.contains(one));
+    is_part.then(|| left.cloned().collect())
 }

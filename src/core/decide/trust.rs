@@ -1,4 +1,4 @@
-//! Decisions about people, grades, reviews and trials.
+//! Decisions about people, grades and reviews.
 //!
 //! Four eyes are kept here: whoever handed a version in never approves it, nobody approves twice, and
 //! only a token that belongs to a person approves at all, because two tokens can be one person's.
@@ -6,20 +6,21 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Decision, Refusal, SEE_VERSIONS, if_there, signed, text, version as version_of, why, wrong_life,
+    Decision, Refusal, if_there, signed, text, trials, version as version_of, why, wrong_life,
 };
 use crate::{
     authority::{Authorised, Role},
     catalogue::{App, Catalogue},
     command::Command,
     digest::Digest,
-    dossier::Dossier,
+    dossier::{Dossier, Reach},
     event::{Actor, Event},
     grade::Standing,
     limits,
-    name::{HostId, MemberId, Permission},
+    name::{MemberId, Permission},
+    rules::Rules,
     time::Timestamp,
-    trust::{Identity, Preview, ReviewPolicy},
+    trust::{Identity, ReviewPolicy},
     version::{Number, Version},
 };
 
@@ -64,8 +65,8 @@ pub(super) fn decide(catalogue: &Catalogue, authorised: &Authorised, now: Timest
             title,
             role,
             identity,
-        } => put_member(catalogue, member, title, role, identity.as_ref()),
-        Command::RemoveMember { member } => remove_member(catalogue, member),
+        } => put_member(catalogue, member, title, role, identity.as_ref(), now),
+        Command::RemoveMember { member } => remove_member(catalogue, member, now),
         Command::PutPermissions { catalogue: asked } => {
             asked.check().map_err(Refusal::Permissions)?;
             if **asked == catalogue.trust.permissions {
@@ -104,6 +105,9 @@ pub(super) fn decide_for_app(
 ) -> Decision {
     let actor = authorised.actor();
     match authorised.command() {
+        Command::SetInternal {
+            internal, reason, ..
+        } => set_internal(app, *internal, reason),
         Command::Grant { permission, .. } => grant(catalogue, app, permission),
         Command::WithdrawGrant { permission, .. } => {
             let there = app.trust.grants.contains(permission);
@@ -125,8 +129,16 @@ pub(super) fn decide_for_app(
             version,
             bundle,
             signed,
+            withheld,
             ..
-        } => approve(catalogue, app, version, bundle, signed.as_deref(), actor),
+        } => {
+            let shown = Shown {
+                bundle,
+                signed: signed.as_deref(),
+                withheld: withheld.as_ref(),
+            };
+            approve(catalogue, app, version, &shown, authorised)
+        }
         Command::SignRelease {
             version, signed, ..
         } => signed::sign_release(catalogue, app, version, signed),
@@ -139,19 +151,19 @@ pub(super) fn decide_for_app(
             hosts,
             devices,
             ..
-        } => put_trial(catalogue, app, version, hosts, devices),
+        } => trials::put_trial(catalogue, app, version, hosts, devices),
         Command::AddPreview {
             version,
             id,
             preview,
             ..
-        } => add_preview(catalogue, app, version, id, preview, now),
-        Command::RemovePreview { version, id, .. } => remove_preview(app, version, id),
+        } => trials::add_preview(catalogue, app, version, id, preview, now),
+        Command::RemovePreview { version, id, .. } => trials::remove_preview(app, version, id),
         _ => Ok(Vec::new()),
     }
 }
 
-fn nothing(what: impl Into<String>) -> Refusal {
+pub(super) fn nothing(what: impl Into<String>) -> Refusal {
     Refusal::Nothing { what: what.into() }
 }
 
@@ -190,6 +202,7 @@ fn put_member(
     title: &str,
     role: &Role,
     identity: Option<&Identity>,
+    now: Timestamp,
 ) -> Decision {
     let members = &catalogue.trust.members;
     let known = members.get(member);
@@ -232,28 +245,29 @@ fn put_member(
         identity: identity.cloned(),
     }];
     if known.is_some_and(|known| known.role != *role) {
-        events.extend(tokens_taken_back(catalogue, member)?);
+        events.extend(tokens_taken_back(catalogue, member, now)?);
     }
     Ok(events)
 }
 
-fn remove_member(catalogue: &Catalogue, member: &MemberId) -> Decision {
+fn remove_member(catalogue: &Catalogue, member: &MemberId, now: Timestamp) -> Decision {
     if !catalogue.trust.members.contains_key(member) {
         return Err(unknown_member(member));
     }
-    let mut events = tokens_taken_back(catalogue, member)?;
+    let mut events = tokens_taken_back(catalogue, member, now)?;
     events.push(Event::MemberRemoved {
         member: member.clone(),
     });
     Ok(events)
 }
 
-fn tokens_taken_back(catalogue: &Catalogue, member: &MemberId) -> Decision {
+fn tokens_taken_back(catalogue: &Catalogue, member: &MemberId, now: Timestamp) -> Decision {
     let owned =
         |(_, token): &(&String, &crate::catalogue::Token)| token.member.as_ref() == Some(member);
     let (its, others): (Vec<_>, Vec<_>) = catalogue.tokens.iter().partition(owned);
     let admin = |tokens: &[(&String, &crate::catalogue::Token)]| {
-        tokens.iter().any(|(_, token)| token.role == Role::Admin)
+        let mut tokens = tokens.iter();
+        tokens.any(|(_, token)| token.role == Role::Admin && token.holds(now))
     };
     if admin(&its) && !admin(&others) {
         return Err(Refusal::Limit {
@@ -303,6 +317,23 @@ fn grant(catalogue: &Catalogue, app: &App, permission: &Permission) -> Decision 
     Ok(vec![Event::PermissionGranted {
         app: app.id.clone(),
         permission: permission.clone(),
+    }])
+}
+
+fn set_internal(app: &App, internal: bool, reason: &str) -> Decision {
+    let reason = why(reason)?;
+    if app.trust.internal == internal {
+        let is = if internal {
+            "the bank's own"
+        } else {
+            "a partner's"
+        };
+        return Err(nothing(format!("`{}` is {is} already", app.id)));
+    }
+    Ok(vec![Event::InternalSet {
+        app: app.id.clone(),
+        internal,
+        reason,
     }])
 }
 
@@ -386,23 +417,29 @@ fn begin(catalogue: &Catalogue, app: &App, number: &Number, actor: &Actor) -> De
     }])
 }
 
+/// What an approval says: of which bytes, with which signatures, granting what.
+struct Shown<'a> {
+    bundle: &'a Digest,
+    signed: Option<&'a str>,
+    withheld: Option<&'a BTreeSet<Permission>>,
+}
+
 fn approve(
     catalogue: &Catalogue,
     app: &App,
     number: &Number,
-    shown: &Digest,
-    signed: Option<&str>,
-    actor: &Actor,
+    shown: &Shown<'_>,
+    authorised: &Authorised,
 ) -> Decision {
     let version = under_review(app, number, "approved")?;
-    if version.bundle.sha256 != *shown {
+    if version.bundle.sha256 != *shown.bundle {
         return Err(Refusal::OtherBundle {
             app: app.id.clone(),
             version: number.clone(),
             is: version.bundle.sha256,
         });
     }
-    let by = reviewer(catalogue, actor)?;
+    let by = reviewer(catalogue, authorised.actor())?;
     let dossier = version.dossier.open();
     let did = match &dossier.submitted_by {
         Some(submitter) if *submitter == by => Some("handed it in"),
@@ -419,23 +456,29 @@ fn approve(
             did,
         });
     }
-    let missing = missing(catalogue, app, version);
-    if !missing.is_empty() {
-        return Err(Refusal::NotGranted {
-            app: app.id.clone(),
-            version: number.clone(),
-            missing,
-        });
-    }
-    let standing = signed::standing(catalogue, app, version, signed)?;
+    let withheld = withheld(app, version, &dossier, shown)?;
+    let mut judged = version.clone();
+    (judged.dossier).change(|dossier| dossier.withheld.clone_from(&withheld));
+    all_stand(catalogue, app, &judged, authorised.rules())?;
+    let signed = shown.signed;
+    let standing = signed::standing(catalogue, app, &judged, signed)?;
     let needed = usize::from(catalogue.trust.policy.approvals);
     let is_last = dossier.approvals.len() + 1 >= needed && standing.is_enough;
-    let mut events = vec![Event::ReviewApproved {
+    let mut events = Vec::new();
+    if withheld != dossier.withheld {
+        events.push(Event::PermissionsWithheld {
+            app: app.id.clone(),
+            version: number.clone(),
+            withheld,
+        });
+    }
+    events.push(Event::ReviewApproved {
         app: app.id.clone(),
         version: number.clone(),
         by,
+        bundle: (!authorised.rules().is_first()).then_some(*shown.bundle),
         signed: signed.filter(|_| !is_last).map(str::to_owned),
-    }];
+    });
     if is_last {
         events.push(Event::VersionApproved {
             app: app.id.clone(),
@@ -446,16 +489,79 @@ fn approve(
     Ok(events)
 }
 
-/// What `version` asks for and may not have.
-pub fn missing(catalogue: &Catalogue, app: &App, version: &Version) -> Vec<Missing> {
-    let grade = catalogue.trust.grade_of(app.id.tenant());
-    let standing = |permission: &Permission| {
-        let granted = app.trust.grants.contains(permission);
-        (catalogue.trust.permissions).standing(permission, grade, granted)
+/// What the version is not granted. The first who approves decides it; the others approve that or nothing,
+/// because they sign one record.
+fn withheld(
+    app: &App,
+    version: &Version,
+    dossier: &Dossier,
+    shown: &Shown<'_>,
+) -> Result<BTreeSet<Permission>, Refusal> {
+    let known = &dossier.withheld;
+    if !dossier.approvals.is_empty() {
+        return match shown.withheld {
+            Some(withheld) if withheld != known => Err(Refusal::OtherGrant {
+                app: app.id.clone(),
+                version: version.number.clone(),
+                withheld: names(known),
+            }),
+            _ => Ok(known.clone()),
+        };
+    }
+    let Some(withheld) = shown.withheld else {
+        let signed = shown.signed;
+        return Ok(signed
+            .and_then(|signed| signed::withheld(version, signed))
+            .unwrap_or_default());
     };
-    (version.permissions.iter())
+    match withheld
+        .iter()
+        .find(|one| !version.permissions.contains(one))
+    {
+        Some(other) => Err(Refusal::Unknown {
+            kind: "permission to withhold that the version asks for, such as",
+            name: other.to_string(),
+            help: "`huidu review show` lists what it asks for",
+        }),
+        None => Ok(withheld.clone()),
+    }
+}
+
+fn names(permissions: &BTreeSet<Permission>) -> String {
+    if permissions.is_empty() {
+        return "nothing".into();
+    }
+    let names = permissions.iter().map(|one| format!("`{one}`"));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Refuses a version that is to have what it may not.
+pub(super) fn all_stand(
+    catalogue: &Catalogue,
+    app: &App,
+    version: &Version,
+    rules: Rules,
+) -> Result<(), Refusal> {
+    let mut missing = missing(catalogue, app, version);
+    if rules.is_first() && catalogue.trust.permissions.is_empty() {
+        // By the first rules everything stood where nothing was graded, also where customers are served.
+        missing.clear();
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::NotGranted {
+        app: app.id.clone(),
+        version: version.number.clone(),
+        missing,
+    })
+}
+
+/// What `version` is to have, or asks for while nobody decided, and may not.
+pub fn missing(catalogue: &Catalogue, app: &App, version: &Version) -> Vec<Missing> {
+    (version.granted())
         .map(|permission| Missing {
-            standing: standing(permission),
+            standing: catalogue.trust.standing(app, permission),
             permission: permission.clone(),
         })
         .filter(|missing| !missing.standing.stands())
@@ -483,148 +589,13 @@ fn reject(
     }])
 }
 
-fn triable<'a>(app: &'a App, number: &Number) -> Result<&'a Version, Refusal> {
-    let version = version_of(app, number)?;
-    if !version.life.may_be_tried() {
-        let help = "submit the next number";
-        return Err(wrong_life(app, version, "tried", help));
-    }
-    let others = (app.trust.trials.keys()).filter(|other| *other != number);
-    if others.count() >= limits::TRIALS {
-        return Err(Refusal::Limit {
-            what: "versions of an app on trial",
-            limit: limits::TRIALS as u64,
-            help: "end the trial of another version",
-        });
-    }
-    Ok(version)
-}
-
-fn sandbox(catalogue: &Catalogue, host: &HostId) -> Result<(), Refusal> {
-    let there = catalogue.hosts.contains_key(host);
-    if_there("host", host, there, "`huidu host list` shows them")?;
-    if catalogue.trust.sandboxes.contains(host) {
-        Ok(())
-    } else {
-        Err(Refusal::NotASandbox { host: host.clone() })
-    }
-}
-
-fn put_trial(
-    catalogue: &Catalogue,
-    app: &App,
-    number: &Number,
-    hosts: &BTreeSet<HostId>,
-    devices: &BTreeSet<String>,
-) -> Decision {
-    let put = |hosts: &BTreeSet<HostId>| {
-        Ok(vec![Event::TrialPut {
-            app: app.id.clone(),
-            version: number.clone(),
-            hosts: hosts.clone(),
-            devices: devices.clone(),
-        }])
-    };
-    if devices.is_empty() {
-        let trial = app.trust.trials.get(number);
-        return match trial {
-            Some(trial) if !trial.devices.is_empty() => put(&BTreeSet::new()),
-            _ => Err(nothing(format!(
-                "no device tries version {number} of `{}`",
-                app.id
-            ))),
-        };
-    }
-    triable(app, number)?;
-    hosts.iter().try_for_each(|host| sandbox(catalogue, host))?;
-    if hosts.is_empty() {
-        return Err(Refusal::Empty {
-            field: "hosts",
-            help: "in which sandboxes the devices are served",
-        });
-    }
-    for (what, count, limit) in [
-        (
-            "test devices of a trial",
-            devices.len(),
-            limits::TRIAL_DEVICES,
-        ),
-        ("hosts of a trial", hosts.len(), limits::HOSTS),
-    ] {
-        if count > limit {
-            let limit = limit as u64;
-            let help = "name fewer";
-            return Err(Refusal::Limit { what, limit, help });
-        }
-    }
-    let named = |unit: &String| (1..=limits::UNIT_BYTES).contains(&unit.len());
-    if !devices.iter().all(named) {
-        return Err(Refusal::Limit {
-            what: "bytes of a unit",
-            limit: limits::UNIT_BYTES as u64,
-            help: "name devices as they name themselves in polls",
-        });
-    }
-    put(hosts)
-}
-
-fn add_preview(
-    catalogue: &Catalogue,
-    app: &App,
-    number: &Number,
-    id: &Digest,
-    preview: &Preview,
-    now: Timestamp,
-) -> Decision {
-    triable(app, number)?;
-    sandbox(catalogue, &preview.host)?;
-    if preview.until <= now || preview.until.ms_since(now) > limits::PREVIEW_MS {
-        return Err(Refusal::PreviewTime);
-    }
-    // What has ended makes room for what begins.
-    let previews = app.trust.trials.get(number).map(|trial| &trial.previews);
-    let previews = previews.into_iter().flatten();
-    let (ended, open): (Vec<_>, Vec<_>) = previews.partition(|(_, kept)| kept.until <= now);
-    if open.len() >= limits::TRIAL_PREVIEWS {
-        return Err(Refusal::Limit {
-            what: "previews of a version",
-            limit: limits::TRIAL_PREVIEWS as u64,
-            help: "take one back",
-        });
-    }
-    let mut events: Vec<_> = ended
-        .into_iter()
-        .map(|(id, _)| Event::PreviewRemoved {
-            app: app.id.clone(),
-            version: number.clone(),
-            id: *id,
-        })
-        .collect();
-    events.push(Event::PreviewAdded {
-        app: app.id.clone(),
-        version: number.clone(),
-        id: *id,
-        preview: preview.clone(),
-    });
-    Ok(events)
-}
-
-fn remove_preview(app: &App, number: &Number, id: &Digest) -> Decision {
-    let there = (app.trust.trials.get(number)).is_some_and(|trial| trial.previews.contains_key(id));
-    if_there("preview", id, there, SEE_VERSIONS)?;
-    Ok(vec![Event::PreviewRemoved {
-        app: app.id.clone(),
-        version: number.clone(),
-        id: *id,
-    }])
-}
-
 /// The dossier of a version that is handed in: who hands it in is known here, and nobody has approved it.
 pub(super) fn dossier(
     catalogue: &Catalogue,
     actor: &Actor,
     app: &App,
     asked: &Dossier,
+    now: Timestamp,
 ) -> Result<Box<Dossier>, Refusal> {
     let filing = asked.filing.as_deref().map(str::trim);
     if filing.is_some_and(|filing| filing.len() > limits::FILING_BYTES) {
@@ -638,10 +609,39 @@ pub(super) fn dossier(
         filing: filing
             .filter(|filing| !filing.is_empty())
             .map(str::to_owned),
+        reach: reach(&asked.reach, now)?,
+        withheld: BTreeSet::new(),
         submitted_by: Some(person(catalogue, actor)),
         approvals: Vec::new(),
         seq: app.trust.seq + 1,
         release: None,
         ..asked.clone()
     }))
+}
+
+/// Where and when a version may run, as its record will say it: platforms sorted, whole seconds.
+fn reach(asked: &Reach, now: Timestamp) -> Result<Reach, Refusal> {
+    let whole = |at: Timestamp| Timestamp::from_unix_ms(at.unix_ms() / 1_000 * 1_000);
+    let mut reach = asked.clone();
+    reach.platforms.sort_unstable();
+    reach.platforms.dedup();
+    reach.not_before = reach.not_before.map(whole);
+    reach.not_after = reach.not_after.map(whole);
+    if reach.platforms.len() > limits::PLATFORMS {
+        return Err(Refusal::Limit {
+            what: "platforms of a version",
+            limit: limits::PLATFORMS as u64,
+            help: "name none for all",
+        });
+    }
+    let never = matches!((reach.not_before, reach.not_after), (Some(from), Some(to)) if from >= to);
+    if never {
+        let what = "`not_after` is not after `not_before`";
+        return Err(Refusal::Reach { what });
+    }
+    if reach.is_over(now) {
+        let what = "`not_after` is over";
+        return Err(Refusal::Reach { what });
+    }
+    Ok(reach)
 }

@@ -7,26 +7,31 @@
 //! An envelope is kept by its bytes and signatures where writing those again gives the very same text, else
 //! as it came: nobody is ever handed another text than was signed in.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr};
 
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Dossier, Origin, SignedRelease, Vote};
+use super::{Dossier, Origin, Reach, SignedRelease, Vote};
 use crate::{
     digest::Digest,
+    name::Permission,
     pack::{Packer, Unpackable, Unpacker},
     time::Timestamp,
     version::BundleFormat,
 };
 
-const RELEASE: u8 = 1;
-const SEQ: u8 = 2;
-const FILES: u8 = 4;
-const ORIGIN: u8 = 8;
-const FILING: u8 = 16;
-const SUBMITTED_BY: u8 = 32;
-const APPROVALS: u8 = 64;
+// What is there; the first seven fit into one byte.
+const RELEASE: u64 = 1;
+const SEQ: u64 = 2;
+const FILES: u64 = 4;
+const ORIGIN: u64 = 8;
+const FILING: u64 = 16;
+const SUBMITTED_BY: u64 = 32;
+const APPROVALS: u64 = 64;
+const WITHHELD: u64 = 128;
+const REACH: u64 = 256;
+const ALL: u64 = 2 * REACH - 1;
 
 /// A dossier in one run of bytes. Equal bytes are equal dossiers. Empty: an empty one.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -45,7 +50,7 @@ impl PackedDossier {
     }
 
     /// Changes what is in it.
-    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Dossier)) {
+    pub fn change(&mut self, change: impl FnOnce(&mut Dossier)) {
         let mut dossier = self.open();
         change(&mut dossier);
         *self = dossier.into();
@@ -53,22 +58,19 @@ impl PackedDossier {
 
     /// What the signed record is called, without opening all of it.
     pub fn address(&self) -> Option<Digest> {
-        let mut head = Unpacker::new(&self.0, WHAT);
-        let flags = head.byte().ok()?;
-        (flags & RELEASE != 0).then(|| head.digest().ok())?
+        Head::read(&mut Unpacker::new(&self.0, WHAT)).ok()?.address
     }
 
     /// The number among the app's releases, without opening all of it.
     pub fn seq(&self) -> u64 {
-        let mut head = Unpacker::new(&self.0, WHAT);
-        let Ok(flags) = head.byte() else { return 0 };
-        if flags & RELEASE != 0 && head.digest().is_err() {
-            return 0;
-        }
-        if flags & SEQ == 0 {
-            return 0;
-        }
-        head.number().unwrap_or_default()
+        let head = Head::read(&mut Unpacker::new(&self.0, WHAT));
+        head.map_or(0, |head| head.seq)
+    }
+
+    /// What it asks for and was not granted, without opening all of it.
+    pub fn withheld(&self) -> BTreeSet<Permission> {
+        let head = Head::read(&mut Unpacker::new(&self.0, WHAT));
+        head.map_or_else(|_| BTreeSet::new(), |head| head.withheld)
     }
 
     /// The bytes, to be kept.
@@ -87,6 +89,45 @@ impl PackedDossier {
 
 const WHAT: &str = "dossier";
 
+/// What a dossier begins with: all that is asked of many at once.
+struct Head {
+    flags: u64,
+    address: Option<Digest>,
+    seq: u64,
+    withheld: BTreeSet<Permission>,
+}
+
+impl Head {
+    fn read(from: &mut Unpacker<'_>) -> Result<Self, Unpackable> {
+        // An empty dossier has no bytes, and so no flags either.
+        let flags = if from.end().is_ok() {
+            0
+        } else {
+            from.number()?
+        };
+        let has = |flag| flags & flag != 0;
+        let address = has(RELEASE).then(|| from.digest()).transpose()?;
+        let seq = if has(SEQ) { from.number()? } else { 0 };
+        let mut withheld = BTreeSet::new();
+        for _ in 0..if has(WITHHELD) { from.count()? } else { 0 } {
+            let permission: Permission = from.named()?;
+            if withheld.last().is_some_and(|last| *last >= permission) {
+                return Err(from.wrong());
+            }
+            withheld.insert(permission);
+        }
+        let is_so =
+            flags & !ALL == 0 && has(SEQ) == (seq != 0) && has(WITHHELD) == !withheld.is_empty();
+        is_so.then_some(()).ok_or(from.wrong())?;
+        Ok(Self {
+            flags,
+            address,
+            seq,
+            withheld,
+        })
+    }
+}
+
 impl From<Dossier> for PackedDossier {
     fn from(dossier: Dossier) -> Self {
         if dossier.is_default() {
@@ -96,6 +137,8 @@ impl From<Dossier> for PackedDossier {
             origin,
             files,
             filing,
+            reach,
+            withheld,
             submitted_by,
             approvals,
             seq,
@@ -103,20 +146,28 @@ impl From<Dossier> for PackedDossier {
         } = dossier;
         let flag = |flag, set| if set { flag } else { 0 };
         let mut packer = Packer::default();
-        packer.byte(
+        packer.number(
             flag(RELEASE, release.is_some())
                 | flag(SEQ, seq != 0)
                 | flag(FILES, files.is_some())
                 | flag(ORIGIN, origin.is_some())
                 | flag(FILING, filing.is_some())
                 | flag(SUBMITTED_BY, submitted_by.is_some())
-                | flag(APPROVALS, !approvals.is_empty()),
+                | flag(APPROVALS, !approvals.is_empty())
+                | flag(WITHHELD, !withheld.is_empty())
+                | flag(REACH, !reach.is_everywhere()),
         );
-        if let Some(release) = &release {
-            packer.digest(&release.address);
+        if let Some(SignedRelease { address, .. }) = &release {
+            packer.digest(address);
         }
         if seq != 0 {
             packer.number(seq);
+        }
+        if !withheld.is_empty() {
+            packer.count(withheld.len());
+        }
+        for permission in &withheld {
+            packer.text(permission.as_str());
         }
         if let Some(files) = &files {
             packer.digest(files);
@@ -134,6 +185,9 @@ impl From<Dossier> for PackedDossier {
         for text in [&filing, &submitted_by].into_iter().flatten() {
             packer.text(text);
         }
+        if !reach.is_everywhere() {
+            pack_reach(&mut packer, &reach);
+        }
         if !approvals.is_empty() {
             packer.count(approvals.len());
         }
@@ -145,8 +199,8 @@ impl From<Dossier> for PackedDossier {
                 pack_envelope(&mut packer, signed);
             }
         }
-        if let Some(release) = &release {
-            pack_envelope(&mut packer, &release.envelope);
+        if let Some(SignedRelease { envelope, .. }) = &release {
+            pack_envelope(&mut packer, envelope);
         }
         Self(packer.done().into())
     }
@@ -154,95 +208,152 @@ impl From<Dossier> for PackedDossier {
 
 fn opened(bytes: &[u8]) -> Result<Dossier, Unpackable> {
     let mut from = Unpacker::new(bytes, WHAT);
-    let mut dossier = Dossier::default();
-    if bytes.is_empty() {
-        return Ok(dossier);
-    }
-    let flags = from.byte()?;
+    let Head {
+        flags,
+        address,
+        seq,
+        withheld,
+    } = Head::read(&mut from)?;
     let has = |flag| flags & flag != 0;
-    let address = has(RELEASE).then(|| from.digest()).transpose()?;
-    if has(SEQ) {
-        dossier.seq = from.number()?;
-    }
-    dossier.files = has(FILES).then(|| from.digest()).transpose()?;
-    if has(ORIGIN) {
-        dossier.origin = Some(Origin {
-            sha256: from.digest()?,
-            bytes: from.number()?,
-            format: format_of(from.byte()?).ok_or(from.wrong())?,
-        });
-    }
-    if has(FILING) {
-        dossier.filing = Some(from.text()?.to_owned());
-    }
-    if has(SUBMITTED_BY) {
-        dossier.submitted_by = Some(from.text()?.to_owned());
-    }
+    // In the order in which they are packed.
+    let files = has(FILES).then(|| from.digest()).transpose()?;
+    let origin = has(ORIGIN).then(|| from.origin()).transpose()?;
+    let filing = has(FILING).then(|| from.text()).transpose()?;
+    let submitted_by = has(SUBMITTED_BY).then(|| from.text()).transpose()?;
+    let reach = has(REACH).then(|| from.reach()).transpose()?;
     let votes = if has(APPROVALS) { from.count()? } else { 0 };
-    for _ in 0..votes {
-        dossier.approvals.push(Vote {
-            by: from.text()?.to_owned(),
-            at: Timestamp::from_unix_ms(from.number()?),
-            signed: match from.byte()? {
-                0 => None,
-                _ => Some(from.envelope()?),
-            },
-        });
-    }
-    if let Some(address) = address {
+    let approvals = (0..votes).map(|_| from.vote()).collect::<Result<_, _>>()?;
+    let release = address.map(|address| {
         let envelope = from.envelope()?;
-        dossier.release = Some(SignedRelease { address, envelope });
-    }
+        Ok(SignedRelease { address, envelope })
+    });
+    let release = release.transpose()?;
     from.end()?;
-    Ok(dossier)
+    Ok(Dossier {
+        origin,
+        files,
+        filing: filing.map(str::to_owned),
+        reach: reach.unwrap_or_default(),
+        withheld,
+        submitted_by: submitted_by.map(str::to_owned),
+        approvals,
+        seq,
+        release,
+    })
 }
 
-/// Goes through packed bytes as [`opened`] does, and keeps nothing.
+/// Goes through packed bytes as [`opened`] does, keeps nothing, and lets in but the one spelling of each value.
 fn passed(from: &mut Unpacker<'_>) -> Result<(), Unpackable> {
-    let flags = from.byte()?;
+    let wrong = from.wrong();
+    let must = |right: bool| right.then_some(()).ok_or(wrong);
+    let Head { flags, .. } = Head::read(from)?;
     let has = |flag| flags & flag != 0;
-    if flags & 0x80 != 0 || flags == 0 {
-        return Err(from.wrong());
-    }
-    if has(RELEASE) {
-        from.digest()?;
-    }
-    if has(SEQ) && from.number()? == 0 {
-        return Err(from.wrong());
-    }
+    must(flags != 0)?;
     if has(FILES) {
         from.digest()?;
     }
     if has(ORIGIN) {
-        from.digest()?;
-        from.number()?;
-        format_of(from.byte()?).ok_or(from.wrong())?;
+        from.origin()?;
     }
     for flag in [FILING, SUBMITTED_BY] {
         if has(flag) {
             from.text()?;
         }
     }
-    let votes = if has(APPROVALS) { from.count()? } else { 0 };
-    if has(APPROVALS) && votes == 0 {
-        return Err(from.wrong());
+    if has(REACH) {
+        must(!from.reach()?.is_everywhere())?;
     }
+    let votes = if has(APPROVALS) { from.count()? } else { 0 };
+    must(has(APPROVALS) == (votes != 0))?;
     for _ in 0..votes {
         from.text()?;
-        let at = from.number()?;
-        if Timestamp::from_unix_ms(at).unix_ms() != at {
-            return Err(from.wrong());
-        }
+        from.time()?;
         match from.byte()? {
             0 => {}
             1 => from.pass_envelope()?,
-            _ => return Err(from.wrong()),
+            _ => return Err(wrong),
         }
     }
     if has(RELEASE) {
         from.pass_envelope()?;
     }
     from.end()
+}
+
+fn pack_reach(packer: &mut Packer, reach: &Reach) {
+    let Reach {
+        platforms,
+        host_version,
+        not_before,
+        not_after,
+    } = reach;
+    let flag = |flag, set| if set { flag } else { 0 };
+    packer.byte(
+        flag(HOST_VERSION, host_version.is_some())
+            | flag(NOT_BEFORE, not_before.is_some())
+            | flag(NOT_AFTER, not_after.is_some()),
+    );
+    packer.count(platforms.len());
+    for platform in platforms {
+        packer.text(platform.as_str());
+    }
+    if let Some(range) = host_version {
+        packer.text(&range.to_string());
+    }
+    for at in [not_before, not_after].into_iter().flatten() {
+        packer.number(at.unix_ms());
+    }
+}
+
+const HOST_VERSION: u8 = 1;
+const NOT_BEFORE: u8 = 2;
+const NOT_AFTER: u8 = 4;
+
+impl Unpacker<'_> {
+    /// Something whose text is its only spelling.
+    fn named<T: FromStr>(&mut self) -> Result<T, Unpackable> {
+        self.text()?.parse().map_err(|_| self.wrong())
+    }
+
+    fn time(&mut self) -> Result<Timestamp, Unpackable> {
+        let ms = self.number()?;
+        let at = Timestamp::from_unix_ms(ms);
+        (at.unix_ms() == ms).then_some(at).ok_or(self.wrong())
+    }
+
+    fn origin(&mut self) -> Result<Origin, Unpackable> {
+        Ok(Origin {
+            sha256: self.digest()?,
+            bytes: self.number()?,
+            format: format_of(self.byte()?).ok_or(self.wrong())?,
+        })
+    }
+
+    fn reach(&mut self) -> Result<Reach, Unpackable> {
+        let flags = self.byte()?;
+        if flags & !(HOST_VERSION | NOT_BEFORE | NOT_AFTER) != 0 {
+            return Err(self.wrong());
+        }
+        let has = |flag| flags & flag != 0;
+        let count = self.count()?;
+        Ok(Reach {
+            platforms: (0..count).map(|_| self.named()).collect::<Result<_, _>>()?,
+            host_version: has(HOST_VERSION).then(|| self.named()).transpose()?,
+            not_before: has(NOT_BEFORE).then(|| self.time()).transpose()?,
+            not_after: has(NOT_AFTER).then(|| self.time()).transpose()?,
+        })
+    }
+
+    fn vote(&mut self) -> Result<Vote, Unpackable> {
+        Ok(Vote {
+            by: self.text()?.to_owned(),
+            at: self.time()?,
+            signed: match self.byte()? {
+                0 => None,
+                _ => Some(self.envelope()?),
+            },
+        })
+    }
 }
 
 /// How a format is kept.
@@ -471,26 +582,119 @@ mod tests {
             });
         let release = (digest(), envelopes())
             .prop_map(|(address, envelope)| SignedRelease { address, envelope });
-        (
+        let submitted = (
             prop::option::of(origin),
             prop::option::of(digest()),
             prop::option::of(".{0,20}"),
+            reaches(),
             prop::option::of(".{0,20}"),
+        );
+        let decided = (
+            prop::collection::btree_set("[a-z]{1,8}".prop_map(|name| name.parse().unwrap()), 0..4),
             prop::collection::vec(vote, 0..3),
-            any::<u64>(),
+            prop_oneof![Just(0), any::<u64>()],
             prop::option::of(release),
+        );
+        (submitted, decided).prop_map(|(submitted, decided)| {
+            let (origin, files, filing, reach, submitted_by) = submitted;
+            let (withheld, approvals, seq, release) = decided;
+            Dossier {
+                origin,
+                files,
+                filing,
+                reach,
+                withheld,
+                submitted_by,
+                approvals,
+                seq,
+                release,
+            }
+        })
+    }
+
+    fn reaches() -> impl Strategy<Value = Reach> {
+        let at = || 0..253_402_300_799_999_u64;
+        (
+            prop::collection::vec("[a-z]{1,8}".prop_map(|name| name.parse().unwrap()), 0..3),
+            prop::option::of(prop_oneof![Just(">=8.0.40.1"), Just(">=12, <14.2")]),
+            prop::option::of(at().prop_map(Timestamp::from_unix_ms)),
+            prop::option::of(at().prop_map(Timestamp::from_unix_ms)),
         )
-            .prop_map(
-                |(origin, files, filing, submitted_by, approvals, seq, release)| Dossier {
-                    origin,
-                    files,
-                    filing,
-                    submitted_by,
-                    approvals,
-                    seq,
-                    release,
-                },
-            )
+            .prop_map(|(platforms, range, not_before, not_after)| Reach {
+                platforms,
+                host_version: range.map(|range| range.parse().unwrap()),
+                not_before,
+                not_after,
+            })
+    }
+
+    /// A dossier with something in every field. A field that is added does not compile here, nor in
+    /// [`PackedDossier::from`] and [`opened`], before it is packed.
+    #[test]
+    fn a_full_dossier_survives_and_no_field_is_forgotten() {
+        let name = |name: &str| name.parse().unwrap();
+        let full = Dossier {
+            origin: Some(Origin {
+                sha256: Digest::of(b"origin"),
+                bytes: 99,
+                format: BundleFormat::Zip,
+            }),
+            files: Some(Digest::of(b"files")),
+            filing: Some("沪ICP备1号".into()),
+            reach: Reach {
+                platforms: vec!["ios".parse().unwrap(), "android".parse().unwrap()],
+                host_version: Some(">=8.0.40.1, <9".parse().unwrap()),
+                not_before: Some(Timestamp::from_unix_ms(1_795_000_000_000)),
+                not_after: Some(Timestamp::from_unix_ms(1_796_000_000_000)),
+            },
+            withheld: BTreeSet::from([name("camera"), name("pay")]),
+            submitted_by: Some("member/ping".into()),
+            approvals: vec![Vote {
+                by: "member/lin".into(),
+                at: Timestamp::from_unix_ms(1_795_000_000_001),
+                signed: Some(signed(b"{}", &[1])),
+            }],
+            seq: 1_000,
+            release: Some(SignedRelease {
+                address: Digest::of(b"{}"),
+                envelope: signed(b"{}", &[1, 2]),
+            }),
+        };
+        let packed = PackedDossier::from(full.clone());
+        let kept = PackedDossier::from_bytes(packed.as_bytes()).unwrap();
+        assert_eq!(kept, packed);
+        let Dossier {
+            origin,
+            files,
+            filing,
+            reach,
+            withheld,
+            submitted_by,
+            approvals,
+            seq,
+            release,
+        } = kept.open();
+        let Reach {
+            platforms,
+            host_version,
+            not_before,
+            not_after,
+        } = &reach;
+        let none = Dossier::default();
+        assert!(origin != none.origin && origin == full.origin);
+        assert!(files != none.files && files == full.files);
+        assert!(filing != none.filing && filing == full.filing);
+        assert!(!platforms.is_empty() && *platforms == full.reach.platforms);
+        assert!(host_version.is_some() && *host_version == full.reach.host_version);
+        assert!(not_before.is_some() && *not_before == full.reach.not_before);
+        assert!(not_after.is_some() && *not_after == full.reach.not_after);
+        assert!(withheld != none.withheld && withheld == full.withheld);
+        assert!(submitted_by != none.submitted_by && submitted_by == full.submitted_by);
+        assert!(approvals != none.approvals && approvals == full.approvals);
+        assert!(seq != none.seq && seq == full.seq);
+        assert!(release != none.release && release == full.release);
+        assert_eq!((packed.seq(), packed.withheld()), (seq, withheld));
+        assert_eq!(packed.address(), release.map(|release| release.address));
     }
 
     proptest! {
@@ -499,6 +703,7 @@ mod tests {
             let packed = PackedDossier::from(dossier.clone());
             prop_assert_eq!(packed.open(), dossier.clone());
             prop_assert_eq!(packed.seq(), dossier.seq);
+            prop_assert_eq!(packed.withheld(), dossier.withheld.clone());
             prop_assert_eq!(packed.address(), dossier.release.as_ref().map(|one| one.address));
             prop_assert_eq!(packed.is_empty(), dossier.is_default());
             let again = PackedDossier::from_bytes(packed.as_bytes()).unwrap();
@@ -519,8 +724,10 @@ mod tests {
                 bytes.truncate(cut.index(bytes.len() * 4).max(1));
             }
             if let Ok(packed) = PackedDossier::from_bytes(&bytes) {
-                let _ = packed.open();
-                let _ = (packed.seq(), packed.address());
+                let opened = packed.open();
+                prop_assert_eq!(packed.seq(), opened.seq);
+                prop_assert_eq!(packed.withheld(), opened.withheld.clone());
+                prop_assert_eq!(packed.address(), opened.release.map(|one| one.address));
             }
         }
     }

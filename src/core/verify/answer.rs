@@ -175,12 +175,13 @@ impl State {
         })
     }
 
-    /// The next keyring, where `body` speaks of a newer one that is within reach.
+    /// The next keyring, where `body` speaks of a newer one. However far that is: whoever is driving takes
+    /// [`limits::KEYRING_STEPS`] in one go and goes on in the next, so no device is ever left behind.
     pub(super) fn newer_keyring(&self, body: &[u8]) -> Option<Need> {
         let peek: Peek = serde_json::from_slice(body).ok()?;
         let known = self.keyring.version;
-        let told = peek.keyring.filter(|told| *told > known)?;
-        (told - known <= limits::KEYRING_STEPS).then_some(Need::Keyring(known + 1))
+        let is_newer = peek.keyring.is_some_and(|told| told > known);
+        is_newer.then_some(Need::Keyring(known.saturating_add(1)))
     }
 
     pub(super) fn hear_with(
@@ -229,7 +230,7 @@ impl State {
         };
         let sealed = self.unseal(judge, &seal, now)?;
         let manifest = self.opened(judge, &sealed, answer.app)?;
-        self.placed(judge, &sealed, known.heard.as_ref())?;
+        self.placed(judge, &sealed, &manifest, known.heard.as_ref())?;
         let whom = manifest.binding.whom.as_ref();
         let mine = whom.is_none_or(|whom| whom.is_bounded() && whom.admits(bearer));
         require(judge, Check::Whom, mine, Doubt::NotForMe)?;
@@ -250,7 +251,11 @@ impl State {
                 self.run(judge, bearer, &sealed, manifest, papers, now, known)?
             }
         };
-        known.heard = Some(self.heard(&sealed, known.heard.as_ref(), now));
+        let mut heard = self.heard(&sealed, known.heard.as_ref(), now);
+        heard.equivocal = (known.heard.as_ref()).is_some_and(|before| {
+            before.count == heard.count && (before.equivocal || conflict(&before.body, &heard.body))
+        });
+        known.heard = Some(heard);
         Ok((sealed.stamp.asof, verdict))
     }
 
@@ -279,11 +284,12 @@ impl State {
     }
 
     /// Whether it comes after what is known. Of one revision there may be several answers (a device that
-    /// changes, a rule that begins): of those the one that was true later counts.
+    /// changes, a rule that begins): of those the one that was true later counts, and a kill always.
     fn placed(
         &self,
         judge: &impl Judge,
         sealed: &Sealed<'_>,
+        manifest: &Manifest,
         heard: Option<&Heard>,
     ) -> Result<(), Doubt> {
         let count = sealed.count;
@@ -292,11 +298,17 @@ impl State {
         let rev = rev.map_or(0, |before| before.rev);
         let step = count.rev.saturating_sub(rev) <= limits::REVISION_STEP;
         require(judge, Check::FastForward, step, Doubt::FastForward)?;
-        let newer = heard.is_none_or(|heard| {
-            let same = heard.body.as_bytes() == sealed.body;
-            heard.count < count || heard.count == count && (same || heard.asof <= sealed.stamp.asof)
-        });
-        require(judge, Check::Older, newer, Doubt::StaleNode)
+        let Some(heard) = heard else {
+            return Ok(());
+        };
+        let newer = heard.count <= count;
+        require(judge, Check::Older, newer, Doubt::StaleNode)?;
+        let stops = manifest.state == manifest::State::Killed;
+        let agrees = heard.count != count
+            || heard.body.as_bytes() == sealed.body
+            || heard.asof <= sealed.stamp.asof
+            || stops;
+        require(judge, Check::Equivocal, agrees, Doubt::Equivocation)
     }
 
     /// The answer as it is remembered. A stamp no newer than one seen extends nothing.
@@ -318,6 +330,7 @@ impl State {
             count: sealed.count,
             asof,
             body,
+            equivocal: false,
             lease: Lease {
                 from_mono_ms: now.mono_ms,
                 boot: now.boot,
@@ -326,6 +339,31 @@ impl State {
             },
         }
     }
+}
+
+/// True when no installation can have said both of one revision: what it says differs by device and by
+/// hour, but not what holds of the app, nor what holds of one version of it.
+fn conflict(one: &str, other: &str) -> bool {
+    let read = |body: &str| serde_json::from_str::<Manifest>(body).ok();
+    let (Some(one), Some(other)) = (read(one), read(other)) else {
+        return false;
+    };
+    let whole =
+        |told: &Manifest| told.state == manifest::State::Killed && told.binding.stops.is_empty();
+    let archive = |told: &Manifest| {
+        let bundle = told.bundle.as_ref();
+        bundle.map(|bundle| (bundle.sha256, bundle.len))
+    };
+    let runs = |told: &Manifest| told.state == manifest::State::Run;
+    let same_version = runs(&one) && runs(&other) && one.version == other.version;
+    let policies = one.binding.policy.zip(other.binding.policy);
+    whole(&one) != whole(&other)
+        || policies.is_some_and(|(one, other)| one != other)
+        || same_version
+            && (archive(&one) != archive(&other)
+                || one.binding.release != other.binding.release
+                || one.permissions != other.permissions
+                || one.revoked != other.revoked)
 }
 
 impl AppState {

@@ -39,6 +39,9 @@ pub enum Doubt {
     /// A newer answer is known: a node that lags, or somebody who kept this one.
     #[error("a newer answer is known")]
     StaleNode,
+    /// At one revision it says what cannot be true beside what is known: two histories are signed.
+    #[error("another answer of the same revision says what cannot be true beside this one")]
+    Equivocation,
     /// It is for other devices.
     #[error("the answer is for other devices than this one")]
     NotForMe,
@@ -77,7 +80,46 @@ pub enum Doubt {
     Permissions,
 }
 
+/// What a device doubts by itself, after the verifier believed: a paper that cannot be had, a bundle that
+/// is longer, slower or other than signed, a walk along keyrings that goes on at the next waking up.
+pub const OF_DEVICES: [&str; 5] = ["archive", "files", "keyring-behind", "len", "slow"];
+
 impl Doubt {
+    /// All of them.
+    pub const ALL: [Self; 25] = [
+        Self::Stamp,
+        Self::Signature,
+        Self::KeyringExpired,
+        Self::Lease,
+        Self::Body,
+        Self::Scope,
+        Self::Challenge,
+        Self::Future,
+        Self::Freeze,
+        Self::Form,
+        Self::FastForward,
+        Self::StaleNode,
+        Self::Equivocation,
+        Self::NotForMe,
+        Self::Killed,
+        Self::Paper,
+        Self::Mix,
+        Self::NoRelease,
+        Self::NoPolicy,
+        Self::PolicyRollback,
+        Self::PolicyExpired,
+        Self::Policy,
+        Self::WrongDevice,
+        Self::Season,
+        Self::Permissions,
+    ];
+
+    /// Every code that a device may report, as written here; nothing that a device makes up becomes a label.
+    pub fn known_code(text: &str) -> Option<&'static str> {
+        let verified = Self::ALL.into_iter().map(Self::code);
+        verified.chain(OF_DEVICES).find(|code| *code == text)
+    }
+
     /// The word in reports.
     pub const fn code(self) -> &'static str {
         match self {
@@ -93,6 +135,7 @@ impl Doubt {
             Self::Form => "form",
             Self::FastForward => "fast-forward",
             Self::StaleNode => "stale-node",
+            Self::Equivocation => "equivocation",
             Self::NotForMe => "not-for-me",
             Self::Killed => "rollback",
             Self::Paper => "paper",

@@ -18,7 +18,7 @@ mod state;
 mod tests;
 
 pub use answer::{Answer, Challenge, Papers};
-pub use doubt::Doubt;
+pub use doubt::{Doubt, OF_DEVICES};
 pub use kills::KillsAnswer;
 pub use start::Start;
 pub use state::{AppState, Count, Heard, Lease, Offer, State};

@@ -11,7 +11,7 @@ use crate::{
     digest::Digest,
     judge::{Check, Judge},
     keyring::{Guard, Trust},
-    manifest::{Manifest, OnStale},
+    manifest::{Manifest, OnStale, Reason},
     name::{AppId, Permission},
     paper,
     policy::{Policy, Standing},
@@ -42,7 +42,15 @@ impl State {
         };
         let time = self.not_before_floor(now.wall);
         let alive = !self.is_stopped(&manifest.app, &bundle.sha256, sealed.count);
-        require(judge, Check::Killed, alive, Doubt::Killed)?;
+        let beside = known.heard.as_ref().is_some_and(|heard| {
+            heard.count == sealed.count && heard.body.as_bytes() != sealed.body
+        });
+        let doubt = if beside {
+            Doubt::Equivocation
+        } else {
+            Doubt::Killed
+        };
+        require(judge, Check::Killed, alive, doubt)?;
 
         let policy = self.policy(judge, &manifest, papers, known)?;
         known.policy.clone_from(&policy);
@@ -53,9 +61,10 @@ impl State {
         let release = self.release(judge, &manifest, papers, known)?;
         if let Some((_, release)) = &release {
             fits(judge, bearer, &manifest, release, time)?;
-            if let Some(policy) = &policy {
-                allowed(judge, release, policy)?;
-            }
+        }
+        if let Some(policy) = &policy {
+            let release = release.as_ref().map(|(_, release)| release);
+            allowed(judge, &manifest, release, policy)?;
         }
         let app = &manifest.app;
         let left = |permission: &&Permission| {
@@ -71,6 +80,7 @@ impl State {
             permissions: permissions.clone(),
             block: blocks || manifest.on_stale == OnStale::Block,
             count: sealed.count,
+            trial: release.is_none() && self.guard == Guard::Sandbox,
         });
         known.release = release;
         Ok(Verdict::Run(Box::new(Run {
@@ -122,6 +132,14 @@ impl State {
         known: &AppState,
     ) -> Result<Option<(Digest, Release)>, Short> {
         let Some(address) = manifest.binding.release else {
+            if self.guard == Guard::Sandbox && manifest.reason == Reason::Trial {
+                // Nobody signed for what is still under review. It says in which sandboxes it may be tried,
+                // and that was held against where this device is.
+                let whom = manifest.binding.whom.as_ref();
+                let placed = whom.is_some_and(|whom| !whom.hosts.is_empty());
+                require(judge, Check::Trial, placed, Doubt::NoRelease)?;
+                return Ok(None);
+            }
             require(
                 judge,
                 Check::ReleasePresent,
@@ -184,15 +202,24 @@ fn fits(
     Ok(())
 }
 
-/// Whether the policy lets the release run.
-fn allowed(judge: &impl Judge, release: &Release, policy: &Policy) -> Result<(), Doubt> {
+/// Whether the policy lets it run. Where there is no record, there is no number to hold against the floor,
+/// and what the answer permits takes the place of what was granted.
+fn allowed(
+    judge: &impl Judge,
+    manifest: &Manifest,
+    release: Option<&Release>,
+    policy: &Policy,
+) -> Result<(), Doubt> {
     let listed = policy.state == Standing::Live;
-    let revoked = policy.revoked.binary_search(&release.bundle.sha256).is_ok();
+    let bundle = manifest.bundle.as_ref().map(|bundle| bundle.sha256);
+    let revoked = bundle.is_some_and(|bundle| policy.revoked.binary_search(&bundle).is_ok());
+    let above = release.is_none_or(|release| release.seq >= policy.floor_seq);
     let most = |permission: &Permission| policy.max_permissions.binary_search(permission).is_ok();
-    let within = release.permissions.iter().all(most);
+    let permissions = release.map_or(&manifest.permissions, |release| &release.permissions);
+    let within = permissions.iter().all(most);
     for (check, fact, doubt) in [
         (Check::Delisted, listed, Doubt::Policy),
-        (Check::Floor, release.seq >= policy.floor_seq, Doubt::Policy),
+        (Check::Floor, above, Doubt::Policy),
         (Check::RevokedRelease, !revoked, Doubt::Policy),
         (Check::MostPermissions, within, Doubt::Permissions),
     ] {
@@ -226,7 +253,7 @@ impl State {
         known.policy = policy;
         let lets = |offer: &Offer| {
             let policy = known.policy.as_ref();
-            policy.is_none_or(|policy| policy.lets(&offer.bundle, offer.seq))
+            policy.is_none_or(|policy| offer.is_let_by(policy))
         };
         if known.running.as_ref().is_none_or(lets) {
             Verdict::Noted

@@ -37,7 +37,7 @@ impl State {
             return Start::Nothing;
         }
         let policy = known.policy.as_ref();
-        if policy.is_some_and(|policy| !policy.lets(&offer.bundle, offer.seq)) {
+        if policy.is_some_and(|policy| !offer.is_let_by(policy)) {
             return Start::Forbidden;
         }
         let lease = known.heard.as_ref().map(|heard| heard.lease);

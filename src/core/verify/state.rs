@@ -82,6 +82,10 @@ pub struct Heard {
     pub asof: Timestamp,
     /// Its bytes: an answer that nothing changed confirms these.
     pub body: String,
+    /// True when another answer of the same revision said what cannot be true beside it: somebody signs
+    /// two histories.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub equivocal: bool,
     /// How long it may be trusted.
     pub lease: Lease,
 }
@@ -112,6 +116,22 @@ pub struct Offer {
     pub block: bool,
     /// The answer that offered it.
     pub count: Count,
+    /// True when it is tried before its review is over, and so has no record and no number.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub trial: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+impl Offer {
+    /// True when `policy` lets it run. What is on trial has no number that could be below a floor.
+    pub(super) fn is_let_by(&self, policy: &Policy) -> bool {
+        let seq = if self.trial { u64::MAX } else { self.seq };
+        policy.lets(&self.bundle, seq)
+    }
 }
 
 impl State {

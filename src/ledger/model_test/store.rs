@@ -137,7 +137,7 @@ impl Store for Shaky {
             sleep(self.up_to_ms(20)).await;
             let found = self.look(key)?;
             sleep(self.up_to_ms(20)).await;
-            found.ok_or_else(|| StoreError::NotFound { key: key.clone() })
+            found.ok_or_else(|| StoreError::not_found(key))
         })
     }
 

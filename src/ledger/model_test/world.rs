@@ -17,6 +17,7 @@ use huidu_core::{
     record::{CheckpointRef, Record},
     revision::Revision,
     time::Timestamp,
+    validity::Invalid,
 };
 use tokio::{
     sync::Mutex,
@@ -70,6 +71,10 @@ impl Fold for Seen {
     fn apply(&mut self, record: &Record, _: &Bytes) {
         self.catalogue.apply(record.rev, record.at, &record.events);
         self.order.push((record.rev, record.op));
+    }
+
+    fn skip(&mut self, rev: Revision, _: &Bytes, _: &Invalid) {
+        self.catalogue.apply(rev, Timestamp::EPOCH, &[]);
     }
 
     type View<'a> = &'a Catalogue;
@@ -190,6 +195,7 @@ impl World {
                 self.store.below(u64::MAX),
             ),
             node: format!("node-{node}"),
+            signer: None,
         }
     }
 
@@ -257,6 +263,7 @@ async fn attempt(world: &World, node: usize, ledger: &Mutex<Ledger<Seen>>, job: 
     let mut ledger = ledger.lock().await;
     let want = |op| Want {
         op,
+        ask: None,
         actor: World::actor(),
         approvals: Vec::new(),
         why: None,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use huidu_core::checkpoint::Checkpoint;
+use huidu_core::{checkpoint::Checkpoint, record::V1};
 
 use super::*;
 
@@ -49,17 +49,18 @@ async fn a_checkpoint_writes_only_the_apps_that_changed_since_the_one_before() {
     };
     happen(&cluster, &mut writer, &[killed]).await;
     assert_eq!(checkpoint(&mut writer).await.1, 1, "`b` as it is now");
+    happen(&cluster, &mut writer, &app("e")).await;
     // Whoever begins from it knows its pieces too.
     let mut next = cluster.node(2).await;
     assert_eq!(next.fold().restored, Some(rev(4)));
     assert_eq!(next.fold().catalogue, writer.fold().catalogue);
     happen(&cluster, &mut next, &app("d")).await;
     let (name, apps) = checkpoint(&mut next).await;
-    assert_eq!(apps, 1);
+    assert_eq!(apps, 2, "`d` and `e`");
     // It is what a node that never saw a checkpoint makes of the same records.
     writer.catch_up().await.unwrap();
     writer.pieces = None;
-    assert_eq!(checkpoint(&mut writer).await, (name, 4));
+    assert_eq!(checkpoint(&mut writer).await, (name, 5));
 }
 
 #[tokio::test]
@@ -84,7 +85,9 @@ async fn a_checkpoint_that_was_overtaken_while_it_was_written_counts_for_what_it
 async fn a_checkpoint_that_lost_a_piece_is_passed_over() {
     let cluster = Cluster::new();
     let mut writer = with_apps(&cluster, 1, &["a", "b"]).await;
-    writer.checkpoint().await.unwrap();
+    let name = writer.checkpoint().await.unwrap();
+    happen(&cluster, &mut writer, &app("c")).await;
+    assert_eq!(cluster.node(2).await.fold().restored, Some(name.rev));
     let copy = Cluster::new();
     for folder in [Folder::Log, Folder::Checkpoints] {
         for key in cluster.store.list(folder, None).await.unwrap() {
@@ -94,7 +97,7 @@ async fn a_checkpoint_that_lost_a_piece_is_passed_over() {
     let new = copy.node(2).await;
     assert_eq!(
         (new.fold().restored, &new.fold().applied),
-        (None, &vec![1, 2])
+        (None, &vec![1, 2, 3])
     );
     assert_eq!(new.fold().catalogue, writer.fold().catalogue);
 }
@@ -117,12 +120,16 @@ async fn in_one_piece(cluster: &Cluster, ledger: &Ledger<Seen>) -> CheckpointRef
 #[tokio::test]
 async fn a_checkpoint_in_one_piece_is_begun_from_as_ever() {
     let cluster = Cluster::new();
-    let writer = with_apps(&cluster, 1, &["a", "b"]).await;
-    in_one_piece(&cluster, &writer).await;
+    let mut writer = with_apps(&cluster, 1, &["a", "b"]).await;
+    let mut word = record(writer.position());
+    word.ck = Some(in_one_piece(&cluster, &writer).await);
+    let word = word.seal(&log_key()).unwrap();
+    cluster.put(&Key::Log(3), word).await;
+    writer.catch_up().await.unwrap();
     let mut new = cluster.node(2).await;
     assert_eq!(
         (new.fold().restored, &new.fold().applied),
-        (Some(rev(2)), &vec![])
+        (Some(rev(2)), &vec![3])
     );
     assert_eq!(new.fold().catalogue, writer.fold().catalogue);
     assert_eq!(checkpoint(&mut new).await.1, 2, "it knew no piece");

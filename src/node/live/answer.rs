@@ -21,7 +21,7 @@ use huidu_core::{
 };
 use prometheus::IntCounter;
 
-use super::Stamper;
+use super::{Stamper, stamper::Current};
 use crate::metrics::Metrics;
 
 /// The header that stamps travel in.
@@ -62,16 +62,19 @@ pub struct LiveAnswer {
     pub outcome: IntCounter,
     subject: Subject,
     stamper: Arc<Stamper>,
+    current: Arc<Current>,
     head: ArcSwapOption<Head>,
     asked: AtomicBool,
     stamped_inline: IntCounter,
     stamped_ahead: IntCounter,
+    unsigned: IntCounter,
 }
 
 impl LiveAnswer {
     pub(super) fn new(
         subject: Subject,
         stamper: &Arc<Stamper>,
+        current: &Arc<Current>,
         metrics: &Metrics,
         manifest: Option<(&AppId, &Answer)>,
     ) -> Self {
@@ -100,15 +103,18 @@ impl LiveAnswer {
             outcome,
             subject,
             stamper: Arc::clone(stamper),
+            current: Arc::clone(current),
             head: ArcSwapOption::empty(),
-            asked: AtomicBool::new(false),
+            // Where whoever answers may not sign, it is signed before anybody asks.
+            asked: AtomicBool::new(!stamper.is_quick()),
             stamped_inline: metrics.stamps.with_label_values(&["inline"]),
             stamped_ahead: metrics.stamps.with_label_values(&["ahead"]),
+            unsigned: metrics.signer_failures.with_label_values(&["online"]),
         }
     }
 
     /// The heads with a stamp as fresh as this node's knowledge allows, give or take a part of the lease.
-    /// Signs only when nobody asked for it lately.
+    /// Signs only when nobody asked for it lately, and only with a key in memory. None: nothing is signed yet.
     pub fn head(&self) -> Guard<Option<Arc<Head>>> {
         let head = self.head.load();
         // Written only when it changes something: cores would else pass the line around on every poll.
@@ -116,7 +122,11 @@ impl LiveAnswer {
             self.asked.store(true, Ordering::Relaxed);
         }
         match &*head {
-            Some(known) if !self.stamper.is_old(known.asof) => head,
+            Some(known) if !self.stamper.is_old(known.asof) || !self.is_fresher(known) => head,
+            _ if !self.stamper.is_quick() => {
+                self.stamper.want();
+                head
+            }
             _ => {
                 self.stamped_inline.inc();
                 self.stamp();
@@ -137,35 +147,56 @@ impl LiveAnswer {
         if !self.asked.swap(false, Ordering::Relaxed) {
             return false;
         }
-        let asof = self.stamper.asof().unix_ms();
-        let fresher = self
-            .head
-            .load()
-            .as_ref()
-            .is_none_or(|head| head.asof < asof);
-        if fresher {
-            self.stamped_ahead.inc();
-            self.stamp();
+        let fresher = (self.head.load().as_ref()).is_none_or(|known| self.is_fresher(known));
+        if !fresher {
+            return false;
         }
-        fresher
+        let signed = self.stamp();
+        if signed {
+            self.stamped_ahead.inc();
+        } else {
+            // Somebody wants it still.
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        signed
     }
 
-    fn stamp(&self) {
-        let asof = self.stamper.asof();
-        let head = Arc::new(self.made_at(asof));
+    /// True when this answer can be given a later time than `known` has.
+    fn is_fresher(&self, known: &Head) -> bool {
+        known.asof < self.asof().unix_ms()
+    }
+
+    /// Until when this answer was known to be in force.
+    fn asof(&self) -> Timestamp {
+        self.stamper.asof_of(&self.current)
+    }
+
+    /// Something else takes its place; see [`Current`].
+    pub(super) fn retire(&self, asof: Timestamp) {
+        self.current.retire(asof);
+    }
+
+    /// Signs anew; where that fails, what was signed before stays.
+    fn stamp(&self) -> bool {
+        let asof = self.asof();
+        let Some(head) = self.made_at(asof).map(Arc::new) else {
+            return false;
+        };
         // Two may sign at once: the fresher one stays.
         self.head.rcu(|known| match known {
             Some(known) if known.asof > head.asof => Some(Arc::clone(known)),
             _ => Some(Arc::clone(&head)),
         });
+        true
     }
 
     /// A stamp for one request alone: signed now, whatever was signed before.
-    pub fn challenged(&self, nonce: &[u8; 32], request: &Digest) -> HeaderValue {
+    /// None: it could not be.
+    pub fn challenged(&self, nonce: &[u8; 32], request: &Digest) -> Option<HeaderValue> {
         let stamp = Stamp {
             scope: seal::challenge(nonce, request),
             challenge: true,
-            ..self.said_at(self.stamper.asof())
+            ..self.said_at(self.asof())
         };
         self.signed(&stamp)
     }
@@ -184,14 +215,18 @@ impl LiveAnswer {
         }
     }
 
-    fn signed(&self, stamp: &Stamp) -> HeaderValue {
-        let stamp = HeaderValue::from_str(&self.stamper.sign(stamp));
-        stamp.unwrap_or(HeaderValue::from_static(""))
+    fn signed(&self, stamp: &Stamp) -> Option<HeaderValue> {
+        let signed = self.stamper.sign(stamp).ok();
+        let value = signed.and_then(|text| HeaderValue::from_str(&text).ok());
+        if value.is_none() {
+            self.unsigned.inc();
+        }
+        value
     }
 
-    fn made_at(&self, asof: Timestamp) -> Head {
+    fn made_at(&self, asof: Timestamp) -> Option<Head> {
         let subject = &self.subject;
-        let stamp = self.signed(&self.said_at(asof));
+        let stamp = self.signed(&self.said_at(asof))?;
         let mut not_modified = HeaderMap::with_capacity(4);
         not_modified.insert(header::ETAG, self.etag.clone());
         not_modified.insert(
@@ -204,11 +239,11 @@ impl LiveAnswer {
         not_modified.insert(HUIDU_STAMP, stamp.clone());
         let mut ok = not_modified.clone();
         ok.insert(header::CONTENT_TYPE, JSON);
-        Head {
+        Some(Head {
             ok,
             not_modified,
             stamp,
             asof: asof.unix_ms(),
-        }
+        })
     }
 }

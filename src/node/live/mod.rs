@@ -12,6 +12,7 @@ mod stamper;
 use std::{
     cmp::Ordering,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use huidu_core::{
     compile::CompiledApp,
     digest::Digest,
     manifest::KillList,
-    name::ArmName,
+    name::{AppId, ArmName},
     poll::{Device, Installed},
     revision::Revision,
     seal::KILLS_SCOPE,
@@ -31,7 +32,7 @@ use huidu_core::{
 pub use answer::{HUIDU_STAMP, Head, LiveAnswer};
 pub use stamper::{Stamper, refresh};
 
-use self::{answer::Subject, shards::Shards};
+use self::{answer::Subject, shards::Shards, stamper::Current};
 use crate::metrics::Metrics;
 
 /// What a kill list may be kept for by a cache on the way, in an answer to it.
@@ -134,6 +135,17 @@ impl Live {
         }
     }
 
+    /// `apps` and the list of kills are about to be replaced: at `asof` they were in force, and nobody may
+    /// say so of any later time. Comes before their successors are served, and those before the node's
+    /// time moves on.
+    pub fn retire<'a>(&self, apps: impl IntoIterator<Item = &'a AppId>, asof: Timestamp) {
+        let apps = apps.into_iter().filter_map(|id| self.app(id.as_str()));
+        apps.for_each(|app| app.current.retire(asof));
+        if let Some(kills) = self.kills() {
+            kills.retire(asof);
+        }
+    }
+
     /// The envelope of keyring `version`.
     pub fn keyring(&self, version: u64) -> Option<&Bytes> {
         self.keyrings
@@ -186,7 +198,9 @@ impl Live {
             cache: KILLS_CACHE,
             vary: None,
         };
-        self.kills = Some(Arc::new(LiveAnswer::new(subject, stamper, metrics, None)));
+        let current = Arc::default();
+        let answer = LiveAnswer::new(subject, stamper, &current, metrics, None);
+        self.kills = Some(Arc::new(answer));
         let chain = &catalogue.trust.chain.envelopes;
         if chain.len() != self.keyrings.len() {
             let envelopes = chain.iter().map(|one| Bytes::from(one.clone()));
@@ -208,6 +222,8 @@ pub struct LiveApp {
     pub compiled: CompiledApp,
     /// What is said; the same index as in `compiled.answers()`.
     pub answers: Box<[LiveAnswer]>,
+    /// Whether these answers are in force.
+    current: Arc<Current>,
     /// The app as the catalogue has it; the two share it.
     app: Option<Arc<App>>,
     /// What may be offered and has a release record, sorted by the beginning of that record's address.
@@ -220,6 +236,7 @@ impl LiveApp {
     pub fn new(compiled: CompiledApp, stamper: &Arc<Stamper>, metrics: &Metrics) -> Self {
         let scope = stamper.scope(compiled.id().as_str());
         let revision = compiled.revision();
+        let current = Arc::default();
         let answer = |answer: &huidu_core::compile::Answer| {
             let subject = Subject {
                 body: answer.body.clone(),
@@ -229,12 +246,19 @@ impl LiveApp {
                 cache: MANIFEST_CACHE,
                 vary: Some("Huidu-Device"),
             };
-            LiveAnswer::new(subject, stamper, metrics, Some((compiled.id(), answer)))
+            LiveAnswer::new(
+                subject,
+                stamper,
+                &current,
+                metrics,
+                Some((compiled.id(), answer)),
+            )
         };
         let answers = compiled.answers().iter().map(answer).collect();
         Self {
             compiled,
             answers,
+            current,
             app: None,
             releases: Box::default(),
             policy: None,
@@ -311,11 +335,16 @@ impl LiveApp {
     }
 }
 
-/// Versions that devices may have. Those of a killed app are not given out, whatever became of them.
+/// Versions that devices may have. Those of a killed app are not given out, whatever became of them; nor those
+/// that nobody is told of: a digest is no secret, and what was handed in is its tenant's own until it is listed.
 fn offered(app: &App) -> impl Iterator<Item = &Arc<Version>> {
     let running = app.killed.is_none();
-    let versions = app.versions.values();
-    versions.filter(move |version| running && version.life.may_be_tried())
+    let is_offered = move |version: &&Arc<Version>| {
+        let tried = app.trust.trials.get(&version.number);
+        let tried = tried.is_some_and(|trial| !trial.is_empty()) && version.life.may_be_tried();
+        running && (tried || version.life.is_listed())
+    };
+    app.versions.values().filter(is_offered)
 }
 
 /// The first eight bytes of a digest.
@@ -354,16 +383,25 @@ pub trait Served: Send + Sync + 'static {
     fn stamper(&self) -> Arc<Stamper>;
 }
 
-/// Renews the stamps that are asked for, twice in every lease, until nobody serves any more.
+/// Pause before somebody who could not sign is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Renews the stamps that are asked for, and as soon as somebody waits for one; else twice in every lease, until nobody serves any more.
 pub async fn refresh_stamps(served: Weak<dyn Served>) {
     loop {
-        let Some(pause) = served
-            .upgrade()
-            .map(|served| served.stamper().refresh_every())
-        else {
+        let Some(stamper) = served.upgrade().map(|served| served.stamper()) else {
             return;
         };
-        tokio::time::sleep(pause).await;
+        let mut pause = stamper.refresh_every();
+        if stamper.is_failing() {
+            pause = pause.min(RETRY);
+        }
+        let early = tokio::time::timeout(pause, stamper.wanted()).await.is_ok();
+        if early && stamper.is_failing() {
+            // Polls want a stamp all the time; whoever cannot sign is asked now and then.
+            tokio::time::sleep(RETRY).await;
+        }
+        drop(stamper);
         let Some(served) = served.upgrade() else {
             return;
         };

@@ -1,8 +1,14 @@
 //! Stamps, and what a snapshot shares with the one before.
 
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
 use ed25519_dalek::SigningKey;
 use huidu_core::{
     compile::{Context, compile, no_segments},
+    key::{PublicKey, Signer, SignerError},
     manifest::{Manifest, Reason, State},
     rollout::Rollout,
     seal::{self, Stamp},
@@ -39,8 +45,12 @@ pub(crate) fn app(id: &str, versions: &[&str], rollout: &str) -> App {
     app
 }
 
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
 pub(crate) fn stamper() -> Arc<Stamper> {
-    let stamper = Stamper::new(SigningKey::from_bytes(&[7; 32]), 60_000);
+    let stamper = Stamper::new(key(), 60_000);
     stamper.address("bank/prod");
     stamper.prove(Timestamp::from_unix_ms(1_000_000));
     Arc::new(stamper)
@@ -70,12 +80,12 @@ fn travel() -> App {
     app("pingan/travel", &["1.0.0", "1.1.0"], TRAVEL)
 }
 
-fn stamped(answer: &LiveAnswer, stamper: &Stamper, app: &str) -> Stamp {
+fn stamped(answer: &LiveAnswer, app: &str) -> Stamp {
     let value = answer.stamp_value();
     let scope = seal::scope("bank/prod", app);
     Stamp::verify(
         value.to_str().unwrap(),
-        &stamper.public_key(),
+        &key().verifying_key(),
         &answer.body,
         &scope,
     )
@@ -93,29 +103,26 @@ fn a_stamp_tells_when_the_node_knew_everything_and_is_renewed_only_when_asked_fo
         &Installed::default(),
         Timestamp::EPOCH,
     );
-    let stamp = stamped(answer, &stamper, "pingan/travel");
+    let stamp = stamped(answer, "pingan/travel");
     assert_eq!((stamp.asof.unix_ms(), stamp.lease_ms), (1_000_000, 60_000));
     assert_eq!(stamp.revision, Revision::new(3));
 
     stamper.prove(Timestamp::from_unix_ms(1_030_000));
     assert_eq!(refresh(&live), 1, "only the answer that was asked for");
     assert_eq!(refresh(&live), 0, "nobody asked since");
-    assert_eq!(
-        stamped(answer, &stamper, "pingan/travel").asof.unix_ms(),
-        1_030_000
-    );
+    assert_eq!(stamped(answer, "pingan/travel").asof.unix_ms(), 1_030_000);
 
     let inline = metrics.stamps.with_label_values(&["inline"]);
     assert_eq!(inline.get(), 1);
     stamper.prove(Timestamp::from_unix_ms(1_070_000));
     assert_eq!(
-        stamped(answer, &stamper, "pingan/travel").asof.unix_ms(),
+        stamped(answer, "pingan/travel").asof.unix_ms(),
         1_030_000,
         "young enough"
     );
     stamper.prove(Timestamp::from_unix_ms(1_080_000));
     assert_eq!(
-        stamped(answer, &stamper, "pingan/travel").asof.unix_ms(),
+        stamped(answer, "pingan/travel").asof.unix_ms(),
         1_080_000,
         "signed at once"
     );
@@ -131,7 +138,7 @@ fn the_list_of_kills_is_stamped_for_its_own_scope() {
     };
     assert!(Live::empty().kills().is_none());
     let live = Live::empty().with_kills(&catalogue, &stamper, &metrics);
-    stamped(live.kills().unwrap(), &stamper, KILLS_SCOPE);
+    stamped(live.kills().unwrap(), KILLS_SCOPE);
 }
 
 #[test]
@@ -173,4 +180,142 @@ fn an_app_knows_what_reports_may_name() {
     assert!(app.has_arm("beta", "") && !app.has_arm("beta", "b") && !app.has_arm("x", ""));
     let body: Manifest = serde_json::from_slice(&app.answers[0].body).unwrap();
     assert_eq!((body.state, body.reason), (State::None, Reason::None));
+}
+
+/// A key that is not in memory: it fails while it is told to, and whoever waits for it hangs until it is let go.
+struct Elsewhere {
+    fails: AtomicBool,
+    signed: AtomicUsize,
+    gate: Mutex<()>,
+}
+
+impl Signer for Elsewhere {
+    fn public_key(&self) -> PublicKey {
+        key().public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        let _open = self.gate.lock().unwrap();
+        self.signed.fetch_add(1, Ordering::SeqCst);
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(SignerError {
+                key: self.public_key().id(),
+                detail: "the card is gone".into(),
+            });
+        }
+        Signer::sign(&key(), message)
+    }
+}
+
+fn elsewhere() -> (Arc<Elsewhere>, Arc<Stamper>) {
+    let signer = Arc::new(Elsewhere {
+        fails: AtomicBool::new(false),
+        signed: AtomicUsize::new(0),
+        gate: Mutex::new(()),
+    });
+    let stamper = Stamper::new(Arc::<Elsewhere>::clone(&signer), 60_000);
+    stamper.address("bank/prod");
+    stamper.prove(Timestamp::from_unix_ms(1_000_000));
+    (signer, Arc::new(stamper))
+}
+
+fn stable(live: &Live) -> &LiveAnswer {
+    let app = live.app("pingan/travel").unwrap();
+    let installed = Installed::default();
+    app.resolve(
+        "retail-bank",
+        &Device::new("d"),
+        &installed,
+        Timestamp::EPOCH,
+    )
+}
+
+/// While somebody holds the signer, polls are answered all the same: this test would hang if one waited for it.
+#[test]
+fn a_slow_signer_holds_up_no_poll() {
+    let (signer, stamper) = elsewhere();
+    let metrics = Metrics::new();
+    let live = Live::empty().with_app(live_app(&travel(), &stamper, &metrics));
+    let answer = stable(&live);
+    let held = signer.gate.lock().unwrap();
+    for _ in 0..3 {
+        assert!(answer.head().is_none(), "not signed yet, and nobody waited");
+    }
+    drop(held);
+    assert_eq!(signer.signed.load(Ordering::SeqCst), 0);
+    assert!(
+        refresh(&live) > 0,
+        "signed behind the polls, asked for or not"
+    );
+    let stamp = stamped(answer, "pingan/travel");
+    assert_eq!(stamp.asof.unix_ms(), 1_000_000);
+
+    // Far beyond the age at which a key in memory would sign at once, the old stamp is given.
+    stamper.prove(Timestamp::from_unix_ms(1_080_000));
+    let held = signer.gate.lock().unwrap();
+    assert_eq!(stamped(answer, "pingan/travel").asof.unix_ms(), 1_000_000);
+    drop(held);
+    assert_eq!(refresh(&live), 1);
+    assert_eq!(stamped(answer, "pingan/travel").asof.unix_ms(), 1_080_000);
+    assert_eq!(metrics.stamps.with_label_values(&["inline"]).get(), 0);
+}
+
+#[test]
+fn a_signer_that_fails_leaves_the_old_stamps_and_is_asked_again() {
+    let (signer, stamper) = elsewhere();
+    let metrics = Metrics::new();
+    let live = Live::empty().with_app(live_app(&travel(), &stamper, &metrics));
+    let answer = stable(&live);
+    refresh(&live);
+    let failures = metrics.signer_failures.with_label_values(&["online"]);
+    assert_eq!((failures.get(), stamper.is_failing()), (0, false));
+
+    stamper.prove(Timestamp::from_unix_ms(1_080_000));
+    signer.fails.store(true, Ordering::SeqCst);
+    stamped(answer, "pingan/travel");
+    assert_eq!(refresh(&live), 0);
+    assert_eq!((failures.get(), stamper.is_failing()), (1, true));
+    assert_eq!(
+        stamped(answer, "pingan/travel").asof.unix_ms(),
+        1_000_000,
+        "the old one goes on"
+    );
+    assert!(answer.challenged(&[1; 32], &Digest::of(b"")).is_none());
+
+    // Nobody needs to ask anew: it was wanted.
+    signer.fails.store(false, Ordering::SeqCst);
+    assert_eq!(refresh(&live), 1);
+    assert!(!stamper.is_failing());
+    assert_eq!(stamped(answer, "pingan/travel").asof.unix_ms(), 1_080_000);
+}
+
+/// The task wakes up for whoever waits, long before half a lease is over.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_signature_is_signed_soon() {
+    struct Serves(Arc<Live>, Arc<Stamper>);
+    impl Served for Serves {
+        fn live(&self) -> Arc<Live> {
+            Arc::clone(&self.0)
+        }
+        fn stamper(&self) -> Arc<Stamper> {
+            Arc::clone(&self.1)
+        }
+    }
+    let (signer, stamper) = elsewhere();
+    let metrics = Metrics::new();
+    let live = Arc::new(Live::empty().with_app(live_app(&travel(), &stamper, &metrics)));
+    let served: Arc<dyn Served> = Arc::new(Serves(Arc::clone(&live), stamper));
+    let task = tokio::spawn(refresh_stamps(Arc::downgrade(&served)));
+    let begun = tokio::time::Instant::now();
+    assert!(stable(&live).head().is_none());
+    while stable(&live).head().is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(signer.signed.load(Ordering::SeqCst) > 0);
+    task.abort();
 }

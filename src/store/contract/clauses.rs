@@ -46,7 +46,7 @@ pub(super) async fn what_is_absent_is_not_found(store: &dyn Store) {
         ];
         for error in errors {
             assert!(
-                matches!(&error, StoreError::NotFound { key: named } if *named == key),
+                matches!(&error, StoreError::NotFound { key: named, .. } if *named == key),
                 "an absent object is not found, and named: {error:?}"
             );
         }

@@ -65,7 +65,7 @@ impl Store for Double {
                 },
                 _ => now.ok(),
             };
-            seen.ok_or_else(|| StoreError::NotFound { key: key.clone() })
+            seen.ok_or_else(|| StoreError::not_found(key))
         })
     }
 

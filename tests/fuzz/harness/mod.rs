@@ -4,11 +4,13 @@
 //! thing under libFuzzer and under proptest.
 
 pub mod archive;
+pub mod paper;
 pub mod poll;
 pub mod range;
 pub mod record;
 pub mod rulefile;
 pub mod stamp;
+pub mod verify;
 
 /// A target: its name, which is also its folder of the corpus, and its harness.
 pub type Target = (&'static str, fn(&[u8]));
@@ -21,4 +23,6 @@ pub const TARGETS: &[Target] = &[
     ("archive", archive::run),
     ("stamp", stamp::run),
     ("range", range::run),
+    ("verify", verify::run),
+    ("paper", paper::run),
 ];

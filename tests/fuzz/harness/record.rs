@@ -2,16 +2,23 @@
 //! compiled and asked about: no revision can be poison.
 
 use huidu_core::{
+    ahead,
     catalogue::Catalogue,
     compile::{Context, compile, no_segments},
     manifest::KillList,
     poll::{Device, Installed},
-    record::{Record, RecordError},
+    record::{Found, GENESIS, Record, RecordError},
     revision::Revision,
     time::Timestamp,
+    validity::{Verdict, judge},
 };
 
 pub fn run(data: &[u8]) {
+    // Whatever lies in a slot is judged, and looked at for stops, without a panic.
+    let (nothing, found) = (Catalogue::default(), Found::read(&data.to_vec().into()));
+    let verdict = judge(&nothing, &found);
+    assert!(verdict != Verdict::Counts || found.record().is_ok());
+    let _ = ahead::stops(&nothing, Revision::new(1), &GENESIS, &found);
     let record = match Record::decode(data) {
         Ok(record) => record,
         Err(error) => {

@@ -216,4 +216,4 @@ macro_rules! targets {
     }};
 }
 
-targets!(poll, rulefile, record, archive, stamp, range);
+targets!(poll, rulefile, record, archive, stamp, range, verify, paper);

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use huidu::{clock::derived_op, control::token::Token};
+use huidu_core::op::OpId;
 use serde_json::json;
 use ulid::Ulid;
 
@@ -118,7 +120,7 @@ impl Run {
         let told = self.ask_until_made(node, op, &change);
         self.answers[kind(&change)].take(since.elapsed());
         self.tried.push(Tried {
-            op: op.to_string().parse().unwrap(),
+            op: self.op_of(op),
             change,
             told: vec![told],
         });
@@ -160,10 +162,16 @@ impl Run {
         }
         told.push(again);
         self.tried.push(Tried {
-            op: op.to_string().parse().unwrap(),
+            op: self.op_of(op),
             change,
             told,
         });
+    }
+
+    /// The op id that the server makes of the key a change is asked under.
+    fn op_of(&self, key: Ulid) -> OpId {
+        let token: Token = self.cluster.token().parse().unwrap();
+        derived_op(&["huidu op", token.id(), &key.to_string()])
     }
 
     pub(super) fn last_revision(&self) -> u64 {

@@ -4,11 +4,14 @@
 //! world, and each is told twice: on one node with a directory, and on three nodes with a real S3 and a
 //! real Redis. What they assert is what a person outside would see: replies on the two ports, log files.
 
+mod devices;
 mod faults;
 mod network;
+mod offline;
 mod refused;
-mod signed;
+pub(crate) mod signed;
 mod stories;
+mod thief;
 
 use std::{
     fs,
@@ -112,6 +115,14 @@ impl World {
         world
     }
 
+    /// A token that is given out as `asked`.
+    pub(crate) fn given(&self, asked: &Value) -> String {
+        let given = self.by(&self.ada, "POST", "/tokens");
+        let given = given.json(asked).send();
+        assert_eq!(given.status, 201, "{}", given.text());
+        given.json()["token"].as_str().unwrap().to_owned()
+    }
+
     /// A request of `person`.
     pub(crate) fn by<'a>(&'a self, person: &'a Person, method: &'a str, path: &str) -> Asking<'a> {
         person.ask(&self.cluster, method, path)
@@ -158,6 +169,14 @@ impl World {
             .by(&self.ping, "POST", &path)
             .body("application/gzip", archive);
         self.done(&asking.send());
+    }
+
+    /// Ping hands in a version, and nobody has listed it.
+    pub(crate) fn hand_in(&self, app: &str, version: &str) {
+        let path = format!("/apps/{app}/versions?version={version}");
+        let archive = fs::read(self.archive(app, version)).unwrap();
+        let asking = self.by(&self.ping, "POST", &path);
+        self.done(&asking.body("application/gzip", archive).send());
     }
 
     /// The archive of a version: its own bytes, the same whenever they are asked for.

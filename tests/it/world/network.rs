@@ -7,6 +7,7 @@ use std::{
 };
 
 use huidu::client::{
+    Patience,
     device::{Device, DeviceConfig, What},
     profile::Profile,
     root::Root,
@@ -306,6 +307,8 @@ fn a_phone_goes_on_where_its_download_broke_off() {
     let config = DeviceConfig {
         root: Root::of_server(&server, "bank/dev").unwrap(),
         challenges: false,
+        preview: None,
+        patience: Patience::default(),
         server,
         dir: world.cluster.path().join("phone"),
         host: HOST.parse().unwrap(),

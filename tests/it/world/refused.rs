@@ -41,7 +41,7 @@ pub(super) fn refused(world: &World) {
     Ping hands in a picture: 422
       {"type":"urn:huidu:problem:archive","title":"Bundle refused","status":422,"detail":"the bundle is refused for 1 reason(s)","code":"archive","errors":[{"message":"this is neither a zip nor a tar.gz; pack the mini-program as one of them"}]}
     Sven asks about an op that is none: 404
-      {"type":"urn:huidu:problem:unknown-op","title":"Not there","status":404,"detail":"there is no op `yesterday`; an op id is a ULID, as the change's answer named it","code":"unknown-op"}
+      {"type":"urn:huidu:problem:unknown-op","title":"Not there","status":404,"detail":"there is no op `yesterday`; name the op id of a change's answer, or the `Idempotency-Key` that you asked under","code":"unknown-op"}
     Sven goes astray: 404
       {"type":"urn:huidu:problem:no-route","title":"No such path","status":404,"detail":"there is nothing here; `/api/v1/openapi.json` lists what there is","code":"no-route"}
     Sven uses another verb: 405 allow: GET,HEAD
@@ -70,7 +70,7 @@ pub(super) fn refused(world: &World) {
     a poll of nobody: 400
       {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"the body is not the JSON of a poll at line 1 column N: field `device.unit` is missing","code":"bad-poll"}
     a report of something else: 400
-      {"type":"urn:huidu:problem:bad-report","title":"The report is not understood","status":400,"detail":"field `events.event` must be one of download, activate, crash, rollback, conversion, load-failed","code":"bad-report","field":"events.event"}
+      {"type":"urn:huidu:problem:bad-report","title":"The report is not understood","status":400,"detail":"field `events.event` must be one of download, activate, crash, rollback, conversion, load-failed, doubted","code":"bad-report","field":"events.event"}
     a kill by a phone: 405 allow: GET, HEAD
       {"type":"urn:huidu:problem:wrong-method","title":"Wrong method","status":405,"detail":"this path is not served by this method; use one that the Allow header names","code":"wrong-method"}
     "#);

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use huidu::{
     bus::counts::RedisCounts,
     client::{
+        Patience,
         device::{Device, DeviceConfig, Starter, What},
         profile::Profile,
         root::Root,
@@ -337,6 +338,8 @@ fn download(world: &World) {
     let config = DeviceConfig {
         root: Root::of_server(&server, "bank/dev").unwrap(),
         challenges: false,
+        preview: None,
+        patience: Patience::default(),
         server,
         dir: world.cluster.path().join(app.replace('/', "-")),
         host: HOST.parse().unwrap(),

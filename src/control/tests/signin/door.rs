@@ -1,7 +1,19 @@
 //! Sessions at the door: whom they stand for, how they end, who may make a browser use them, and what takes a
 //! fresh proof.
 
-use super::*;
+use ed25519_dalek::SigningKey;
+use huidu_core::{
+    envelope::Envelope,
+    key::Signer as _,
+    keyring::{Keyring, Online, Quorum, Roles, Trust},
+    paper::Paper as _,
+};
+
+use super::{
+    super::matrix::{body, filled},
+    *,
+};
+use crate::signin::Required;
 
 #[tokio::test]
 async fn who_signs_in_is_a_member_with_the_members_role() {
@@ -380,21 +392,104 @@ async fn what_is_grave_takes_a_proof_of_the_last_five_minutes() {
     );
 }
 
+/// The first keyring of an installation, signed by its root.
+fn keyring_of(trust: Trust) -> String {
+    let key = |seed| SigningKey::from_bytes(&[seed; 32]);
+    let quorum = |seed| Quorum::of(1, vec![key(seed).public_key().id()]);
+    let keys = [1, 2, 3, 4, 5].map(|seed| (key(seed).public_key().id(), key(seed).public_key()));
+    let keyring = Keyring {
+        v: 1,
+        aud: "bank/test".into(),
+        version: 1,
+        expires: 1_900_000_000,
+        trust,
+        online: Online {
+            epoch: 1,
+            max_lease_ms: 900_000,
+        },
+        keys: keys.into_iter().collect(),
+        roles: Roles {
+            root: quorum(1),
+            release: quorum(2),
+            policy: quorum(3),
+            online: quorum(4),
+            log: quorum(5),
+        },
+    };
+    let mut envelope = Envelope::new(Keyring::KIND, keyring.to_payload());
+    envelope.sign(&key(1)).unwrap();
+    String::from_utf8(envelope.to_bytes()).unwrap()
+}
+
+/// Every route whose change is grave, and none beside them: the whole document is asked by a session that is no
+/// longer fresh.
+#[tokio::test]
+async fn every_grave_change_takes_a_fresh_proof() {
+    let desk = Desk::new().await;
+    desk.admit("lin", Role::Admin, SUBJECT).await;
+    let session = desk.signed_in("").await;
+    desk.pass(301);
+    let mut asked_again = String::new();
+    let mut asked = 0;
+    let document = super::super::super::document();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if operation.get("security").is_none() {
+                continue;
+            }
+            let query = match (method.as_str(), path.rsplit('/').next()) {
+                ("post", Some("versions")) => "?version=9.9.9",
+                _ => "",
+            };
+            let line = format!("{} {}{query}", method.to_uppercase(), filled(path, "a/b"));
+            let (kind, body) = body(method, path, "a/b");
+            let mut ask = desk.page(&session, &line).any();
+            if let Some(kind) = kind {
+                ask = ask.header("content-type", kind);
+            }
+            asked += 1;
+            if code(&ask.bytes(body).send().await) == "sign-in-again" {
+                asked_again.push_str(&format!("{} {path}\n", method.to_uppercase()));
+            }
+        }
+    }
+    println!("figure: requests by a session that is no longer fresh {asked}");
+    insta::assert_snapshot!(asked_again, @r#"
+    PUT /api/v1/apps/{tenant}/{app}/internal
+    POST /api/v1/apps/{tenant}/{app}/permissions/{permission}/restore
+    PUT /api/v1/apps/{tenant}/{app}/policy
+    POST /api/v1/apps/{tenant}/{app}/unkill
+    POST /api/v1/apps/{tenant}/{app}/versions/{version}/approve
+    PUT /api/v1/apps/{tenant}/{app}/versions/{version}/record
+    POST /api/v1/changes/{id}/approve
+    PUT /api/v1/eyes
+    POST /api/v1/keyring
+    PUT /api/v1/members/{member}
+    PUT /api/v1/review-policy
+    POST /api/v1/tokens
+    "#);
+}
+
 #[tokio::test]
 async fn where_people_sign_in_their_tokens_open_nothing() {
-    for (required, expected) in [(false, ""), (true, "sign-in")] {
+    for (required, keyring, expected) in [
+        (Required::Never, None, ""),
+        (Required::Never, Some(Trust::Prod), ""),
+        (Required::Always, None, "sign-in"),
+        (Required::ForCustomers, None, ""),
+        (Required::ForCustomers, Some(Trust::Dev), ""),
+        (Required::ForCustomers, Some(Trust::Prod), "sign-in"),
+    ] {
         let desk = Desk::with(|settings| settings.required = required).await;
+        if let Some(trust) = keyring {
+            let envelope = keyring_of(trust);
+            desk.plane.change(Command::PutKeyring { envelope }).await;
+        }
         let token = Token::generate_for(Kind::Security, "lin").unwrap();
-        let add = Command::AddToken {
-            id: token.id().to_owned(),
-            sha256: token.sha256(),
-            role: Role::Security,
-            note: String::new(),
-            member: Some("lin".parse().unwrap()),
-        };
+        let add = given(&token, Role::Security, Some("lin"));
         desk.plane.change(add).await;
         let reply = desk.plane.ask(&token, "GET /api/v1/whoami").send().await;
-        assert_eq!(code(&reply), expected, "{reply}");
+        assert_eq!(code(&reply), expected, "{required:?} {keyring:?}: {reply}");
         let program = desk.plane.maya("GET /api/v1/whoami").send().await;
         assert_eq!(program.status, StatusCode::OK, "programs go on: {program}");
     }
@@ -451,13 +546,7 @@ async fn a_session_may_exactly_what_a_token_of_the_same_role_may() {
         desk.admit("lin", role.clone(), SUBJECT).await;
         let session = desk.signed_in("?fresh").await;
         let token = Token::generate_for(Kind::of(&role), &role.word()).unwrap();
-        let add = Command::AddToken {
-            id: token.id().to_owned(),
-            sha256: token.sha256(),
-            role,
-            note: String::new(),
-            member: Some("lin".parse().unwrap()),
-        };
+        let add = given(&token, role, Some("lin"));
         desk.plane.change(add).await;
         let document = super::super::super::document();
         for (path, methods) in document["paths"].as_object().unwrap() {

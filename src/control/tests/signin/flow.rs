@@ -287,6 +287,33 @@ async fn keys_are_kept_and_whoever_invents_their_names_makes_us_ask_no_oftener()
     assert_eq!(count().1, before + 1);
 }
 
+/// News that the keys cannot be read is kept too, and not for long.
+#[tokio::test]
+async fn keys_that_cannot_be_read_are_asked_for_once_in_five_seconds() {
+    let desk = Desk::new().await;
+    let asked = || desk.provider.asked("/jwks").len();
+    let come_back = async || {
+        let under = desk.begin("").await;
+        desk.provider
+            .states(desk.provider.signed(&desk.claims(&under)));
+        code(&desk.end(&under).await)
+    };
+    desk.provider
+        .says("/jwks", Answer::Raw(502, "", Vec::new()));
+    for _ in 0..10 {
+        assert_eq!(come_back().await, "identity-provider");
+    }
+    assert_eq!(asked(), 1);
+    // It is well again, and that is not noticed before the news is old.
+    let keys = Answer::Json(desk.provider.keys());
+    desk.provider.says("/jwks", keys);
+    desk.pass(4);
+    assert_eq!(come_back().await, "identity-provider");
+    desk.pass(1);
+    assert_eq!(come_back().await, "");
+    assert_eq!(asked(), 2);
+}
+
 #[tokio::test]
 async fn one_goes_on_to_a_page_of_ours_alone() {
     let desk = Desk::new().await;

@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::signin::{SignInSettings, address::Address, seal::Sealer};
+use crate::signin::{Required, SignInSettings, address::Address, seal::Sealer};
 use provider::{Answer, Provider};
 
 const HOME: &str = "https://huidu.bank";
@@ -149,7 +149,7 @@ fn settings(issuer: &str) -> SignInSettings {
         idle: Duration::from_secs(30 * 60),
         longest: Duration::from_secs(2 * 3_600),
         command_line: Duration::from_secs(3_600),
-        required: false,
+        required: Required::ForCustomers,
     }
 }
 

@@ -12,8 +12,9 @@ use crate::{
     binding::{Cohort, Whom},
     digest::Digest,
     judge::{Check, Strict},
+    keyring::Keyring,
     limits,
-    manifest::{self, FORM, Kill, KillList, OnStale},
+    manifest::{self, FORM, Kill, KillList, OnStale, Reason, RevokedPermission},
     policy::Standing,
     revision::Revision,
     seal,
@@ -104,7 +105,7 @@ const STAMPS: &[Attack] = &[
         case.state = Case::next(case.state.clone(), 9).heard();
         case.at_rev(8);
     }),
-    attack("the same revision with another body, true earlier", Check::Older, Doubt::StaleNode, |case| {
+    attack("the same revision with another body, true earlier", Check::Equivocal, Doubt::Equivocation, |case| {
         case.state = Case::next(case.state.clone(), 9).heard();
         case.at_rev(9);
         case.manifest.force = true;
@@ -123,7 +124,7 @@ const STAMPS: &[Attack] = &[
 
 #[rustfmt::skip]
 const OFFERS: &[Attack] = &[
-    attack("what was killed, offered again as if nothing had been", Check::Killed, Doubt::Killed, |case| {
+    attack("what was killed, offered again as if nothing had been", Check::Killed, Doubt::Equivocation, |case| {
         let mut kill = case.clone();
         kill.manifest.state = manifest::State::Killed;
         case.state = kill.heard();
@@ -140,6 +141,37 @@ const OFFERS: &[Attack] = &[
         |case| case.policy.state = Standing::Delisted),
     attack("no release record", Check::ReleasePresent, Doubt::NoRelease,
         |case| case.release_named = Some(None)),
+    attack("a version on trial, shown to a customer", Check::ReleasePresent, Doubt::NoRelease, Case::on_trial),
+    attack("what is not on trial, without a record, shown to a test device", Check::ReleasePresent, Doubt::NoRelease, |case| {
+        case.on_trial();
+        case.test_device();
+        case.manifest.reason = Reason::Stable;
+    }),
+    attack("a version on trial everywhere, shown to a test device", Check::Trial, Doubt::NoRelease, |case| {
+        case.on_trial();
+        case.test_device();
+        case.manifest.binding.whom = None;
+    }),
+    attack("a version on trial in another sandbox, shown to a test device", Check::Whom, Doubt::NotForMe, |case| {
+        case.on_trial();
+        case.test_device();
+        case.manifest.binding.whom = Some(Whom { hosts: vec!["other-test".parse().unwrap()], ..Whom::default() });
+    }),
+    attack("a version on trial with more than its app may ever have", Check::MostPermissions, Doubt::Permissions, |case| {
+        case.on_trial();
+        case.test_device();
+        case.manifest.permissions = vec!["payments".parse().unwrap()];
+    }),
+    attack("a version on trial of an app that was delisted offline", Check::Delisted, Doubt::Policy, |case| {
+        case.on_trial();
+        case.test_device();
+        case.policy.state = Standing::Delisted;
+    }),
+    attack("a version on trial that was taken back offline", Check::RevokedRelease, Doubt::Policy, |case| {
+        case.on_trial();
+        case.test_device();
+        case.policy.revoked = vec![archive("travel 2.1.0")];
+    }),
     attack("another record than the one named", Check::Address, Doubt::Mix,
         |case| case.release_named = Some(Some(archive("some record")))),
     attack("the record of another app", Check::ReleaseApp, Doubt::Mix,
@@ -244,24 +276,29 @@ fn there_is_a_thief_for_every_check() {
     assert_eq!(tried, all);
 }
 
+/// A keyring whose makers were careless: one person's key, listed twice. And a record signed by that person,
+/// under both names.
+pub(super) fn careless(case: &Case) -> (Keyring, Vec<u8>) {
+    let mut keyring = keyring();
+    let alias: crate::key::KeyId = "00000000000000aa".parse().unwrap();
+    let twin = keyring.keys[&kid(RELEASE[0])].clone();
+    keyring.keys.insert(alias.clone(), twin);
+    keyring.roles.release.groups[0].kids.push(alias.clone());
+    let mut envelope = enveloped(&case.release, &[RELEASE[0]]);
+    envelope.join(&[signature(&envelope, RELEASE[0], alias)]);
+    (keyring, envelope.to_bytes())
+}
+
 #[test]
 fn one_key_under_two_names_is_one_voice() {
-    // A keyring whose makers were careless: one person's key, listed twice.
-    let mut keyring = keyring();
-    let alias = "00000000000000aa".parse().unwrap();
-    let twin = keyring.keys[&kid(RELEASE[0])].clone();
-    keyring.keys.insert(alias, twin);
-    let alias: crate::key::KeyId = "00000000000000aa".parse().unwrap();
-    keyring.roles.release.groups[0].kids.push(alias.clone());
     let mut case = Case::honest();
+    let (keyring, envelope) = careless(&case);
     case.state = crate::verify::State::new(
         keyring,
         crate::keyring::Guard::Production,
         Timestamp::from_unix_ms(ASOF_MS),
     );
-    let mut envelope = enveloped(&case.release, &[RELEASE[0]]);
-    envelope.join(&[signature(&envelope, RELEASE[0], alias)]);
-    let play = |judge: &dyn Fn(&[u8]) -> Verdict| judge(&envelope.to_bytes());
+    let play = |judge: &dyn Fn(&[u8]) -> Verdict| judge(&envelope);
     let hear = |release: &[u8]| {
         let (header, body, policy) = (case.header(), case.body_bytes(), case.policy_bytes());
         case.hear(&Strict, &header, &body, release, &policy).1
@@ -296,7 +333,10 @@ fn a_body_that_names_a_newer_keyring_leads_to_a_fetch_and_no_further() {
     // Unsigned, it may still say so: what follows must be signed by the root.
     case.stamped_by = vec![THIEF[0]];
     assert_eq!(case.play(&Strict).1, Verdict::Needs(Need::Keyring(2)));
-    case.manifest.binding.keyring = Some(1 + limits::KEYRING_STEPS + 1);
+    // However far away: each go takes a step.
+    case.manifest.binding.keyring = Some(limits::JSON_INTEGER);
+    assert_eq!(case.play(&Strict).1, Verdict::Needs(Need::Keyring(2)));
+    case.manifest.binding.keyring = Some(1);
     assert_eq!(case.play(&Strict).1, Verdict::Doubted(Doubt::Signature));
 }
 
@@ -362,7 +402,7 @@ fn papers_that_are_no_papers_are_doubted() {
 }
 
 /// A list of kills as the installation would send it.
-fn kills(rev: u64, asof_ms: u64, kills: Vec<Kill>) -> (String, Vec<u8>) {
+pub(super) fn kills(rev: u64, asof_ms: u64, kills: Vec<Kill>) -> (String, Vec<u8>) {
     let list = KillList {
         v: FORM,
         aud: AUD.into(),
@@ -388,7 +428,7 @@ fn stamped_list(list: &KillList, asof_ms: u64, scope: Digest, seed: u8) -> (Stri
     (stamp.sign(&super::world::key(seed)), body)
 }
 
-fn killed(archive: Digest) -> Kill {
+pub(super) fn killed(archive: Digest) -> Kill {
     Kill {
         app: app(APP),
         version: None,
@@ -432,6 +472,82 @@ fn a_list_of_kills_stops_what_runs_and_nothing_old_brings_it_back() {
     // What comes after it brings it back.
     let next = Case::next(state, 10);
     assert!(matches!(next.play(&Strict).1, Verdict::Run(_)));
+}
+
+/// A list that takes `permission` back from the app.
+pub(super) fn taking_back(rev: u64, asof_ms: u64, of: &str, permission: &str) -> (String, Vec<u8>) {
+    let list = KillList {
+        v: FORM,
+        aud: AUD.into(),
+        rev: Revision::new(rev),
+        keyring: None,
+        kills: Vec::new(),
+        permissions: vec![RevokedPermission {
+            app: app(of),
+            permission: permission.parse().unwrap(),
+            reason: "R-18".into(),
+            since: Timestamp::from_unix_ms(ASOF_MS),
+        }],
+    };
+    stamped_list(&list, asof_ms, seal::scope(AUD, seal::KILLS_SCOPE), 31)
+}
+
+/// What the app may use when it is started.
+fn usable(state: &crate::verify::State, case: &Case) -> Vec<String> {
+    match state.start(&case.asked, case.now) {
+        Start::Run { permissions, .. } => permissions.iter().map(ToString::to_string).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_permission_that_is_taken_back_is_gone_from_what_runs_and_from_what_is_offered() {
+    let mut case = Case::honest();
+    case.manifest.permissions = vec!["camera".parse().unwrap(), "location".parse().unwrap()];
+    let state = case.heard().activated(&case.asked);
+    assert_eq!(usable(&state, &case), ["camera", "location"]);
+    let hear = |state: crate::verify::State, (stamp, body): (String, Vec<u8>)| {
+        let (stamp, body) = (stamp.as_str(), body.as_slice());
+        state.hear_kills(&KillsAnswer { stamp, body }, case.now)
+    };
+    // From another app, or something it never had: nothing changes here.
+    for (of, what) in [("pingan/pay", "location"), (APP, "contacts")] {
+        let list = taking_back(9, ASOF_MS + 500, of, what);
+        let (state, verdict) = hear(state.clone(), list);
+        assert_eq!(verdict, Verdict::Noted);
+        assert_eq!(usable(&state, &case), ["camera", "location"]);
+    }
+    // By a thief it takes nothing back.
+    let (stamp, body) = taking_back(9, ASOF_MS + 500, APP, "location");
+    let forged = (stamp.replacen("AA", "AB", 1), body.clone());
+    let (unmoved, verdict) = hear(state.clone(), forged);
+    assert!(matches!(verdict, Verdict::Doubted(_)), "{verdict:?}");
+    assert_eq!(usable(&unmoved, &case), ["camera", "location"]);
+    let (state, verdict) = hear(state, (stamp, body));
+    assert_eq!(verdict, Verdict::Noted);
+    assert_eq!(usable(&state, &case), ["camera"]);
+    // It is kept, and an answer that knows nothing of it does not give it back.
+    let kept = serde_json::to_string(&state).unwrap();
+    let mut again = case.clone();
+    again.state = serde_json::from_str(&kept).unwrap();
+    again.asof_ms += 1_000;
+    let (state, verdict) = again.play(&Strict);
+    let Verdict::Run(run) = verdict else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(run.permissions, ["camera".parse().unwrap()]);
+    let state = state.activated(&case.asked);
+    assert_eq!(usable(&state, &case), ["camera"]);
+    // Nor does an older list. A later one does: then it was given back.
+    let (state, verdict) = hear(state, kills(8, ASOF_MS + 600, Vec::new()));
+    assert_eq!(verdict, Verdict::Doubted(Doubt::StaleNode));
+    assert_eq!(usable(&state, &case), ["camera"]);
+    let (state, _) = hear(state, kills(10, ASOF_MS + 700, Vec::new()));
+    let mut back = case.clone();
+    back.state = state;
+    back.asof_ms += 2_000;
+    let state = back.heard().activated(&case.asked);
+    assert_eq!(usable(&state, &case), ["camera", "location"]);
 }
 
 #[test]

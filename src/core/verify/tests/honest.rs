@@ -129,7 +129,8 @@ fn a_kill_stops_and_only_a_later_word_brings_back() {
         let state: State = serde_json::from_str(&kept).unwrap();
         let mut back = Case::next(state.clone(), 8);
         back.asof_ms += 5;
-        assert_eq!(back.play(&Strict).1, Verdict::Doubted(Doubt::Killed));
+        let doubted = Verdict::Doubted(Doubt::Equivocation);
+        assert_eq!(back.play(&Strict).1, doubted);
         let back = Case::next(state, 9);
         let (state, verdict) = back.play(&Strict);
         assert_eq!(permissions(&verdict), ["camera"]);
@@ -230,6 +231,111 @@ fn a_policy_counts_even_where_the_answer_that_led_to_it_does_not() {
     let (state, verdict) = next.play(&Strict);
     assert_eq!(verdict, Verdict::Stop);
     assert_eq!(state.start(&case.asked, next.now), Start::Forbidden);
+}
+
+#[test]
+fn a_test_device_tries_a_version_under_review_in_its_sandbox() {
+    let mut case = Case::honest();
+    case.on_trial();
+    assert_eq!(case.play(&Strict).1, Verdict::Doubted(Doubt::NoRelease));
+    case.test_device();
+    assert_eq!(permissions(&case.play(&Strict).1), ["camera"]);
+    // The floor counts numbers that it does not have; all else of the policy holds.
+    let state = case.heard().activated(&case.asked);
+    assert!(matches!(
+        state.start(&case.asked, case.now),
+        Start::Run { .. }
+    ));
+    let mut last = policy();
+    last.version = 4;
+    last.revoked.push(archive("travel 2.1.0"));
+    last.revoked.sort_unstable();
+    let (state, verdict) = state.hear_policy(&case.asked, &signed(&last, &case.policy_by));
+    assert_eq!(verdict, Verdict::Stop);
+    assert_eq!(state.start(&case.asked, case.now), Start::Forbidden);
+    // What is not on trial needs its papers on a test device too, and gets by with them.
+    let mut listed = Case::honest();
+    listed.test_device();
+    assert_eq!(permissions(&listed.play(&Strict).1), ["camera"]);
+}
+
+#[test]
+fn of_two_answers_of_one_revision_the_kill_counts_and_two_histories_are_told() {
+    for stops in [Vec::new(), vec![archive("travel 2.1.0")]] {
+        let case = Case::honest();
+        let state = case.heard().activated(&case.asked);
+        let mut kill = case.clone();
+        kill.state = state;
+        kill.manifest.state = manifest::State::Killed;
+        kill.manifest.binding.stops.clone_from(&stops);
+        // From a node that looked earlier: a kill is obeyed all the same.
+        kill.asof_ms -= 1_000;
+        let (state, verdict) = kill.play(&Strict);
+        assert_eq!(verdict, Verdict::Stop, "{stops:?}");
+        let heard = state.app(&case.asked).unwrap().heard.as_ref().unwrap();
+        assert_eq!(heard.equivocal, stops.is_empty());
+        assert_eq!(heard.asof, Timestamp::from_unix_ms(case.asof_ms));
+        // And what it stopped stays stopped at that revision, however late it is said to be offered.
+        let mut back = case.clone();
+        back.state = state;
+        back.asof_ms += 60_000;
+        let (state, verdict) = back.play(&Strict);
+        assert_eq!(verdict, Verdict::Doubted(Doubt::Equivocation));
+        assert_eq!(state.start(&case.asked, back.now), Start::Nothing);
+    }
+}
+
+#[test]
+fn one_revision_says_different_things_to_different_devices_but_not_of_one_version() {
+    let case = Case::honest();
+    let mut again = case.clone();
+    again.state = case.heard();
+    again.asof_ms += 1_000;
+    let mut other_rule = again.clone();
+    other_rule.manifest.rule = Some("main".parse().unwrap());
+    let mut other_version = again.clone();
+    other_version.release.version = "2.2.0".parse().unwrap();
+    other_version.manifest.version = Some("2.2.0".parse().unwrap());
+    other_version.release.bundle.sha256 = archive("travel 2.2.0");
+    other_version.manifest.bundle.as_mut().unwrap().sha256 = archive("travel 2.2.0");
+    let mut permitted = again.clone();
+    permitted.manifest.permissions = Vec::new();
+    let mut rebuilt = again.clone();
+    rebuilt.release.bundle.sha256 = archive("travel 2.1.0 again");
+    rebuilt.manifest.bundle.as_mut().unwrap().sha256 = archive("travel 2.1.0 again");
+    let mut policy = again.clone();
+    policy.policy.version = 4;
+    policy.policy_named = Some(4);
+    for (name, told, expected) in [
+        ("the same", &again, false),
+        ("another rule", &other_rule, false),
+        ("another version", &other_version, false),
+        ("the same version, permitted less", &permitted, true),
+        ("the same version, other bytes", &rebuilt, true),
+        ("another policy", &policy, true),
+    ] {
+        let heard = told.heard().app(&case.asked).unwrap().heard.clone();
+        assert_eq!(heard.unwrap().equivocal, expected, "{name}");
+    }
+    // Of the next revision nothing is known yet.
+    let next = Case::next(permitted.heard(), 8).heard();
+    assert!(
+        !next
+            .app(&case.asked)
+            .unwrap()
+            .heard
+            .as_ref()
+            .unwrap()
+            .equivocal
+    );
+}
+
+#[test]
+fn a_node_that_lags_is_told_from_one_that_lies() {
+    let state = Case::next(Case::honest().state, 9).heard();
+    let mut lags = Case::next(state, 8);
+    lags.asof_ms += 60_000;
+    assert_eq!(lags.play(&Strict).1, Verdict::Doubted(Doubt::StaleNode));
 }
 
 #[test]

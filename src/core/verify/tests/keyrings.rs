@@ -281,3 +281,145 @@ fn records_of_reviewers_who_count_no_more_are_asked_for_again() {
     again.release_by = vec![13, 14];
     assert!(matches!(again.play(&Strict).1, Verdict::Run(_)));
 }
+
+/// Keyring `version` of a chain whose root is new each time, and whose online keys are, every tenth time.
+pub(super) fn link(version: u8) -> Keyring {
+    let seeds = |version: u8| [100 + version, 101 + version];
+    let mut ring = with_role(keyring(), Role::Root, 2, &seeds(version));
+    ring.version = version.into();
+    if version > 9 {
+        ring = with_role(ring, Role::Online, 1, &[60 + version / 10]);
+        ring.online.epoch = u64::from(version / 10) + 1;
+    }
+    ring
+}
+
+/// Its envelope, as the root before and its own signed it.
+pub(super) fn linked(version: u8) -> Vec<u8> {
+    let roots: Vec<u8> = match version {
+        1 => vec![101, 102],
+        // A root shares one key with the root before it: two of each are three.
+        _ => vec![99 + version, 100 + version, 101 + version],
+    };
+    signed(&link(version), &roots)
+}
+
+/// What must not follow the first keyring.
+pub(super) fn bad() -> Vec<(&'static str, Vec<u8>)> {
+    let roots = &ROOT[..2];
+    let changed = |change: Change| {
+        let mut next = second();
+        change(&mut next);
+        next
+    };
+    let thief = with_role(second(), Role::Root, 2, &THIEF);
+    let honest = signed(&second(), roots);
+    let mut twice = enveloped(&second(), &ROOT[..1]);
+    let alias = "00000000000000aa".parse().unwrap();
+    twice.join(&[super::world::signature(&twice, ROOT[0], alias)]);
+    vec![
+        ("by too few of the old root", signed(&second(), &ROOT[..1])),
+        ("by one of the old root under two names", twice.to_bytes()),
+        ("by its own root alone", signed(&thief, &THIEF)),
+        ("by the old root alone", signed(&thief, roots)),
+        (
+            "of elsewhere",
+            signed(&changed(|ring| ring.aud = "bank/test".into()), roots),
+        ),
+        (
+            "for developers from now on",
+            signed(&changed(|ring| ring.trust = Trust::Dev), roots),
+        ),
+        (
+            "of an epoch before",
+            signed(&changed(|ring| ring.online.epoch = 0), roots),
+        ),
+        (
+            "of a new epoch with an old key",
+            signed(&changed(|ring| ring.online.epoch = 2), roots),
+        ),
+        (
+            "with no threshold",
+            signed(
+                &changed(|ring| ring.roles.log.groups[0].threshold = 0),
+                roots,
+            ),
+        ),
+        (
+            "with a threshold nobody reaches",
+            signed(
+                &changed(|ring| ring.roles.log.groups[0].threshold = 2),
+                roots,
+            ),
+        ),
+        (
+            "without a group",
+            signed(&changed(|ring| ring.roles.log.groups.clear()), roots),
+        ),
+        (
+            "that gives no lease",
+            signed(&changed(|ring| ring.online.max_lease_ms = 0), roots),
+        ),
+        (
+            "of another form",
+            signed(&changed(|ring| ring.v = 2), roots),
+        ),
+        ("empty", Vec::new()),
+        ("cut short", honest[..honest.len() - 1].to_vec()),
+        ("extended", [&honest[..], b"{}"].concat()),
+        (
+            "a record in its place",
+            signed(&super::world::release(), roots),
+        ),
+    ]
+}
+
+#[test]
+fn what_must_not_follow_does_not() {
+    for (name, envelope) in bad() {
+        assert!(keyring().follow(&envelope).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn fifty_keyrings_are_walked_one_by_one_and_none_can_be_left_out() {
+    let chain: Vec<Vec<u8>> = (1..=50).map(linked).collect();
+    let born = Keyring::born(&chain[0], AUD, Guard::Production).unwrap();
+    let mut known = vec![born];
+    for (at, envelope) in chain.iter().enumerate().skip(1) {
+        let before = &known[at - 1];
+        known.push(before.follow(envelope).unwrap());
+        assert_eq!(known[at].version, at as u64 + 1);
+    }
+    let mut refused = 0;
+    for (at, before) in known.iter().enumerate() {
+        for (to, envelope) in chain.iter().enumerate().filter(|(to, _)| *to != at + 1) {
+            assert!(
+                before.follow(envelope).is_err(),
+                "from {} to {}",
+                at + 1,
+                to + 1
+            );
+            refused += 1;
+        }
+    }
+    println!("figure: keyrings out of their turn {refused} refused, followed: 0");
+}
+
+#[test]
+fn a_device_however_far_behind_is_told_the_next_step() {
+    let born = Keyring::born(&linked(1), AUD, Guard::Production).unwrap();
+    let mut case = Case::honest();
+    case.state = crate::verify::State::new(born, Guard::Production, crate::time::Timestamp::EPOCH);
+    case.manifest.binding.keyring = Some(71);
+    case.stamped_by = vec![67];
+    for version in 1..=70 {
+        let verdict = case.play(&Strict).1;
+        let next = crate::verify::Need::Keyring(u64::from(version) + 1);
+        assert_eq!(verdict, Verdict::Needs(next));
+        let (state, followed) = case.state.clone().follow(&linked(version + 1));
+        assert_eq!(followed, Ok(u64::from(version) + 1));
+        case.state = state;
+    }
+    assert!(matches!(case.play(&Strict).1, Verdict::Run(_)));
+}

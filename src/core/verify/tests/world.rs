@@ -4,7 +4,7 @@
 use ed25519_dalek::SigningKey;
 
 use crate::{
-    binding::{Bearer, Binding},
+    binding::{Bearer, Binding, Whom},
     digest::Digest,
     envelope::{Envelope, Signed},
     judge::{Check, Judge, Strict},
@@ -285,6 +285,22 @@ impl Case {
     pub(super) fn at_rev(&mut self, rev: u64) {
         self.manifest.rev = Revision::new(rev);
         self.rev = rev;
+    }
+
+    /// A version under review, in the sandbox `bank`: nobody signed for it yet.
+    pub(super) fn on_trial(&mut self) {
+        self.manifest.reason = Reason::Trial;
+        self.release_named = Some(None);
+        self.manifest.binding.whom = Some(Whom {
+            hosts: vec!["bank".parse().unwrap()],
+            ..Whom::default()
+        });
+    }
+
+    /// The same device with a test build of the bank app.
+    pub(super) fn test_device(&mut self) {
+        let born = Timestamp::from_unix_ms(ASOF_MS - 86_400_000);
+        self.state = State::new(keyring(), Guard::Sandbox, born);
     }
 
     pub(super) fn later(&mut self, ms: u64) {

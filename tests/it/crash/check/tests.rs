@@ -4,8 +4,8 @@ use huidu_core::{
     authority::Role,
     event::Actor,
     op::PutId,
-    record::V1,
     revision::Revision,
+    rules::Rules,
     time::Timestamp,
     version::{Bundle, BundleFormat, Life, Version},
 };
@@ -64,10 +64,11 @@ fn chain(wants: &[(u128, Event)]) -> Vec<Bytes> {
     let mut before = GENESIS;
     let records = (1_u64..).zip(wants).map(|(rev, (want, event))| {
         let record = Record {
-            v: V1,
+            v: Rules::NEWEST,
             rev: Revision::new(rev),
             prev: before,
             op: op(*want),
+            ask: None,
             put: id(1_000 + u128::from(rev)).parse::<PutId>().unwrap(),
             node: "node-0".into(),
             at: Timestamp::EPOCH,

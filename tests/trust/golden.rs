@@ -1,0 +1,135 @@
+//! The golden ledgers: bytes that are in ledgers out there. Each of their records counts for ever, by the rules
+//! of the day it was written, and leads to the same state.
+//!
+//! A test here that fails says that an update would make a bank's history void. Nothing in the files is changed,
+//! ever: other rules get another number, and another file.
+
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use huidu_core::{
+    catalogue::Catalogue,
+    digest::Digest,
+    record::{Found, GENESIS, Record},
+    revision::Revision,
+    rules::Rules,
+    validity::{Verdict, judge},
+};
+
+use crate::{history, world::World};
+
+/// The records of a world, chained, and signed where that is the form.
+fn records(world: &World, rules: Rules) -> Vec<Bytes> {
+    let key = SigningKey::from_bytes(&[41; 32]);
+    let mut prev = GENESIS;
+    let mut all = Vec::new();
+    for (at, step) in world.log.iter().enumerate() {
+        let ulid = format!("{:026}", at + 1);
+        let record = Record {
+            v: rules,
+            rev: Revision::new(at as u64 + 1),
+            prev,
+            op: ulid.parse().unwrap(),
+            ask: None,
+            put: ulid.parse().unwrap(),
+            node: "node-a".into(),
+            at: step.at,
+            actor: step.actor.clone(),
+            approvals: Vec::new(),
+            why: None,
+            events: step.events.clone(),
+            void: None,
+            ck: None,
+        };
+        let bytes = match rules {
+            Rules::One => record.encode().unwrap(),
+            Rules::Two => record.seal(&key).unwrap(),
+        };
+        prev = Digest::of(&bytes);
+        all.push(bytes);
+    }
+    all
+}
+
+/// Records as they lie in a file: one of the first form is a line, one of the second two.
+fn read(rules: Rules) -> Vec<Bytes> {
+    let text = match rules {
+        Rules::One => include_str!("../vectors/ledger-1.txt"),
+        Rules::Two => include_str!("../vectors/ledger-2.txt"),
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    match rules {
+        Rules::One => lines
+            .iter()
+            .map(|line| Bytes::from((*line).to_owned()))
+            .collect(),
+        Rules::Two => (lines.chunks(2))
+            .map(|pair| format!("{}\n{}\n", pair[0], pair[1]).into())
+            .collect(),
+    }
+}
+
+/// What the records lead to; every one of them counts.
+fn fold(records: &[Bytes]) -> Catalogue {
+    let (mut catalogue, mut prev) = (Catalogue::default(), GENESIS);
+    for (at, bytes) in records.iter().enumerate() {
+        let found = Found::read(bytes);
+        assert_eq!(
+            judge(&catalogue, &found),
+            Verdict::Counts,
+            "record {}",
+            at + 1
+        );
+        let record = found.into_record().unwrap();
+        assert_eq!((record.rev.get(), record.prev), (at as u64 + 1, prev));
+        prev = Digest::of(bytes);
+        record.make_true(&mut catalogue);
+    }
+    catalogue
+}
+
+fn state(catalogue: &Catalogue) -> String {
+    Digest::of(&serde_json::to_vec(catalogue).unwrap()).to_hex()
+}
+
+#[test]
+fn every_record_of_the_first_form_counts_for_ever() {
+    let records = read(Rules::One);
+    assert_eq!(records.len(), 107);
+    let led_to = "4ae1ff7e6de5d4862982bf5f4a2c9325fe73d4fa99b1ce779e0cbdce3e18723b";
+    assert_eq!(state(&fold(&records)), led_to);
+}
+
+#[test]
+fn every_record_of_the_second_form_counts_for_ever() {
+    let records = read(Rules::Two);
+    assert_eq!(records.len(), 120);
+    let led_to = "993fd633af0d2ae3ffa8e73428bf4af9f5e983765976e994006af6ec5692ef8a";
+    assert_eq!(state(&fold(&records)), led_to);
+}
+
+/// What is written today counts as well; with `--no-capture` it is shown as the file of the next number would be.
+#[test]
+fn every_kind_of_event_is_in_the_golden_ledger() {
+    let world = history::history();
+    assert_eq!(history::tags(&world).len(), 43);
+    let records = records(&world, Rules::NEWEST);
+    fold(&records);
+    println!("{}", String::from_utf8_lossy(&records.concat()));
+}
+
+/// Where a bank goes on with a newer huidu, what it wrote before counts, and nothing of the old form behind it.
+#[test]
+fn forms_follow_one_another_and_never_the_other_way_round() {
+    let first = read(Rules::One);
+    let mut catalogue = fold(&first[..20]);
+    let found = Found::read(&first[20]);
+    assert_eq!(judge(&catalogue, &found), Verdict::Counts);
+    let mut second = found.into_record().unwrap();
+    second.v = Rules::Two;
+    let key = SigningKey::from_bytes(&[41; 32]);
+    let sealed = Found::read(&second.seal(&key).unwrap());
+    assert_eq!(judge(&catalogue, &sealed), Verdict::Counts);
+    sealed.record().unwrap().make_true(&mut catalogue);
+    let late = judge(&catalogue, &Found::read(&first[21]));
+    assert!(matches!(late, Verdict::Nobody(_)), "{late:?}");
+}
