@@ -69,7 +69,7 @@ pub(crate) fn fill(dir: &Path, size: Size) {
         .enable_all()
         .build()
         .unwrap();
-    let store: Arc<dyn Store> = Arc::new(FsStore::open(&dir.join("store")).unwrap());
+    let store: Arc<dyn Store> = Arc::new(FsStore::open(dir.join("store")).unwrap());
     let ids = clock::RandomIds::new().unwrap();
     let key = log_key(dir);
     let parts = Parts {

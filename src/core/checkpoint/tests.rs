@@ -116,13 +116,8 @@ fn travel() -> App {
         }),
         files: Some(Digest::of(b"files")),
         filing: Some("沪ICP备1号".into()),
-        reach: Reach {
-            platforms: vec!["android".parse().unwrap()],
-            host_version: Some(">=8.2".parse().unwrap()),
-            not_before: Some(NOON),
-            not_after: Some(Timestamp::from_unix_ms(1_796_000_000_000)),
-        },
-        withheld: BTreeSet::from(["pay".parse().unwrap()]),
+        reach: Reach::default(),
+        withheld: BTreeSet::new(),
         submitted_by: Some("member/ping".into()),
         approvals: vec![Vote {
             by: "member/lin".into(),
@@ -188,6 +183,26 @@ fn a_checkpoint_in_pieces_has_exactly_these_bytes() {
         Kept::decode(name, golden.as_bytes()).unwrap(),
         Some(Kept::Parted(Box::new(outline)))
     );
+}
+
+/// Likewise, where a version says where it may run and is not granted all that it asks for.
+#[test]
+fn a_piece_with_what_is_rare_has_exactly_these_bytes() {
+    let mut app = travel();
+    let version = app.versions.get_mut(&"1.0.0".parse().unwrap()).unwrap();
+    Arc::make_mut(version).dossier.change(|dossier| {
+        dossier.withheld = BTreeSet::from(["pay".parse().unwrap()]);
+        dossier.reach = Reach {
+            platforms: vec!["android".parse().unwrap()],
+            host_version: Some(">=8.2".parse().unwrap()),
+            not_before: Some(NOON),
+            not_after: Some(NOON.plus_ms(86_400_000)),
+        };
+    });
+    let piece = pack_app(&app).unwrap();
+    let golden = include_str!("golden/piece-rare.hex").replace('\n', "");
+    assert_eq!(data_encoding::HEXLOWER.encode(&piece), golden);
+    assert_eq!(unpack_app(&piece).unwrap(), app);
 }
 
 fn outline(whole: &Checkpoint<'_>, apps: Vec<(AppId, Digest)>) -> Outline<'static> {

@@ -81,7 +81,7 @@ pub(super) fn versions(world: &World) -> Vec<Forged> {
             "a version with a number above all floors",
             ping(),
             vec![fresh(|v| {
-                v.dossier.change(|dossier| dossier.seq = 1_000_000)
+                v.dossier.change(|dossier| dossier.seq = 1_000_000);
             })],
         ),
         (
