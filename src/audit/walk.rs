@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use huidu_core::{
     catalogue::Catalogue,
-    checkpoint::{Checkpoint, Outline, pack_app},
+    checkpoint::{Checkpoint, Kept, Outline, pack_app},
     decide,
     digest::Digest,
     envelope::Envelope,
@@ -17,7 +17,7 @@ use huidu_core::{
     keyring::Role,
     merkle::{self, Frontier},
     op::RecentOps,
-    record::{Found, GENESIS, Record, V1, V2},
+    record::{CheckpointRef, Found, GENESIS, Record, V1, V2},
     revision::Revision,
     time::Timestamp,
     treehead::SignedHead,
@@ -267,14 +267,20 @@ impl Walk<'_> {
         if self.ask.blind.checkpoints {
             return;
         }
+        let mut seen = BTreeSet::new();
         for (rev, names) in &copy.checkpoints {
             for digest in names {
+                let name = CheckpointRef {
+                    rev: Revision::new(*rev),
+                    root: *digest,
+                };
                 let key = Key::Checkpoint {
                     rev: *rev,
                     digest: *digest,
                 };
-                if let Err(error) = store.get(&key).await {
-                    report.fault(*rev, format!("checkpoint {digest}: {error}"));
+                match store.get(&key).await {
+                    Ok(bytes) => pieces(store, name, &bytes, &mut seen, report).await,
+                    Err(error) => report.fault(*rev, format!("checkpoint {digest}: {error}")),
                 }
             }
             if *rev > report.records {
@@ -351,6 +357,29 @@ impl Walk<'_> {
                 "the records up to here are not those of the head that was kept",
             ),
             None => report.fault(size, "the ledger is shorter than the head that was kept"),
+        }
+    }
+}
+
+/// Whether the pieces of a checkpoint are there, whole; those that were `seen` are not looked at again.
+async fn pieces(
+    store: &dyn Store,
+    name: CheckpointRef,
+    bytes: &Bytes,
+    seen: &mut BTreeSet<Digest>,
+    report: &mut Report,
+) {
+    // What cannot be read is not what the records lead to, which was told already.
+    let Ok(Some(Kept::Parted(outline))) = Kept::decode(name, bytes) else {
+        return;
+    };
+    for (app, digest) in outline.apps.iter() {
+        if !seen.insert(*digest) {
+            continue;
+        }
+        if let Err(error) = store.get(&Key::Cas(*digest)).await {
+            let (rev, root) = (name.rev.get(), name.root);
+            report.fault(rev, format!("`{app}` of checkpoint {root}: {error}"));
         }
     }
 }
