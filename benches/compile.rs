@@ -57,7 +57,7 @@ fn catalogue(apps: usize) -> Catalogue {
             "app = \"tenant/app-{n}\"\nhosts = [\"retail-bank\"]\nstable = \"1.0.0\"\n{rules}"
         );
         let app = world::app(&numbers, Some(world::rollout(&text)));
-        catalogue.apps.insert(app.id.clone(), app);
+        catalogue.apps.insert(app.id.clone(), app.into());
     }
     catalogue.revision = huidu_core::revision::Revision::new(7);
     catalogue

@@ -126,6 +126,10 @@ const STORE_SECONDS: &[f64] = &[
 const KILL_SECONDS: &[f64] = &[
     0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
+/// Of a change on its way into what is served, in seconds.
+const APPLY_SECONDS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+];
 
 metrics! {
     /// Polls answered, by what the device was told to do and why; an app of a batch counts as one poll.
@@ -191,6 +195,8 @@ metrics! {
     ledger_checkpoint_revision: IntGauge = "huidu_ledger_checkpoint_revision";
     /// Seconds from the record of a kill, by its writer's clock, to this node serving it.
     kill_propagation_seconds: Histogram = "huidu_kill_propagation_seconds" in KILL_SECONDS;
+    /// Seconds from a revision being known to this node to polls being answered from it.
+    apply_seconds: Histogram = "huidu_apply_seconds" in APPLY_SECONDS;
     /// Operations on the store, by verb and how they ended.
     store_operations: IntCounterVec = "huidu_store_operations_total" ["verb", "outcome"];
     /// Seconds that operations on the store took, by verb.

@@ -83,6 +83,7 @@ impl Fixed {
             keyring: None,
         };
         let made = apps.into_iter().map(|app| {
+            let app = Arc::new(app);
             let compiled = compile(&app, &context, &no_segments);
             Arc::new(LiveApp::new(compiled, &stamper, &metrics).knowing(&app))
         });
@@ -129,9 +130,9 @@ pub(crate) fn app(id: &str, rules: &str) -> App {
             notes: String::new(),
             life: Life::Listed,
             submitted_at: Timestamp::EPOCH,
-            dossier: Box::default(),
+            dossier: Default::default(),
         };
-        app.versions.insert(version.number.clone(), version);
+        app.versions.insert(version.number.clone(), version.into());
     }
     let rollout = format!("app = \"{id}\"\nhosts = [\"retail-bank\"]\nstable = \"2.3.1\"\n{rules}");
     app.rollout = Some(toml::from_str(&rollout).unwrap());

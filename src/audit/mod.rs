@@ -142,7 +142,7 @@ async fn objects(store: &dyn Store, catalogue: &Catalogue, report: &mut Report) 
         let versions = app.versions.values();
         versions.flat_map(|version| {
             let name = format!("{}@{}", app.id, version.number);
-            let files = version.dossier.files;
+            let files = version.dossier.open().files;
             let files = files.map(|digest| (format!("files of {name}"), digest));
             std::iter::once((name, version.bundle.sha256)).chain(files)
         })

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use huidu_core::{
     catalogue::Catalogue,
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, Kept, Outline, pack_app},
     decide,
     digest::Digest,
     envelope::Envelope,
@@ -17,7 +17,7 @@ use huidu_core::{
     keyring::Role,
     merkle::{self, Frontier},
     op::RecentOps,
-    record::{CheckpointRef, Found, GENESIS, Record, V1},
+    record::{CheckpointRef, Found, GENESIS, Record, V1, V2},
     revision::Revision,
     time::Timestamp,
     treehead::SignedHead,
@@ -40,7 +40,7 @@ struct Walk<'a> {
     /// Keys of every keyring so far that may sign heads.
     log_keys: BTreeSet<PublicKey>,
     /// Checkpoints as the records lead to them.
-    led_to: BTreeMap<u64, Digest>,
+    led_to: BTreeMap<u64, BTreeSet<Digest>>,
 }
 
 /// Walks over all records; what was true at their end.
@@ -149,7 +149,7 @@ impl Walk<'_> {
             return true;
         }
         if let (Some(ck), false) = (record.ck, self.ask.blind.checkpoints)
-            && (self.led_to.get(&ck.rev.get())).is_none_or(|root| *root != ck.root)
+            && (self.led_to.get(&ck.rev.get())).is_none_or(|roots| !roots.contains(&ck.root))
         {
             let at = ck.rev;
             report.fault(
@@ -214,20 +214,15 @@ impl Walk<'_> {
         if self.ask.blind.checkpoints {
             return;
         }
-        let checkpoint = Checkpoint {
-            v: V1,
-            rev: Revision::new(rev),
-            head: self.head,
-            catalogue: Cow::Borrowed(&self.catalogue),
-            ops: Cow::Borrowed(&self.ops),
-        };
-        let Ok((name, _)) = checkpoint.encode() else {
-            return;
-        };
-        let CheckpointRef { root, .. } = name;
-        self.led_to.insert(rev, root);
-        for kept in copy.checkpoints.get(&rev).into_iter().flatten() {
-            if *kept == root {
+        let mut roots = BTreeSet::new();
+        roots.extend(self.outlined(rev));
+        let kept = copy.checkpoints.get(&rev);
+        // What an earlier build wrote is in one piece.
+        if kept.is_none_or(|kept| kept.iter().any(|kept| !roots.contains(kept))) {
+            roots.extend(self.whole(rev));
+        }
+        for kept in kept.into_iter().flatten() {
+            if roots.contains(kept) {
                 report.checkpoints += 1;
             } else {
                 report.fault(
@@ -236,6 +231,35 @@ impl Walk<'_> {
                 );
             }
         }
+        self.led_to.insert(rev, roots);
+    }
+
+    fn outlined(&self, rev: u64) -> Option<Digest> {
+        let mut apps = Vec::with_capacity(self.catalogue.apps.len());
+        for app in self.catalogue.apps.values() {
+            let bytes = pack_app(app).ok()?;
+            apps.push((app.id.clone(), Digest::of(&bytes)));
+        }
+        let outline = Outline {
+            v: V2,
+            rev: Revision::new(rev),
+            head: self.head,
+            catalogue: Cow::Owned(self.catalogue.without_apps()),
+            ops: Cow::Borrowed(&self.ops),
+            apps: Cow::Owned(apps),
+        };
+        outline.encode().ok().map(|(name, _)| name.root)
+    }
+
+    fn whole(&self, rev: u64) -> Option<Digest> {
+        let checkpoint = Checkpoint {
+            v: V1,
+            rev: Revision::new(rev),
+            head: self.head,
+            catalogue: Cow::Borrowed(&self.catalogue),
+            ops: Cow::Borrowed(&self.ops),
+        };
+        checkpoint.encode().ok().map(|(name, _)| name.root)
     }
 
     /// Whether checkpoints hold what their names promise.
@@ -243,14 +267,20 @@ impl Walk<'_> {
         if self.ask.blind.checkpoints {
             return;
         }
+        let mut seen = BTreeSet::new();
         for (rev, names) in &copy.checkpoints {
             for digest in names {
+                let name = CheckpointRef {
+                    rev: Revision::new(*rev),
+                    root: *digest,
+                };
                 let key = Key::Checkpoint {
                     rev: *rev,
                     digest: *digest,
                 };
-                if let Err(error) = store.get(&key).await {
-                    report.fault(*rev, format!("checkpoint {digest}: {error}"));
+                match store.get(&key).await {
+                    Ok(bytes) => pieces(store, name, &bytes, &mut seen, report).await,
+                    Err(error) => report.fault(*rev, format!("checkpoint {digest}: {error}")),
                 }
             }
             if *rev > report.records {
@@ -327,6 +357,29 @@ impl Walk<'_> {
                 "the records up to here are not those of the head that was kept",
             ),
             None => report.fault(size, "the ledger is shorter than the head that was kept"),
+        }
+    }
+}
+
+/// Whether the pieces of a checkpoint are there, whole; those that were `seen` are not looked at again.
+async fn pieces(
+    store: &dyn Store,
+    name: CheckpointRef,
+    bytes: &Bytes,
+    seen: &mut BTreeSet<Digest>,
+    report: &mut Report,
+) {
+    // What cannot be read is not what the records lead to, which was told already.
+    let Ok(Some(Kept::Parted(outline))) = Kept::decode(name, bytes) else {
+        return;
+    };
+    for (app, digest) in outline.apps.iter() {
+        if !seen.insert(*digest) {
+            continue;
+        }
+        if let Err(error) = store.get(&Key::Cas(*digest)).await {
+            let (rev, root) = (name.rev.get(), name.root);
+            report.fault(rev, format!("`{app}` of checkpoint {root}: {error}"));
         }
     }
 }

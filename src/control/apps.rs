@@ -22,7 +22,10 @@ pub(super) async fn list(State(control): State<Control>, caller: Caller) -> Resp
         .apps
         .values()
         .filter(|app| caller.sees_tenant(app.id.tenant()));
-    wire::json(StatusCode::OK, &seen.map(AppLine::from).collect::<Vec<_>>())
+    wire::json(
+        StatusCode::OK,
+        &seen.map(|app| AppLine::from(&**app)).collect::<Vec<_>>(),
+    )
 }
 
 /// Admit a mini-program, and its tenant when that is new

@@ -81,6 +81,7 @@ impl Caller {
         catalogue
             .apps
             .get(app)
+            .map(|app| &**app)
             .ok_or_else(|| ApiError::no_app(app.as_str()))
     }
 

@@ -10,7 +10,7 @@ use axum::{
 };
 use huidu_core::{
     command::Command, keyring::Role, limits, paper, paper::Paper as _, policy::Policy,
-    release::Release,
+    release::Release, version::Version,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -119,7 +119,7 @@ pub(super) async fn keyring(
             .map(move |version| (app, version))
     });
     let unbelieved = listed.filter(|(_, version)| {
-        let record = version.dossier.release.as_ref();
+        let record = version.dossier.open().release;
         record.is_none_or(|record| {
             paper::open::<Release>(keyring, record.envelope.as_bytes()).is_err()
         })
@@ -241,9 +241,12 @@ pub(super) async fn record(
         name: format!("{}@{number}", named.app),
         help: "`huidu version list` shows them",
     })?;
-    let mut version = version.clone();
+    let mut version = Version::clone(version);
     if let Some(without) = &asked.without {
-        version.dossier.withheld = words("without", without)?.into_iter().collect();
+        let withheld = words("without", without)?.into_iter().collect();
+        version
+            .dossier
+            .change(|dossier| dossier.withheld = withheld);
     }
     let record = Release::draft(&catalogue.audience, &app.id, &version);
     let mut reply = Response::new(Body::from(record.to_payload()));

@@ -204,7 +204,7 @@ pub(super) async fn show(
     let catalogue = control.node.catalogue();
     let app = named.caller.app(&catalogue, &named.app)?;
     // Versions never go away and never change their files: what was read above still belongs to it.
-    let version = app.versions.get(&number).unwrap_or(&version);
+    let version = app.versions.get(&number).map_or(&version, |known| known);
     let difference = review::difference(&catalogue, app, version, now.as_ref().zip(old.as_ref()));
     Ok(wire::json_at(StatusCode::OK, app.revision, &difference))
 }
@@ -217,16 +217,17 @@ fn seen(
 ) -> Result<Version, ApiError> {
     let catalogue = control.node.catalogue();
     let kept = caller.app(&catalogue, app)?.versions.get(number);
-    kept.cloned().ok_or_else(|| ApiError::Unknown {
-        kind: "version",
-        name: format!("{app}@{number}"),
-        help: "`huidu version list` shows them",
-    })
+    kept.map(|kept| Version::clone(kept))
+        .ok_or_else(|| ApiError::Unknown {
+            kind: "version",
+            name: format!("{app}@{number}"),
+            help: "`huidu version list` shows them",
+        })
 }
 
 /// The list of a version's files, where one was kept.
 async fn files_of(control: &Control, version: &Version) -> Result<Option<FileList>, ApiError> {
-    let Some(digest) = version.dossier.files else {
+    let Some(digest) = version.dossier.open().files else {
         return Ok(None);
     };
     let unavailable = |detail: String| ApiError::Unavailable {

@@ -114,7 +114,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let catalogue = control.node.catalogue();
     let app = named.caller.app(&catalogue, &named.app)?;
-    let versions: Vec<&Version> = app.versions.values().collect();
+    let versions: Vec<&Version> = app.versions.values().map(|version| &**version).collect();
     Ok(wire::json_at(StatusCode::OK, app.revision, &versions))
 }
 

@@ -133,7 +133,7 @@ impl Stopped {
         Self {
             changed: Changed::from(written),
             filings: stopped
-                .filter_map(|version| version.dossier.filing.clone())
+                .filter_map(|version| version.dossier.open().filing)
                 .collect(),
         }
     }
@@ -325,7 +325,9 @@ impl From<&App> for AppPage {
             revision: app.revision,
             killed: app.killed.clone(),
             internal: app.trust.internal,
-            versions: app.versions.values().cloned().collect(),
+            versions: (app.versions.values())
+                .map(|version| Version::clone(version))
+                .collect(),
             rollout: app.rollout.clone(),
         }
     }

@@ -175,7 +175,7 @@ fn about_versions(catalogue: &Catalogue, event: &Event, events: &[Event]) -> Opt
             let dossier = Box::new(Dossier {
                 approvals: Vec::new(),
                 release: None,
-                ..*dossier
+                ..dossier.open()
             });
             Command::SubmitVersion {
                 app,

@@ -3,11 +3,13 @@
 //! [`Catalogue::apply`] is total: whatever could be refused was refused in `decide`, and an event about
 //! something unknown changes nothing. It never looks at a clock; time comes with the event.
 
+mod shared;
 mod trust;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -42,8 +44,9 @@ pub struct Catalogue {
     pub tenants: BTreeMap<TenantId, String>,
     /// Bank apps and their titles.
     pub hosts: BTreeMap<HostId, String>,
-    /// Mini-programs.
-    pub apps: BTreeMap<AppId, App>,
+    /// Mini-programs; whoever changes one copies that one, and shares all others with what was before.
+    #[serde(with = "shared")]
+    pub apps: BTreeMap<AppId, Arc<App>>,
     /// Uploaded lists of units.
     pub segments: BTreeMap<SegmentName, SegmentRef>,
     /// People, grades and how versions are approved.
@@ -82,7 +85,8 @@ pub struct App {
     /// its manifests carry.
     pub revision: Revision,
     /// Its versions.
-    pub versions: BTreeMap<Number, Version>,
+    #[serde(with = "shared")]
+    pub versions: BTreeMap<Number, Arc<Version>>,
     /// Which version each device gets; none: no device gets any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
@@ -142,6 +146,22 @@ impl Default for Catalogue {
 }
 
 impl Catalogue {
+    /// The same without any app: what a checkpoint says in one piece.
+    #[must_use]
+    pub fn without_apps(&self) -> Self {
+        Self {
+            revision: self.revision,
+            audience: self.audience.clone(),
+            review: self.review,
+            tokens: self.tokens.clone(),
+            tenants: self.tenants.clone(),
+            hosts: self.hosts.clone(),
+            apps: BTreeMap::new(),
+            segments: self.segments.clone(),
+            trust: self.trust.clone(),
+        }
+    }
+
     /// The role of whoever acts by this id: a credential, or a person who signed in.
     pub fn role_of(&self, id: &str) -> Option<&Role> {
         let of_token = self.tokens.get(id).map(|token| &token.role);
@@ -175,7 +195,7 @@ impl Catalogue {
         }
         for app in &touched.apps {
             if let Some(app) = self.apps.get_mut(app) {
-                app.revision = revision;
+                Arc::make_mut(app).revision = revision;
             }
         }
         touched
@@ -251,7 +271,7 @@ impl Catalogue {
             Event::AppAdded { app, title } => {
                 self.apps
                     .entry(app.clone())
-                    .or_insert_with(|| App::new(app.clone(), title.clone()));
+                    .or_insert_with(|| App::new(app.clone(), title.clone()).into());
             }
             _ if event.app().is_some() => self.apply_to_app(at, event, touched),
             _ => {
@@ -268,16 +288,21 @@ impl Catalogue {
         let Some(app) = event.app().and_then(|app| self.apps.get_mut(app)) else {
             return;
         };
+        let app = Arc::make_mut(app);
         match event {
             Event::VersionSubmitted { version, .. } => {
-                app.trust.seq = app.trust.seq.max(version.dossier.seq);
-                app.versions.insert(version.number.clone(), version.clone());
+                app.trust.seq = app.trust.seq.max(version.dossier.seq());
+                let number = version.number.clone();
+                let before = app.versions.insert(number, Arc::new(version.clone()));
+                touched.kills |= before.is_some_and(|before| before.life.is_killed());
             }
-            Event::VersionListed { version, .. } => app.set_life(version, Life::Listed),
+            Event::VersionListed { version, .. } => {
+                touched.kills |= app.set_life(version, Life::Listed);
+            }
             Event::VersionDelisted {
                 version, reason, ..
             } => {
-                app.set_life(
+                touched.kills |= app.set_life(
                     version,
                     Life::Delisted {
                         reason: reason.clone(),
@@ -295,15 +320,15 @@ impl Catalogue {
             } => {
                 touched.kills = true;
                 match version {
-                    Some(version) => app.set_life(
-                        version,
-                        Life::Delisted {
+                    Some(version) => {
+                        let life = Life::Delisted {
                             reason: reason.clone(),
                             killed: true,
                             at,
                             before: before.clone(),
-                        },
-                    ),
+                        };
+                        app.set_life(version, life);
+                    }
                     None => {
                         app.killed = Some(AppKill {
                             reason: reason.clone(),
@@ -344,7 +369,7 @@ impl Catalogue {
 
     /// The apps whose rollouts ask about `segment`.
     pub fn asking_about(&self, segment: &SegmentName) -> impl Iterator<Item = &AppId> {
-        let asks = move |app: &&App| {
+        let asks = move |app: &&Arc<App>| {
             app.rollout
                 .as_ref()
                 .is_some_and(|r| r.segments().contains(segment))
@@ -387,9 +412,23 @@ impl App {
         }
     }
 
+    /// The same without any version.
+    #[must_use]
+    pub fn without_versions(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            title: self.title.clone(),
+            revision: self.revision,
+            versions: BTreeMap::new(),
+            rollout: self.rollout.clone(),
+            killed: self.killed.clone(),
+            trust: self.trust.clone(),
+        }
+    }
+
     /// A killed version is again what it was.
     fn revive(&mut self, version: &Number) {
-        if let Some(version) = self.versions.get_mut(version) {
+        if let Some(version) = self.version_mut(version) {
             version.life = match &mut version.life {
                 Life::Delisted {
                     before: Some(before),
@@ -400,10 +439,17 @@ impl App {
         }
     }
 
-    fn set_life(&mut self, version: &Number, life: Life) {
-        if let Some(version) = self.versions.get_mut(version) {
-            version.life = life;
-        }
+    /// Says whether the list of what must stop is another now.
+    fn set_life(&mut self, version: &Number, life: Life) -> bool {
+        let Some(version) = self.version_mut(version) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut version.life, life);
+        before.is_killed() || version.life.is_killed()
+    }
+
+    fn version_mut(&mut self, number: &Number) -> Option<&mut Version> {
+        self.versions.get_mut(number).map(Arc::make_mut)
     }
 
     fn rule_mut(&mut self, name: &RuleName) -> Option<&mut Rule> {

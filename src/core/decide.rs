@@ -348,7 +348,7 @@ fn submit(
         notes: text("notes", notes)?,
         life: Life::Submitted,
         submitted_at: now,
-        dossier,
+        dossier: (*dossier).into(),
     };
     Ok(vec![Event::VersionSubmitted {
         app: app.id.clone(),
@@ -357,7 +357,8 @@ fn submit(
 }
 
 fn version<'a>(app: &'a App, number: &Number) -> Result<&'a Version, Refusal> {
-    app.versions.get(number).ok_or_else(|| Refusal::Unknown {
+    let version = app.versions.get(number).map(|version| &**version);
+    version.ok_or_else(|| Refusal::Unknown {
         kind: "version",
         name: format!("{}@{number}", app.id),
         help: SEE_VERSIONS,
@@ -379,7 +380,7 @@ fn list(catalogue: &Catalogue, app: &App, number: &Number, day: Day) -> Decision
     if version.life.may_list(catalogue.review) {
         let needs_filing =
             catalogue.review == Review::Required && catalogue.trust.policy.filing_required;
-        if needs_filing && version.dossier.filing.is_none() && !app.trust.internal {
+        if needs_filing && !app.trust.internal && version.dossier.open().filing.is_none() {
             return Err(Refusal::NotFiled {
                 app: app.id.clone(),
                 version: number.clone(),

@@ -3,9 +3,14 @@
 //! Facts only: what was uploaded, what is in it, who handed it in and who approved. Left out of a record
 //! while it is empty, so versions from before there were any keep their bytes.
 
+mod packed;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+
+pub use packed::PackedDossier;
+pub(crate) use packed::{format_byte, format_of};
 
 use crate::{
     digest::Digest,

@@ -11,6 +11,7 @@ pub mod grade;
 pub mod limits;
 pub mod merkle;
 pub mod name;
+pub mod pack;
 pub mod revision;
 pub mod segment;
 pub mod share;

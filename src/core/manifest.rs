@@ -386,7 +386,7 @@ mod tests {
         let catalogue = Catalogue {
             revision: Revision::new(7),
             audience: "bank/prod".into(),
-            apps: BTreeMap::from([(app.id.clone(), app)]),
+            apps: BTreeMap::from([(app.id.clone(), app.into())]),
             ..Catalogue::default()
         };
         let list = KillList::of(&catalogue);
@@ -422,7 +422,7 @@ mod tests {
                     notes: String::new(),
                     life,
                     submitted_at: at,
-                    dossier: Box::default(),
+                    dossier: Default::default(),
                 },
             )
         };
@@ -430,7 +430,9 @@ mod tests {
             id: id.parse().unwrap(),
             title: String::new(),
             revision: Revision::new(3),
-            versions: versions.into_iter().collect(),
+            versions: (versions.into_iter())
+                .map(|(number, version)| (number, version.into()))
+                .collect(),
             rollout: None,
             killed,
             trust: AppTrust::default(),
@@ -463,7 +465,7 @@ mod tests {
         let catalogue = Catalogue {
             revision: Revision::new(7),
             audience: "bank/prod".into(),
-            apps: apps.into_iter().map(|app| (app.id.clone(), app)).collect(),
+            apps: apps.map(|app| (app.id.clone(), app.into())).into(),
             ..Catalogue::default()
         };
         let list = KillList::of(&catalogue);

@@ -97,6 +97,11 @@ pub struct CheckpointRef {
 #[serde(try_from = "u64", into = "u64")]
 pub struct V1;
 
+/// The number 2: the second shape of a checkpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct V2;
+
 /// Why bytes are not a record (or a checkpoint), or a record has no bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -120,6 +125,13 @@ pub enum RecordError {
         "a record holds events or voids a want, one of both; this one was not written by huidu"
     )]
     Idle,
+    /// Not the packed bytes of it.
+    #[error("{source}; restore the object from another copy")]
+    Packed {
+        /// What does not read.
+        #[from]
+        source: crate::pack::Unpackable,
+    },
     /// Whoever writes it could not sign it.
     #[error("the record cannot be signed: {detail}")]
     Signer {
@@ -284,10 +296,13 @@ fn decode_record(bytes: &[u8]) -> Result<Record, RecordError> {
     })
 }
 
-/// Reads JSON whose field `v` must be 1; another number is told apart from a broken object.
-pub(crate) fn decode_versioned<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+/// Reads JSON whose field `v` must be `shape`; another number is told apart from a broken object.
+pub(crate) fn decode_versioned<T: DeserializeOwned>(
+    bytes: &[u8],
+    shape: u64,
+) -> Result<T, RecordError> {
     serde_json::from_slice(bytes).map_err(|source| match serde_json::from_slice(bytes) {
-        Ok(Shape { v }) if v != 1 => RecordError::Shape { v },
+        Ok(Shape { v }) if v != shape => RecordError::Shape { v },
         _ => RecordError::Json { source },
     })
 }
@@ -301,6 +316,24 @@ impl TryFrom<u64> for V1 {
         } else {
             Err(format!("shape {v} is unknown to this build"))
         }
+    }
+}
+
+impl TryFrom<u64> for V2 {
+    type Error = String;
+
+    fn try_from(v: u64) -> Result<Self, String> {
+        if v == 2 {
+            Ok(Self)
+        } else {
+            Err(format!("shape {v} is unknown to this build"))
+        }
+    }
+}
+
+impl From<V2> for u64 {
+    fn from(_: V2) -> Self {
+        2
     }
 }
 

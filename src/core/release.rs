@@ -86,7 +86,7 @@ impl Release {
     /// The record of a version as reviewers sign it: a function of what was submitted and of what the first
     /// of them withheld, so that everybody signs the same bytes, whenever.
     pub fn draft(aud: &str, app: &AppId, version: &Version) -> Self {
-        let dossier = &version.dossier;
+        let dossier = version.dossier.open();
         Self {
             v: paper::FORM,
             aud: aud.to_owned(),
@@ -98,10 +98,10 @@ impl Release {
                 len: version.bundle.bytes,
             },
             files_sha256: dossier.files,
-            host_version: dossier.reach.host_version.clone(),
-            platforms: dossier.reach.platforms.clone(),
+            host_version: dossier.reach.host_version,
+            platforms: dossier.reach.platforms,
             permissions: version.granted().cloned().collect(),
-            filing: dossier.filing.clone().map(|icp| Filing { icp }),
+            filing: dossier.filing.map(|icp| Filing { icp }),
             not_before: dossier.reach.not_before.map(seconds),
             not_after: dossier.reach.not_after.map(seconds),
             // Who approves is not known yet when the first of them signs; the ledger says it (decision 0017).

@@ -100,7 +100,7 @@ pub enum Change {
 pub fn previous<'a>(app: &'a App, number: &Number) -> Option<&'a Version> {
     let below = app.versions.range(..number.clone());
     below
-        .map(|(_, version)| version)
+        .map(|(_, version)| &**version)
         .rev()
         .find(|version| version.life.has_passed())
 }
@@ -124,18 +124,18 @@ pub fn difference(
         approvals,
         reach,
         ..
-    } = &*version.dossier;
+    } = version.dossier.open();
     Difference {
         app: app.id.clone(),
         version: version.number.clone(),
         bundle: version.bundle.sha256,
         life: version.life.clone(),
         previous: before.map(|before| before.number.clone()),
-        submitted_by: submitted_by.clone(),
-        filing: filing.clone(),
+        submitted_by,
+        filing,
         notes: version.notes.clone(),
-        reach: reach.clone(),
-        approvals: approvals.clone(),
+        reach,
+        approvals,
         approvals_needed: catalogue.trust.policy.approvals,
         grade: catalogue.trust.grade_of(app.id.tenant()),
         may_be_approved: version.life.is_under_review() && !permissions.iter().any(blocked),
@@ -154,6 +154,7 @@ fn permissions(
     // What the version before asked for and was not granted is as new as if it had not.
     let old: BTreeSet<&Permission> = before.iter().flat_map(|old| old.granted()).collect();
     let known = &catalogue.trust.permissions;
+    let withheld = version.dossier.withheld();
     let line = |permission: &&Permission| {
         let graded = known.permissions.get(*permission);
         PermissionLine {
@@ -170,7 +171,7 @@ fn permissions(
                 .unwrap_or_default(),
             standing: catalogue.trust.standing(app, permission),
             revoked: app.trust.revoked.contains_key(*permission),
-            withheld: version.dossier.withheld.contains(*permission),
+            withheld: withheld.contains(*permission),
         }
     };
     now.union(&old).map(line).collect()

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, dossier::Dossier, name::Permission, time::Timestamp};
+use crate::{digest::Digest, dossier::PackedDossier, name::Permission, time::Timestamp};
 
 /// The number of a version: semantic versioning, without build metadata (two builds of one number would
 /// have no order, and a device could not tell them apart).
@@ -157,14 +157,14 @@ pub struct Version {
     /// When it was handed in.
     pub submitted_at: Timestamp,
     /// What reviewers have to go by.
-    #[serde(default, skip_serializing_if = "Dossier::is_default")]
-    pub dossier: Box<Dossier>,
+    #[serde(default, skip_serializing_if = "PackedDossier::is_empty")]
+    pub dossier: PackedDossier,
 }
 
 impl Version {
     /// What it asks for and may have: all of it, but for what those who approved it withheld.
     pub fn granted(&self) -> impl Iterator<Item = &Permission> {
-        let withheld = &self.dossier.withheld;
+        let withheld = self.dossier.withheld();
         self.permissions
             .iter()
             .filter(move |one| !withheld.contains(*one))

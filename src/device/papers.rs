@@ -29,7 +29,7 @@ pub(super) fn release<O: Origin>(origin: &O, app: &str, hex: &str) -> Response<B
     let live = origin.live();
     let address: Option<Digest> = hex.parse().ok();
     let envelope = live.app(app).zip(address);
-    let envelope = envelope.and_then(|(app, address)| app.release(&address).cloned());
+    let envelope = envelope.and_then(|(app, address)| app.release(&address));
     reply(envelope, MINUTES)
 }
 

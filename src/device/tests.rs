@@ -606,7 +606,7 @@ async fn a_large_bundle_is_streamed_whole_and_in_part() {
         .unwrap();
     let mut large = app("pingan/large", &["1.0.0"], "hosts = []\nstable = \"1.0.0\"");
     for version in large.versions.values_mut() {
-        version.bundle.sha256 = digest;
+        Arc::make_mut(version).bundle.sha256 = digest;
     }
     let live = origin
         .live

@@ -233,13 +233,13 @@ impl<F: Fold> Ledger<F> {
         for failures in 0.. {
             let created = timeout_at(deadline, self.parts.store.put_new(&key, bytes.clone())).await;
             if matches!(created, Ok(Ok(()))) {
-                let taken = self.offer(*slot, bytes)?;
+                let taken = self.take_in(*slot, bytes).await?;
                 return counted(*slot, taken.as_ref());
             }
             // Taken, or nobody knows: look.
             if let Ok(Ok(found)) = timeout_at(deadline, self.parts.store.get(&key)).await {
                 self.pending = None;
-                let taken = self.offer(*slot, &found)?;
+                let taken = self.take_in(*slot, &found).await?;
                 if found == *bytes {
                     counted(*slot, taken.as_ref())?;
                 }

@@ -5,17 +5,21 @@
 //! before announcing it, somebody forged it, its bytes are damaged, its shape is of another build) is passed over
 //! with a warning, down to the first record, which needs none.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use huidu_core::{
-    checkpoint::Checkpoint,
+    catalogue::Catalogue,
+    checkpoint::{Kept, Outline},
     digest::Digest,
-    record::{CheckpointRef, Found, V1},
+    record::{CheckpointRef, Found},
     revision::Revision,
 };
 
-use super::{Fold, Fork, Ledger, LedgerError, Parts, Position};
+use super::{
+    Fold, Fork, Ledger, LedgerError, Parts, Position,
+    pieces::{self, Draft, PieceError, Pieces, Written},
+};
 use crate::store::{Folder, Key};
 
 /// How many records behind a checkpoint are looked at for one that names it. Its writer's next record does.
@@ -44,7 +48,7 @@ pub enum Trust {
 /// A checkpoint that counts, and the records behind it that had to be read to know.
 struct Base {
     name: CheckpointRef,
-    checkpoint: Checkpoint<'static>,
+    kept: Kept,
     bytes: Bytes,
     tail: Vec<Bytes>,
 }
@@ -75,27 +79,33 @@ impl<F: Fold> Ledger<F> {
     /// Writes what is true now as a checkpoint. The next record that this node appends announces it; until then
     /// it counts for nobody.
     pub async fn checkpoint(&mut self) -> Result<CheckpointRef, LedgerError> {
+        let written = self.draft_checkpoint()?.write().await?;
+        Ok(self.note_checkpoint(written))
+    }
+
+    /// What is true now, to be written as a checkpoint while the ledger goes on. It shares all apps with
+    /// the fold.
+    pub fn draft_checkpoint(&self) -> Result<Draft, LedgerError> {
         self.sound()?;
-        let (name, bytes) = {
-            let catalogue = self.fold.catalogue();
-            let checkpoint = Checkpoint {
-                v: V1,
-                rev: self.at.rev,
-                head: self.at.head,
-                catalogue: Cow::Borrowed(&*catalogue),
-                ops: Cow::Borrowed(&self.ops),
-            };
-            checkpoint.encode().map_err(LedgerError::Unwritable)?
-        };
-        match self.parts.store.put_new(&key(name), bytes).await {
-            Err(error) if !error.is_already_exists() => Err(error.into()),
-            // Named by its bytes: whoever wrote it wrote the same.
-            Ok(()) | Err(_) => {
-                self.unannounced |= self.checkpoint != Some(name);
-                self.checkpoint = Some(name);
-                Ok(name)
-            }
+        Ok(Draft {
+            store: Arc::clone(&self.parts.store),
+            at: self.at,
+            catalogue: self.fold.catalogue().clone(),
+            ops: self.ops.clone(),
+            before: self.pieces.clone(),
+        })
+    }
+
+    /// Remembers a checkpoint that was written, to announce it. One that comes after a later one is only
+    /// named.
+    pub fn note_checkpoint(&mut self, written: Written) -> CheckpointRef {
+        let Written { name, pieces, .. } = written;
+        if self.checkpoint.is_none_or(|known| known.rev <= name.rev) {
+            self.unannounced |= self.checkpoint != Some(name);
+            self.checkpoint = Some(name);
+            self.pieces = Some(pieces);
         }
+        name
     }
 
     /// Takes in the newest checkpoint that counts. Answers the newest revision of which any readable
@@ -103,45 +113,95 @@ impl<F: Fold> Ledger<F> {
     async fn begin(&mut self, trust: Trust) -> Result<Revision, LedgerError> {
         let mut newest = Revision::ZERO;
         for name in self.names().await? {
-            let Some((checkpoint, bytes)) = self.load(name).await? else {
+            let Some((kept, bytes)) = self.load(name).await? else {
                 continue;
             };
             newest = newest.max(name.rev);
-            let Some(tail) = self.vouched(name, &checkpoint, trust).await? else {
+            let Some(tail) = self.vouched(name, kept.head(), trust).await? else {
                 tracing::warn!(rev = %name.rev, root = %name.root, "passing over a checkpoint that the ledger does not vouch for");
                 continue;
             };
-            self.begin_at(Base {
+            let base = Base {
                 name,
-                checkpoint,
+                kept,
                 bytes,
                 tail,
-            })?;
-            break;
+            };
+            if self.begin_at(base).await? {
+                break;
+            }
         }
         Ok(newest)
     }
 
-    fn begin_at(&mut self, base: Base) -> Result<(), LedgerError> {
+    /// False when a piece of it is gone or damaged.
+    async fn begin_at(&mut self, base: Base) -> Result<bool, LedgerError> {
         let Base {
             name,
-            checkpoint,
+            kept,
             bytes,
             tail,
         } = base;
-        self.at = Position {
-            rev: checkpoint.rev,
-            head: checkpoint.head,
+        let head = kept.head();
+        let (catalogue, ops) = match kept {
+            Kept::Whole(whole) => (whole.catalogue.into_owned(), whole.ops.into_owned()),
+            Kept::Parted(outline) => {
+                let Some(catalogue) = self.gather(name, &outline).await? else {
+                    return Ok(false);
+                };
+                let objects = outline.apps.iter().cloned().collect();
+                self.pieces = Some(Arc::new(Pieces {
+                    rev: name.rev,
+                    objects,
+                }));
+                (catalogue, outline.ops.into_owned())
+            }
         };
-        self.ops = checkpoint.ops.into_owned();
+        let rev = name.rev;
+        self.at = Position { rev, head };
+        self.ops = ops;
         self.checkpoint = Some(name);
         self.unannounced = false;
-        self.fold
-            .restore(checkpoint.catalogue.into_owned(), name, &bytes);
+        self.fold.copy(&key(name), &bytes);
+        self.fold.restore(catalogue, name);
         for bytes in tail {
-            self.offer(self.at.rev.next(), &bytes)?;
+            self.take_in(self.at.rev.next(), &bytes).await?;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The catalogue that an outline names the pieces of; none when one of them is gone or damaged.
+    async fn gather(
+        &mut self,
+        name: CheckpointRef,
+        outline: &Outline<'static>,
+    ) -> Result<Option<Catalogue>, LedgerError> {
+        let mut catalogue = outline.catalogue.clone().into_owned();
+        let mut apps = Vec::with_capacity(outline.apps.len());
+        let store = Arc::clone(&self.parts.store);
+        let objects = outline.apps.iter().map(|(_, digest)| *digest);
+        let mut reading = pieces::read(store, objects);
+        while let Some(read) = reading.next().await {
+            match read {
+                Ok((digest, bytes, app)) => {
+                    self.fold.copy(&Key::Cas(digest), &bytes);
+                    apps.push((app.id.clone(), Arc::new(app)));
+                }
+                Err(PieceError::Store(error)) if error.is_unavailable() => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(rev = %name.rev, root = %name.root, %error, "passing over a checkpoint of which a piece cannot be read");
+                    return Ok(None);
+                }
+            }
+        }
+        apps.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let named = outline.apps.iter().map(|(id, _)| id);
+        if !apps.iter().map(|(id, _)| id).eq(named) {
+            tracing::warn!(rev = %name.rev, root = %name.root, "passing over a checkpoint whose pieces are of other apps");
+            return Ok(None);
+        }
+        catalogue.apps = apps.into_iter().collect();
+        Ok(Some(catalogue))
     }
 
     /// The names of all checkpoints, newest first.
@@ -162,10 +222,7 @@ impl<F: Fold> Ledger<F> {
     }
 
     /// Reads a checkpoint; none when it is damaged, gone, or of another shape.
-    async fn load(
-        &self,
-        name: CheckpointRef,
-    ) -> Result<Option<(Checkpoint<'static>, Bytes)>, LedgerError> {
+    async fn load(&self, name: CheckpointRef) -> Result<Option<(Kept, Bytes)>, LedgerError> {
         let bytes = match self.parts.store.get(&key(name)).await {
             Ok(bytes) => bytes,
             Err(error) if error.is_unavailable() => return Err(error.into()),
@@ -174,8 +231,8 @@ impl<F: Fold> Ledger<F> {
                 return Ok(None);
             }
         };
-        match Checkpoint::decode(name, &bytes) {
-            Ok(Some(checkpoint)) => Ok(Some((checkpoint, bytes))),
+        match Kept::decode(name, &bytes) {
+            Ok(Some(kept)) => Ok(Some((kept, bytes))),
             Ok(None) => {
                 tracing::warn!(rev = %name.rev, root = %name.root, "passing over a damaged checkpoint");
                 Ok(None)
@@ -187,16 +244,44 @@ impl<F: Fold> Ledger<F> {
         }
     }
 
+    /// True when two checkpoints of one revision say the same in two shapes: one of them was written by
+    /// another build. Any doubt is a no.
+    pub(super) async fn says_the_same(&mut self, rev: Revision, roots: [Digest; 2]) -> bool {
+        let mut said = Vec::new();
+        for root in roots {
+            let name = CheckpointRef { rev, root };
+            let Ok(Some((kept, _))) = self.load(name).await else {
+                return false;
+            };
+            let (is_whole, head) = (matches!(kept, Kept::Whole(_)), kept.head());
+            let (catalogue, ops) = match kept {
+                Kept::Whole(whole) => (Some(whole.catalogue.into_owned()), whole.ops),
+                Kept::Parted(outline) => {
+                    let catalogue = self.gather(name, &outline).await.ok().flatten();
+                    (catalogue, outline.ops)
+                }
+            };
+            let Some(catalogue) = catalogue else {
+                return false;
+            };
+            said.push((is_whole, (head, catalogue, ops)));
+        }
+        let [(is_whole, one), (other_is_whole, other)] = &*said else {
+            return false;
+        };
+        is_whole != other_is_whole && one == other
+    }
+
     /// The records behind a checkpoint up to the one that names it, when the checkpoint counts.
     async fn vouched(
         &self,
         name: CheckpointRef,
-        checkpoint: &Checkpoint<'_>,
+        head_of_it: Digest,
         trust: Trust,
     ) -> Result<Option<Vec<Bytes>>, LedgerError> {
         let store = &self.parts.store;
         let own = self.parts.own_key();
-        let (mut rev, mut head, mut tail) = (name.rev, checkpoint.head, Vec::new());
+        let (mut rev, mut head, mut tail) = (name.rev, head_of_it, Vec::new());
         while tail.len() < BEHIND {
             let bytes = match store.get(&Key::Log(rev.next().get())).await {
                 Ok(bytes) => bytes,
@@ -222,7 +307,7 @@ impl<F: Fold> Ledger<F> {
     }
 }
 
-const fn key(name: CheckpointRef) -> Key {
+pub(super) const fn key(name: CheckpointRef) -> Key {
     Key::Checkpoint {
         rev: name.rev.get(),
         digest: name.root,

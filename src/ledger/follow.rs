@@ -66,7 +66,7 @@ impl<F: Fold> Ledger<F> {
         let slot = self.at.rev.next();
         let (asked_at, asked) = (self.parts.clock.now(), Instant::now());
         match self.parts.store.get(&Key::Log(slot.get())).await {
-            Ok(bytes) => Ok(match self.offer(slot, &bytes)? {
+            Ok(bytes) => Ok(match self.take_in(slot, &bytes).await? {
                 Some(Taken::Record(record)) => Tail::Record(record),
                 Some(Taken::Void(rev)) => Tail::Void(rev),
                 None => Tail::AtTail {
@@ -108,6 +108,31 @@ impl<F: Fold> Ledger<F> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Takes in what the store keeps in `slot`. A record that vouches for our checkpoint in the shape of
+    /// another build is no fork.
+    pub(super) async fn take_in(
+        &mut self,
+        slot: Revision,
+        bytes: &Bytes,
+    ) -> Result<Option<Taken>, LedgerError> {
+        let offered = self.offer(slot, bytes);
+        let Err(LedgerError::Fork(Fork::Diverged {
+            rev,
+            ours,
+            announced,
+        })) = offered
+        else {
+            return offered;
+        };
+        if !self.says_the_same(rev, [ours, announced]).await {
+            return offered;
+        }
+        tracing::info!(%rev, %announced, "it is the same checkpoint in the shape of another build");
+        self.alias = Some(announced);
+        self.fork = None;
+        self.offer(slot, bytes)
     }
 
     /// Takes in `bytes`, which the store keeps in `slot`; none when that slot is not the next one: it was
@@ -168,6 +193,7 @@ impl<F: Fold> Ledger<F> {
         if let (Some(ours), Some(theirs)) = (self.checkpoint, record.ck)
             && ours.rev == theirs.rev
             && ours.root != theirs.root
+            && self.alias != Some(theirs.root)
         {
             let (rev, ours, announced) = (ours.rev, ours.root, theirs.root);
             return Err(self.forked(Fork::Diverged {

@@ -15,7 +15,8 @@
 //! follow.rs      reading: one record after the other, each verified
 //! ahead.rs       looking past what cannot be read, for stops
 //! append.rs      writing: decide, win a slot, or know why not
-//! checkpoint.rs  starting in one read: opening, and what later openings start from
+//! checkpoint.rs  starting without reading all records: opening, and what later openings start from
+//! pieces.rs      the objects that a checkpoint is made of
 //! ```
 
 mod ahead;
@@ -24,6 +25,7 @@ mod checkpoint;
 mod follow;
 #[cfg(test)]
 mod model_test;
+mod pieces;
 #[cfg(test)]
 mod tests;
 
@@ -44,17 +46,23 @@ use huidu_core::{
 use crate::{
     backoff::Backoff,
     clock::{Clock, Ids},
-    store::{Store, StoreError},
+    store::{Key, Store, StoreError},
 };
 
 pub use append::{Appended, Want};
 pub use checkpoint::{Start, Trust};
 pub use follow::{Tail, Taken};
+pub use pieces::{Draft, Written};
+
+use pieces::Pieces;
 
 /// What the records of a ledger are folded into. Called once for each revision, in order.
 pub trait Fold: Send {
-    /// Begins anew from a checkpoint: `bytes` are what the store keeps under `name`.
-    fn restore(&mut self, catalogue: Catalogue, name: CheckpointRef, bytes: &Bytes);
+    /// Begins anew from the checkpoint called `name`.
+    fn restore(&mut self, catalogue: Catalogue, name: CheckpointRef);
+
+    /// Sees an object of the checkpoint that it may begin from, as the store keeps it.
+    fn copy(&mut self, _key: &Key, _bytes: &Bytes) {}
 
     /// Whether what lies in the next slot may count. A fold that does not ask lets everything that reads.
     fn judge(&self, found: &Found) -> Verdict {
@@ -80,7 +88,7 @@ pub trait Fold: Send {
 }
 
 impl Fold for Catalogue {
-    fn restore(&mut self, catalogue: Catalogue, _: CheckpointRef, _: &Bytes) {
+    fn restore(&mut self, catalogue: Catalogue, _: CheckpointRef) {
         *self = catalogue;
     }
 
@@ -152,6 +160,10 @@ pub struct Ledger<F> {
     pending: Option<Pending>,
     /// The last checkpoint that this node wrote or began from.
     checkpoint: Option<CheckpointRef>,
+    /// The objects of that checkpoint.
+    pieces: Option<Arc<Pieces>>,
+    /// Another name of that checkpoint: of the same state, in another shape.
+    alias: Option<Digest>,
     /// True until a record names that checkpoint.
     unannounced: bool,
     /// Why nothing is written any more.
@@ -270,6 +282,8 @@ impl<F: Fold> Ledger<F> {
             ops: RecentOps::default(),
             pending: None,
             checkpoint: None,
+            pieces: None,
+            alias: None,
             unannounced: false,
             fork: None,
             ahead: ahead::Ahead::default(),

@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod checkpoints;
+mod pieces;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -114,7 +115,7 @@ struct Seen {
 }
 
 impl Fold for Seen {
-    fn restore(&mut self, catalogue: Catalogue, name: CheckpointRef, _: &Bytes) {
+    fn restore(&mut self, catalogue: Catalogue, name: CheckpointRef) {
         self.catalogue = catalogue;
         self.restored = Some(name.rev);
     }

@@ -6,26 +6,13 @@
 //! dispensable.
 
 mod ahead;
+mod serving;
+mod writing;
 
-use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use huidu_core::{
-    ahead::Stop,
-    ask,
-    authority::Role,
-    command::Command,
-    compile::{Context, compile},
-    digest::Digest,
-    event::Actor,
-    key::Signer,
-    keyring::{self, Keyring},
-    name::AppId,
-    op::{OpId, Settled},
-    predicate::Membership,
-    record::Record,
-    revision::Revision,
-    rules::Rules,
-    time::Timestamp,
+    ahead::Stop, name::AppId, op::OpId, record::Record, revision::Revision, time::Timestamp,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -34,18 +21,17 @@ use tokio::{
 
 use super::{
     Parts, Shared,
-    decided::{decided, waiting},
-    fold::{Changed, Folded},
-    live::{Live, LiveApp},
+    checkpoints::Checkpoints,
+    fold::Folded,
+    live::Live,
     segments::Segments,
     write::{Change, OpState, WriteError, Written},
 };
 use crate::{
     bus::{Hint, Wake},
-    clock::derived_op,
-    ledger::{Appended, Ledger, LedgerError, Position, Start, Tail, Trust, Want},
+    ledger::{Ledger, LedgerError, Position, Start, Tail, Trust},
     store::{
-        Key, Place, Store, StoreError,
+        Place, Store, StoreError,
         probe::{self, Depth, Verdict},
     },
 };
@@ -84,7 +70,10 @@ pub(super) struct Engine {
     segments: Segments,
     /// Apps that wait for a segment.
     waiting: BTreeSet<AppId>,
-    since_checkpoint: u64,
+    checkpoints: Checkpoints,
+    /// What was served before: kept until the next change, so that no poll is ever the last to hold it and
+    /// has to take it down.
+    retired: Arc<Live>,
     storing: bool,
     /// What stops behind a record that this build cannot read.
     stops: Vec<Stop>,
@@ -97,6 +86,7 @@ impl Engine {
         shared: Arc<Shared>,
         unproved: Vec<Arc<dyn Store>>,
     ) -> Result<Self, LedgerError> {
+        let checkpoints = Checkpoints::new(parts.settings.checkpoint_every);
         let mut engine = Self {
             unproved,
             source: Source::Mirror {
@@ -106,7 +96,8 @@ impl Engine {
             shared,
             segments: Segments::default(),
             waiting: BTreeSet::new(),
-            since_checkpoint: 0,
+            checkpoints,
+            retired: Arc::new(Live::empty()),
             storing: true,
             stops: Vec::new(),
         };
@@ -187,7 +178,9 @@ impl Engine {
                     Some(Ask::Write(change, by, answer)) => {
                         let result = self.write(*change, by).await;
                         let _asker_gone = answer.send(result);
-                        self.checkpoint_if_due().await;
+                        if let Source::Store(ledger) = &self.source {
+                            self.checkpoints.begin_if_due(ledger);
+                        }
                     }
                     Some(Ask::Op(op, answer)) => {
                         let _asker_gone = answer.send(self.op(&op));
@@ -201,6 +194,13 @@ impl Engine {
                     // A bus that is gone for good leaves the tick, which is enough.
                     None => hinted = false,
                 },
+                ended = self.checkpoints.ended() => {
+                    let ledger = match &mut self.source {
+                        Source::Store(ledger) => Some(&mut **ledger),
+                        Source::Mirror { .. } => None,
+                    };
+                    self.checkpoints.note(ended, ledger, &self.parts.metrics);
+                }
                 () = sleep_until(next_tick) => {
                     self.settle().await;
                     self.follow().await;
@@ -218,58 +218,6 @@ impl Engine {
             .settings
             .tick
             .mul_f64(0.8 + 0.4 * fastrand::f64())
-    }
-
-    /// Goes on with a change whose asker was told that its end is not known, so that it has one without
-    /// anybody asking for it.
-    async fn settle(&mut self) {
-        let Source::Store(ledger) = &mut self.source else {
-            return;
-        };
-        let Some(op) = ledger.pending() else { return };
-        // No longer than a tick at a time: whoever asks for something waits behind this.
-        let result = ledger.settle(self.parts.settings.tick).await;
-        if let (Ok(None), Some(Settled::Committed(rev))) = (&result, ledger.settled(&op)) {
-            let metrics = &self.parts.metrics;
-            metrics.ledger_appends.with_label_values(&["settled"]).inc();
-            self.parts.bus.publish(Hint { rev, urgent: false });
-        }
-        if let Err(error) = result {
-            self.note_store(Some(&error));
-        }
-        self.caught_up().await;
-    }
-
-    /// Lets changes happen whose time has come. Every node tries, and the op that all derive from the
-    /// change's name lets it happen once.
-    async fn enact_due(&mut self) {
-        let now = self.parts.clock.now();
-        let due: Vec<String> = {
-            let catalogue = self.shared.catalogue.read();
-            let open = catalogue.trust.proposals.iter();
-            let due = open.filter(|(_, proposal)| {
-                proposal.enact_at.is_some() && proposal.is_due(&catalogue, Rules::NEWEST, now)
-            });
-            due.map(|(id, _)| id.clone()).collect()
-        };
-        for id in due {
-            let change = Change {
-                actor: Actor {
-                    id: super::SELF.into(),
-                    role: Role::Admin,
-                },
-                op: derived_op(&["huidu enact", &id]),
-                command: Command::EnactProposal { id: id.clone() },
-                expected: None,
-                enact_at: None,
-                why: None,
-                patience: self.parts.settings.tick,
-            };
-            let by = Instant::now() + self.parts.settings.tick;
-            if let Err(error) = self.write(change, by).await {
-                tracing::warn!(%error, change = %id, "a change whose time has come is tried again at the next tick");
-            }
-        }
     }
 
     /// Reads the ledger to its tail and serves what is new.
@@ -369,323 +317,8 @@ impl Engine {
         let changed = ledger.fold_mut().take_changed();
         self.parts.metrics.ledger_invalid.inc_by(changed.invalid);
         if changed.records > 0 || changed.everything {
-            self.since_checkpoint += changed.records;
+            self.checkpoints.grew(changed.records);
             self.refresh(changed).await;
-        }
-    }
-
-    /// Makes a change. Patience began when it was asked for, so that those who wait in line behind a
-    /// store that hangs do not wait for one another as well.
-    async fn write(&mut self, change: Change, by: Instant) -> Result<Written, WriteError> {
-        let Source::Store(ledger) = &mut self.source else {
-            return Err(WriteError::ReadOnly);
-        };
-        let ask = ask::digest(&change.command, change.enact_at);
-        let log_key = self.parts.log_key.as_ref().map(|key| key.public_key());
-        let want = Want {
-            op: change.op,
-            ask: Some(ask),
-            actor: change.actor.clone(),
-            approvals: Vec::new(),
-            why: change.why.clone(),
-        };
-        let result = ledger
-            .append(
-                want,
-                by.saturating_duration_since(Instant::now()),
-                |fold, now| decided(fold, &change, now, log_key.as_ref()),
-            )
-            .await;
-        let result = match self.asked_as(&result).await {
-            Ok(Some(kept)) if kept != ask => {
-                self.caught_up().await;
-                return Err(WriteError::OtherAsk { op: change.op });
-            }
-            Ok(_) => result,
-            Err(error) => Err(error),
-        };
-        let Source::Store(ledger) = &mut self.source else {
-            return Err(WriteError::ReadOnly);
-        };
-        let metrics = &self.parts.metrics;
-        let answer = match result {
-            Ok(Appended::Repeated(revision)) => {
-                metrics
-                    .ledger_appends
-                    .with_label_values(&["repeated"])
-                    .inc();
-                Ok(Written {
-                    revision,
-                    op: change.op,
-                    repeated: true,
-                    waits: waiting(&self.shared.catalogue.read(), &change),
-                })
-            }
-            Ok(Appended::Committed(revision)) => {
-                metrics
-                    .ledger_appends
-                    .with_label_values(&["committed"])
-                    .inc();
-                let urgent = matches!(change.command, Command::Kill { .. });
-                self.parts.bus.publish(Hint {
-                    rev: revision,
-                    urgent,
-                });
-                Ok(Written {
-                    revision,
-                    op: change.op,
-                    repeated: false,
-                    waits: waiting(&self.shared.catalogue.read(), &change),
-                })
-            }
-            Ok(Appended::Voided(revision)) => Err(WriteError::Cancelled {
-                op: change.op,
-                revision,
-            }),
-            Ok(Appended::Unchanged) => {
-                let revision = ledger.revision();
-                Ok(Written {
-                    revision,
-                    op: change.op,
-                    repeated: false,
-                    waits: waiting(&self.shared.catalogue.read(), &change),
-                })
-            }
-            Ok(Appended::Refused(refused)) => {
-                metrics.ledger_appends.with_label_values(&["refused"]).inc();
-                Err(refused)
-            }
-            Ok(Appended::Unknown { op }) => {
-                metrics.ledger_appends.with_label_values(&["unknown"]).inc();
-                Err(WriteError::Unknown { op })
-            }
-            Err(error) => {
-                metrics
-                    .ledger_appends
-                    .with_label_values(&["unavailable"])
-                    .inc();
-                self.note_store(Some(&error));
-                Err(error.into())
-            }
-        };
-        // Whatever came of it, records of others may have been taken in on the way; and an answer goes
-        // out only when this node serves what it says.
-        self.caught_up().await;
-        answer
-    }
-
-    /// The digest of what stands in the ledger, or on its way there, under the name of a change that ended
-    /// so. Records from before it was kept have none.
-    async fn asked_as<R>(
-        &self,
-        end: &Result<Appended<R>, LedgerError>,
-    ) -> Result<Option<Digest>, LedgerError> {
-        let Source::Store(ledger) = &self.source else {
-            return Ok(None);
-        };
-        match end {
-            // This call sent it, so its slot is the last one that was taken in: ours, or the same want's
-            // through another node.
-            Ok(Appended::Committed(_)) => Ok(ledger.latest_ask()),
-            Ok(Appended::Repeated(rev)) => {
-                let bytes = self.parts.store.get(&Key::Log(rev.get())).await?;
-                Ok(Record::decode(&bytes).ok().and_then(|record| record.ask))
-            }
-            Ok(Appended::Unknown { .. }) => Ok(ledger.pending_record().and_then(|one| one.ask)),
-            _ => Ok(None),
-        }
-    }
-
-    fn op(&self, op: &OpId) -> (OpState, Option<Box<Record>>) {
-        let Source::Store(ledger) = &self.source else {
-            return (OpState::Absent, None);
-        };
-        match ledger.settled(op) {
-            Some(Settled::Committed(revision)) => (OpState::Committed(revision), None),
-            Some(Settled::Voided(revision)) => (OpState::Cancelled(revision), None),
-            None if ledger.pending() == Some(*op) => {
-                (OpState::Unknown, ledger.pending_record().map(Box::new))
-            }
-            None => (OpState::Absent, None),
-        }
-    }
-
-    /// Compiles what changed and swaps the snapshot. Kills first, and without waiting for anything.
-    async fn refresh(&mut self, changed: Changed) {
-        let (revision, apps) = {
-            let catalogue = self.shared.catalogue.read();
-            if changed.everything || !changed.touched.segments.is_empty() {
-                self.segments.know(&catalogue.segments);
-            }
-            let apps: BTreeSet<AppId> = if changed.everything {
-                catalogue.apps.keys().cloned().collect()
-            } else {
-                changed.touched.apps
-            };
-            (catalogue.revision, apps)
-        };
-        // An app that cannot be compiled stays as it was, and as old.
-        let asof = self.shared.stamper.asof();
-        self.shared.live.load().retire(&apps, asof);
-        if changed.touched.kills || changed.everything {
-            let live = self.compiled(&self.shared.live.load(), &apps, changed.everything);
-            self.swap(live, revision);
-        }
-        let missing = self.missing(&apps);
-        if !missing.is_empty() {
-            self.load(&missing).await;
-        }
-        if !missing.is_empty() || !(changed.touched.kills || changed.everything) {
-            let live = self.compiled(&self.shared.live.load(), &apps, false);
-            self.swap(live, revision);
-        }
-        let now = self.parts.clock.now();
-        for killed_at in changed.killed_at {
-            let seconds = now.ms_since(killed_at) as f64 / 1_000.0;
-            self.parts.metrics.kill_propagation_seconds.observe(seconds);
-        }
-    }
-
-    /// `live` with `apps` compiled anew from the catalogue.
-    fn compiled(&self, live: &Live, apps: &BTreeSet<AppId>, whole: bool) -> Live {
-        let known = self.shared.catalogue.read();
-        let catalogue = &*ahead::with(&known, &self.stops);
-        let context = Context {
-            audience: catalogue.audience.clone(),
-            poll_after_ms: self.parts.settings.poll_after_ms,
-            poll_spread_ms: self.parts.settings.poll_spread_ms,
-            keyring: catalogue.trust.chain.version(),
-        };
-        self.shared.stamper.address(&catalogue.audience);
-        if let Some(keyring) = &catalogue.trust.chain.newest {
-            self.heed(keyring);
-        }
-        let compiled = apps.iter().filter_map(|id| {
-            let app = catalogue.apps.get(id)?;
-            let work = || compile(app, &context, &|name: &_| {
-                self.segments.get(name).map(|segment| segment as Arc<dyn Membership>)
-            });
-            // A defect in the compiler must not take down what is served: the app stays as it was.
-            match std::panic::catch_unwind(AssertUnwindSafe(work)) {
-                Ok(compiled) => {
-                    let live = LiveApp::new(compiled, &self.shared.stamper, &self.parts.metrics);
-                    Some(Arc::new(live.knowing(app)))
-                }
-                Err(_) => {
-                    tracing::error!(app.id = %id, revision = %catalogue.revision, "this revision cannot be compiled; the app stays as it was");
-                    None
-                }
-            }
-        });
-        // Apps are never taken away, so compiling all of them replaces all of them.
-        let base = if whole { Live::empty() } else { live.clone() };
-        base.with_apps(known.revision, compiled).with_kills(
-            catalogue,
-            &self.shared.stamper,
-            &self.parts.metrics,
-        )
-    }
-
-    /// Keeps to what the root allows, and says when devices will not believe this node.
-    fn heed(&self, keyring: &Keyring) {
-        let stamper = &self.shared.stamper;
-        stamper.limit_lease(keyring.online.max_lease_ms);
-        let key = stamper.public_key();
-        let is_known = keyring.signers(keyring::Role::Online).contains(&key);
-        let metrics = &self.parts.metrics;
-        let version = i64::try_from(keyring.version).unwrap_or(i64::MAX);
-        if !is_known && metrics.keyring_version.get() != version {
-            tracing::error!(keyring = keyring.version, key = %key.id(), "the keyring does not list this node's online key: devices will not believe it; give the node a key of role `online`");
-        }
-        let own = self.parts.log_key.as_ref().map(Signer::public_key);
-        let writes = own.is_some_and(|own| keyring.signers(keyring::Role::Log).contains(&own));
-        if !writes && metrics.keyring_version.get() != version {
-            tracing::error!(
-                keyring = keyring.version,
-                "the keyring does not list this node's log key: it serves, and writes nothing; give the node a key of role `log`"
-            );
-        }
-        metrics.keyring_version.set(version);
-        metrics.online_key_trusted.set(i64::from(is_known));
-    }
-
-    fn swap(&self, live: Live, revision: Revision) {
-        self.shared.live.store(Arc::new(live));
-        self.shared.revision.send_replace(revision);
-        self.parts
-            .metrics
-            .ledger_revision
-            .set(i64::try_from(revision.get()).unwrap_or(i64::MAX));
-    }
-
-    /// Segments that `apps` ask about and that are not in memory.
-    fn missing(&mut self, apps: &BTreeSet<AppId>) -> BTreeSet<huidu_core::name::SegmentName> {
-        let catalogue = self.shared.catalogue.read();
-        let rollouts = apps
-            .iter()
-            .filter_map(|app| catalogue.apps.get(app)?.rollout.as_ref());
-        let asked = rollouts.flat_map(huidu_core::rollout::Rollout::segments);
-        asked
-            .filter(|name| self.segments.is_missing(name))
-            .cloned()
-            .collect()
-    }
-
-    async fn load(&mut self, names: &BTreeSet<huidu_core::name::SegmentName>) {
-        let mut stores = vec![Arc::clone(&self.parts.store)];
-        stores.extend(self.parts.mirror_store.clone());
-        for name in names {
-            if let Some((digest, segment)) = self.shared.take_made(name) {
-                self.segments.keep(digest, segment);
-            } else if let Err(error) = self.segments.load(name, &stores).await {
-                tracing::error!(segment = %name, %error, "a segment cannot be loaded; it matches nobody until it can");
-                self.waiting
-                    .extend(self.shared.catalogue.read().asking_about(name).cloned());
-            } else if let (Some(mirror), Some((digest, bytes))) =
-                (&self.parts.mirror, self.segments.encoded(name))
-            {
-                mirror.put(Key::Cas(digest), bytes);
-            }
-        }
-        let (bytes, units) = self.segments.size();
-        self.parts
-            .metrics
-            .segment_bytes
-            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        self.parts
-            .metrics
-            .segment_units
-            .set(i64::try_from(units).unwrap_or(i64::MAX));
-    }
-
-    async fn retry_waiting(&mut self) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let apps = std::mem::take(&mut self.waiting);
-        let touched = huidu_core::catalogue::Touched {
-            apps,
-            ..Default::default()
-        };
-        self.refresh(Changed {
-            touched,
-            ..Changed::default()
-        })
-        .await;
-    }
-
-    async fn checkpoint_if_due(&mut self) {
-        if self.since_checkpoint < self.parts.settings.checkpoint_every {
-            return;
-        }
-        let Source::Store(ledger) = &mut self.source else {
-            return;
-        };
-        match ledger.checkpoint().await {
-            Ok(_) => self.since_checkpoint = 0,
-            Err(error) => {
-                tracing::warn!(%error, "no checkpoint was written; starting takes longer");
-            }
         }
     }
 }

@@ -16,6 +16,8 @@ use huidu_core::{
     validity::{self, Invalid, Verdict},
 };
 
+use tokio::time::Instant;
+
 use super::mirror::Mirror;
 use crate::{ledger::Fold, store::Key};
 
@@ -57,6 +59,8 @@ pub(super) struct Changed {
     pub(super) records: u64,
     /// How many of them do not count.
     pub(super) invalid: u64,
+    /// When this node had each of them in hand.
+    pub(super) known_at: Vec<Instant>,
 }
 
 impl Folded {
@@ -90,17 +94,14 @@ impl Folded {
 impl Fold for Folded {
     type View<'a> = RwLockReadGuard<'a, Catalogue>;
 
-    fn restore(&mut self, catalogue: Catalogue, name: CheckpointRef, bytes: &Bytes) {
+    fn restore(&mut self, catalogue: Catalogue, _: CheckpointRef) {
         *self.shared.write() = catalogue;
         self.changed.everything = true;
+    }
+
+    fn copy(&mut self, key: &Key, bytes: &Bytes) {
         if let Some(mirror) = &self.mirror {
-            mirror.put(
-                Key::Checkpoint {
-                    rev: name.rev.get(),
-                    digest: name.root,
-                },
-                bytes.clone(),
-            );
+            mirror.put(key.clone(), bytes.clone());
         }
     }
 
@@ -120,6 +121,7 @@ impl Fold for Folded {
     }
 
     fn apply(&mut self, record: &Record, bytes: &Bytes) {
+        self.changed.known_at.push(Instant::now());
         let touched = record.make_true(&mut self.shared.write());
         self.changed.touched.apps.extend(touched.apps);
         self.changed.touched.segments.extend(touched.segments);

@@ -133,7 +133,7 @@ impl Bench {
                 bundle: version.bundle,
                 permissions: Vec::new(),
                 notes: String::new(),
-                dossier: Box::default(),
+                dossier: Default::default(),
             })
             .await;
             self.does(Command::List {
@@ -178,7 +178,7 @@ fn listed(number: &str) -> Version {
         notes: String::new(),
         life: huidu_core::version::Life::Listed,
         submitted_at: Timestamp::EPOCH,
-        dossier: Box::default(),
+        dossier: Default::default(),
     }
 }
 

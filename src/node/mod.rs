@@ -1,25 +1,29 @@
 //! A node: where the edges meet. The only folder that knows both the store and the bus.
 //!
 //! ```text
-//! live.rs      the snapshot that polls are answered from; swapped whole, read without a lock
-//! engine.rs    the one task that follows and writes the ledger
-//! fold.rs      what the ledger is folded into
-//! write.rs     what the control plane hands in and gets back
-//! heads.rs     signed heads of the ledger, for whoever audits it
-//! decided.rs   what a change is held against
-//! segments.rs  uploaded lists of units, in memory
-//! bundles.rs   the archives devices run: files of this disk, hot ones in memory
-//! counters.rs  what devices reported, counted
-//! metered.rs   the store, counted and timed
-//! mirror.rs    the last-known-good copy on this node's disk
-//! pace.rs      so many a second and no more
-//! honesty.rs   tests: no answer is stamped with a time at which it was known to be over
+//! live.rs         the snapshot that polls are answered from; swapped whole, read without a lock
+//! engine.rs       the one task that follows and writes the ledger
+//! checkpoints.rs  when a checkpoint is written
+//! compiling.rs    apps made ready to be served, one or all side by side
+//! fold.rs         what the ledger is folded into
+//! write.rs        what the control plane hands in and gets back
+//! heads.rs        signed heads of the ledger, for whoever audits it
+//! decided.rs      what a change is held against
+//! segments.rs     uploaded lists of units, in memory
+//! bundles.rs      the archives devices run: files of this disk, hot ones in memory
+//! counters.rs     what devices reported, counted
+//! metered.rs      the store, counted and timed
+//! mirror.rs       the last-known-good copy on this node's disk
+//! pace.rs         so many a second and no more
+//! honesty.rs      tests: no answer is stamped with a time at which it was known to be over
 //! ```
 //!
 //! A node has one way to learn of a change, also of its own: following the ledger. It never answers a
 //! change before it serves it, and it goes on serving what it last knew whatever is down.
 
 pub mod bundles;
+mod checkpoints;
+mod compiling;
 pub mod counters;
 mod decided;
 mod engine;

@@ -51,7 +51,7 @@ pub(crate) fn version(number: &str, life: Life) -> (Number, Version) {
         notes: String::new(),
         life,
         submitted_at: noon(),
-        dossier: Box::default(),
+        dossier: Default::default(),
     };
     (number, version)
 }
@@ -67,6 +67,7 @@ pub(crate) fn app(listed: &[&str], rollout: Option<Rollout>) -> App {
         versions: listed
             .iter()
             .map(|number| version(number, Life::Listed))
+            .map(|(number, version)| (number, version.into()))
             .collect(),
         rollout,
         killed: None,
@@ -86,7 +87,7 @@ pub(crate) fn delist(app: &mut App, number: &str, killed: bool) {
             before: None,
         },
     );
-    app.versions.insert(number, version);
+    app.versions.insert(number, version.into());
 }
 
 /// Kills the whole app.

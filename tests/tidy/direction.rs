@@ -265,6 +265,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
             "grade",
             "limits",
             "name",
+            "pack",
             "revision",
             "segment",
             "share",

@@ -38,12 +38,18 @@ fn a_version_is_submitted_reviewed_approved_and_listed() {
     );
     world.ok("rui", approve("1.0.0"));
     assert_eq!(world.life("1.0.0"), "approved");
-    let votes: Vec<_> = (world.version("1.0.0").dossier.approvals.iter())
+    let dossier = world.version("1.0.0").dossier.open();
+    let votes: Vec<_> = (dossier.approvals.iter())
         .map(|vote| vote.by.as_str())
         .collect();
     assert_eq!(votes, ["member/rui"]);
     assert_eq!(
-        world.version("1.0.0").dossier.submitted_by.as_deref(),
+        world
+            .version("1.0.0")
+            .dossier
+            .open()
+            .submitted_by
+            .as_deref(),
         Some("member/ping")
     );
     world.ok("maya", list("1.0.0"));
@@ -231,7 +237,7 @@ fn unfiled_versions_are_not_listed_where_filing_is_required() {
         },
     );
     assert_eq!(
-        *world.version("1.0.1").dossier,
+        world.version("1.0.1").dossier.open(),
         Dossier {
             filing: Some("沪ICP备12345678号".into()),
             submitted_by: Some("member/ping".into()),
@@ -324,7 +330,7 @@ fn where_and_when_a_version_may_run_reaches_its_record() {
         None,
     );
     assert_eq!(shown.notes, "new tickets");
-    assert_eq!(shown.reach, version.dossier.reach);
+    assert_eq!(shown.reach, version.dossier.open().reach);
     let record = Release::draft("bank/test", &app(), version);
     let said = serde_json::to_value(&record).unwrap();
     assert_eq!(said["platforms"], serde_json::json!(["android", "harmony"]));
@@ -393,7 +399,7 @@ proptest! {
                 continue;
             };
             if matches!(version.life, Life::Approved | Life::Listed) {
-                let dossier = &version.dossier;
+                let dossier = version.dossier.open();
                 let mut people: Vec<_> = dossier.approvals.iter().map(|vote| &vote.by).collect();
                 people.sort();
                 people.dedup();

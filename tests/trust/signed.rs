@@ -3,6 +3,7 @@
 
 use ed25519_dalek::SigningKey;
 use huidu_core::{
+    catalogue::App,
     command::Command,
     digest::Digest,
     envelope::Envelope,
@@ -136,7 +137,7 @@ fn demanding() -> World {
 fn manifest(world: &World) -> Manifest {
     let rollout =
         serde_json::from_str(r#"{"app":"pingan/travel","hosts":["retail"],"stable":"1.0.0"}"#);
-    let mut app = world.catalogue.apps[&app()].clone();
+    let mut app = App::clone(&world.catalogue.apps[&app()]);
     app.rollout = Some(rollout.unwrap());
     let context = huidu_core::compile::Context {
         audience: "bank/test".into(),
@@ -186,7 +187,7 @@ fn a_version_is_approved_when_enough_people_signed_it() {
     assert_eq!(world.life("1.0.0"), "submitted");
     world.ok("rob", approve_signed("1.0.0", signed(&record, &[13])));
     assert_eq!(world.life("1.0.0"), "approved");
-    let dossier = &world.version("1.0.0").dossier;
+    let dossier = world.version("1.0.0").dossier.open();
     let kept = Envelope::parse(dossier.release.as_ref().unwrap().envelope.as_bytes()).unwrap();
     assert_eq!(kept.payload(), record.to_payload());
     assert!(dossier.approvals.iter().all(|vote| vote.signed.is_none()));
@@ -204,7 +205,7 @@ fn signatures_of_strangers_do_not_crowd_out_those_that_count() {
         world.ok(person, approve_signed("1.0.0", signed(&record, &signers)));
     }
     assert_eq!(world.life("1.0.0"), "approved");
-    let release = world.version("1.0.0").dossier.release.as_ref().unwrap();
+    let release = world.version("1.0.0").dossier.open().release.unwrap();
     let kept = Envelope::parse(release.envelope.as_bytes()).unwrap();
     let kept: Vec<_> = kept.signatures().iter().map(|one| &one.key).collect();
     let both = [12, 11].map(|seed| key(seed).public_key().id());
@@ -393,9 +394,9 @@ fn a_record_is_signed_again_when_other_people_sign() {
     let few =
         "0 of the 1 signatures that role `release` needs (group 1); collect more with `huidu sign`";
     world.no("rui", again(&[11, 12]), few);
-    let before = world.version("1.0.0").dossier.release.clone().unwrap();
+    let before = world.version("1.0.0").dossier.open().release.unwrap();
     world.ok("rui", again(&[13]));
-    let after = world.version("1.0.0").dossier.release.clone().unwrap();
+    let after = world.version("1.0.0").dossier.open().release.unwrap();
     assert_eq!(before.address, after.address);
     assert_ne!(before.envelope, after.envelope);
     world.no(
@@ -423,7 +424,7 @@ fn between_developers_signatures_are_kept_and_never_asked_for() {
     let record = self::record(&world, "1.1.0");
     assert_eq!(record.seq, 2);
     world.ok("rui", approve_signed("1.1.0", signed(&record, &[11, 12])));
-    assert!(world.version("1.1.0").dossier.release.is_some());
+    assert!(world.version("1.1.0").dossier.open().release.is_some());
     world.ok("maya", list("1.1.0"));
 }
 

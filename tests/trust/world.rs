@@ -266,7 +266,7 @@ pub(crate) fn submit(version: &str, permissions: &[&str]) -> Command {
         bundle: bundle(version),
         permissions: permissions.iter().map(|p| p.parse().unwrap()).collect(),
         notes: String::new(),
-        dossier: Box::default(),
+        dossier: Default::default(),
     }
 }
 

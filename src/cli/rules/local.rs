@@ -55,7 +55,7 @@ impl Local {
         })?;
         let mut app = App::new(given.app.clone(), String::new());
         for number in named(&given) {
-            app.versions.insert(number.clone(), listed(number));
+            app.versions.insert(number.clone(), listed(number).into());
         }
         app.rollout = Some(given);
         let context = Context {
@@ -115,6 +115,6 @@ fn listed(number: Number) -> Version {
         notes: String::new(),
         life: Life::Listed,
         submitted_at: Timestamp::EPOCH,
-        dossier: Box::default(),
+        dossier: Default::default(),
     }
 }

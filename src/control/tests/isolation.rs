@@ -283,7 +283,7 @@ async fn it_would_notice_a_tenant_that_is_taken_from_the_path() {
         get(async move |Path((tenant, app)): Path<(String, String)>| {
             let catalogue = node.catalogue();
             match catalogue.apps.get(format!("{tenant}/{app}").as_str()) {
-                Some(app) => Json(json!(app)).into_response(),
+                Some(app) => Json(json!(**app)).into_response(),
                 None => StatusCode::NOT_FOUND.into_response(),
             }
         })

@@ -1,5 +1,7 @@
 //! What the events about people, grades, reviews and trials make true.
 
+use std::sync::Arc;
+
 use super::{App, AppKill};
 use crate::{
     dossier::{SignedRelease, Vote},
@@ -80,8 +82,8 @@ impl App {
             Event::PermissionsWithheld {
                 version, withheld, ..
             } => {
-                if let Some(version) = self.versions.get_mut(version) {
-                    version.dossier.withheld.clone_from(withheld);
+                if let Some(version) = self.version_mut(version) {
+                    (version.dossier).change(|dossier| dossier.withheld.clone_from(withheld));
                 }
             }
             Event::PermissionGranted { permission, .. } => {
@@ -102,23 +104,25 @@ impl App {
                 self.trust.revoked.remove(permission);
                 return true;
             }
-            Event::ReviewBegun { version, .. } => self.set_life(version, Life::InReview),
+            Event::ReviewBegun { version, .. } => return self.set_life(version, Life::InReview),
             Event::ReviewApproved {
                 version,
                 by,
                 signed,
                 ..
             } => {
-                if let Some(version) = self.versions.get_mut(version) {
+                if let Some(version) = self.version_mut(version) {
                     let (by, signed) = (by.clone(), signed.clone());
-                    version.dossier.approvals.push(Vote { by, at, signed });
+                    version.dossier.change(|dossier| {
+                        dossier.approvals.push(Vote { by, at, signed });
+                    });
                 }
             }
             Event::VersionApproved {
                 version, release, ..
             } => {
                 self.set_release(version, release.as_deref());
-                self.set_life(version, Life::Approved);
+                return self.set_life(version, Life::Approved);
             }
             Event::ReleaseSigned {
                 version, release, ..
@@ -128,8 +132,8 @@ impl App {
                 version, reason, ..
             } => {
                 let reason = reason.clone();
-                self.set_life(version, Life::Rejected { reason });
                 self.trust.trials.remove(version);
+                return self.set_life(version, Life::Rejected { reason });
             }
             _ => self.apply_trial(event),
         }
@@ -138,16 +142,18 @@ impl App {
 
     /// Keeps a signed record; what each reviewer handed in has become part of it.
     fn set_release(&mut self, version: &Number, envelope: Option<&str>) {
-        let (Some(version), Some(envelope)) = (self.versions.get_mut(version), envelope) else {
+        let (Some(version), Some(envelope)) = (self.version_mut(version), envelope) else {
             return;
         };
         if let Ok(read) = Envelope::parse(envelope.as_bytes()) {
-            for vote in &mut version.dossier.approvals {
-                vote.signed = None;
-            }
-            version.dossier.release = Some(SignedRelease {
-                address: read.address(),
-                envelope: envelope.to_owned(),
+            version.dossier.change(|dossier| {
+                for vote in &mut dossier.approvals {
+                    vote.signed = None;
+                }
+                dossier.release = Some(SignedRelease {
+                    address: read.address(),
+                    envelope: envelope.to_owned(),
+                });
             });
         }
     }
@@ -159,9 +165,10 @@ impl App {
             return false;
         };
         let reason = format!("app policy {}", policy.version);
-        for version in self.versions.values_mut() {
-            let may_run = version.life.has_passed() && !version.life.is_killed();
-            if may_run && !policy.lets(&version.bundle.sha256, version.dossier.seq) {
+        for shared in self.versions.values_mut() {
+            let may_run = shared.life.has_passed() && !shared.life.is_killed();
+            if may_run && !policy.lets(&shared.bundle.sha256, shared.dossier.seq()) {
+                let version = Arc::make_mut(shared);
                 let before = (!version.life.is_listed()).then(|| Box::new(version.life.clone()));
                 version.life = Life::Delisted {
                     reason: reason.clone(),

@@ -73,9 +73,9 @@ fn app() -> App {
             notes: String::new(),
             life,
             submitted_at: crate::time::Timestamp::EPOCH,
-            dossier: Box::default(),
+            dossier: Default::default(),
         };
-        app.versions.insert(version.number.clone(), version);
+        app.versions.insert(version.number.clone(), version.into());
     }
     app
 }

@@ -42,9 +42,9 @@ pub(super) fn binding(
             ..Binding::default()
         };
     };
-    let release = version.and_then(|version| version.dossier.release.as_ref());
+    let release = version.and_then(|version| version.dossier.address());
     Binding {
-        release: release.map(|release| release.address),
+        release,
         policy: app
             .trust
             .signed

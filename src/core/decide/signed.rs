@@ -139,7 +139,7 @@ pub(super) fn standing(
     let keyring = keyring.ok_or(Refusal::NoKeyring)?;
     let message = envelope.message();
     let counts = |one: &Signed| keyring.counts(Role::Release, &message, one);
-    for vote in &version.dossier.approvals {
+    for vote in version.dossier.open().approvals {
         let before = vote.signed.as_deref().map(str::as_bytes);
         if let Some(Ok(mut before)) = before.map(Envelope::parse) {
             before.keep(counts);
@@ -180,8 +180,8 @@ pub(super) fn sign_release(
     if let Some(missing) = missing {
         return Err(missing.into());
     }
-    let known = version.dossier.release.as_ref();
-    if known.is_some_and(|known| known.envelope == signed) {
+    let known = version.dossier.open().release;
+    if known.is_some_and(|known| *known.envelope == *signed) {
         return Err(Refusal::Nothing {
             what: "the release record is this very one".into(),
         });
@@ -202,14 +202,15 @@ pub(super) fn may_run(
     version: &Version,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    if version.dossier.reach.is_over(now) {
+    let dossier = version.dossier.open();
+    if dossier.reach.is_over(now) {
         return Err(Refusal::Over {
             app: app.id.clone(),
             version: version.number.clone(),
         });
     }
     if let Some(keyring) = catalogue.trust.demanding() {
-        let release = version.dossier.release.as_ref();
+        let release = dossier.release;
         let release = release.ok_or_else(|| Refusal::Unsigned {
             app: app.id.clone(),
             version: version.number.clone(),
@@ -241,12 +242,12 @@ pub(super) fn may_run(
 }
 
 fn allowed(app: &App, version: &Version, policy: &Policy) -> Result<(), Refusal> {
-    if policy.lets(&version.bundle.sha256, version.dossier.seq) {
+    if policy.lets(&version.bundle.sha256, version.dossier.seq()) {
         return Ok(());
     }
     let why = if policy.state == Standing::Delisted {
         "the app is delisted; only a later signed policy lists it again"
-    } else if version.dossier.seq < policy.floor_seq {
+    } else if version.dossier.seq() < policy.floor_seq {
         "it is below the floor; submit and approve the next number"
     } else {
         "its archive was taken back; submit and approve the next number"

@@ -440,10 +440,11 @@ fn approve(
         });
     }
     let by = reviewer(catalogue, authorised.actor())?;
-    let did = match &version.dossier.submitted_by {
+    let dossier = version.dossier.open();
+    let did = match &dossier.submitted_by {
         Some(submitter) if *submitter == by => Some("handed it in"),
         None => Some("may have handed it in, which was not recorded"),
-        Some(_) => (version.dossier.approvals.iter())
+        Some(_) => (dossier.approvals.iter())
             .any(|vote| vote.by == by)
             .then_some("approved it already"),
     };
@@ -455,16 +456,16 @@ fn approve(
             did,
         });
     }
-    let withheld = withheld(app, version, shown)?;
+    let withheld = withheld(app, version, &dossier, shown)?;
     let mut judged = version.clone();
-    judged.dossier.withheld.clone_from(&withheld);
+    (judged.dossier).change(|dossier| dossier.withheld.clone_from(&withheld));
     all_stand(catalogue, app, &judged, authorised.rules())?;
     let signed = shown.signed;
     let standing = signed::standing(catalogue, app, &judged, signed)?;
     let needed = usize::from(catalogue.trust.policy.approvals);
-    let is_last = version.dossier.approvals.len() + 1 >= needed && standing.is_enough;
+    let is_last = dossier.approvals.len() + 1 >= needed && standing.is_enough;
     let mut events = Vec::new();
-    if withheld != version.dossier.withheld {
+    if withheld != dossier.withheld {
         events.push(Event::PermissionsWithheld {
             app: app.id.clone(),
             version: number.clone(),
@@ -493,10 +494,11 @@ fn approve(
 fn withheld(
     app: &App,
     version: &Version,
+    dossier: &Dossier,
     shown: &Shown<'_>,
 ) -> Result<BTreeSet<Permission>, Refusal> {
-    let known = &version.dossier.withheld;
-    if !version.dossier.approvals.is_empty() {
+    let known = &dossier.withheld;
+    if !dossier.approvals.is_empty() {
         return match shown.withheld {
             Some(withheld) if withheld != known => Err(Refusal::OtherGrant {
                 app: app.id.clone(),

@@ -113,7 +113,7 @@ async fn a_bundle_is_had_while_its_version_is_listed_or_on_trial_and_no_sooner()
         (Life::Listed, false, 200),
     ] {
         let mut known = app("pingan/new", &[version], "hosts = []\nstable = \"5.0.0\"");
-        known.versions.get_mut(&number).unwrap().life = life.clone();
+        Arc::make_mut(known.versions.get_mut(&number).unwrap()).life = life.clone();
         let trials = &mut known.trust.trials;
         trials.insert(
             number.clone(),

@@ -64,7 +64,7 @@ pub(super) struct Seen {
 }
 
 impl Fold for Seen {
-    fn restore(&mut self, catalogue: Catalogue, _: CheckpointRef, _: &Bytes) {
+    fn restore(&mut self, catalogue: Catalogue, _: CheckpointRef) {
         self.catalogue = catalogue;
     }
 

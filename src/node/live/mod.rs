@@ -10,6 +10,7 @@ mod shards;
 mod stamper;
 
 use std::{
+    cmp::Ordering,
     sync::{Arc, LazyLock, Weak},
     time::Duration,
 };
@@ -53,6 +54,7 @@ pub struct Live {
     /// How many versions of all apps have this bundle; absent: no device may have it.
     bundles: Shards<Digest, u32>,
     kills: Option<Arc<LiveAnswer>>,
+    list: Option<Arc<KillList>>,
     /// The envelope of keyring N at place N − 1.
     keyrings: Arc<[Bytes]>,
     answers: usize,
@@ -66,6 +68,7 @@ impl Live {
             apps: Shards::default(),
             bundles: Shards::default(),
             kills: None,
+            list: None,
             keyrings: Arc::default(),
             answers: 0,
         }
@@ -122,15 +125,15 @@ impl Live {
     ) -> Self {
         self.revision = revision;
         for app in apps {
-            for digest in &app.bundles {
-                *self.bundles.entry(*digest) += 1;
+            let known = self.apps.get(app.compiled.id().as_str());
+            let (gone, come) = moved(known.map_or(Vec::new(), |app| app.bundles()), app.bundles());
+            gone.iter().for_each(|digest| self.forget(digest));
+            for digest in come {
+                *self.bundles.entry(digest) += 1;
             }
             self.answers += app.answers.len();
             let before = self.apps.insert(app.compiled.id().as_str().into(), app);
-            if let Some(before) = before {
-                self.answers -= before.answers.len();
-                before.bundles.iter().for_each(|digest| self.forget(digest));
-            }
+            self.answers -= before.map_or(0, |before| before.answers.len());
         }
         self
     }
@@ -163,12 +166,41 @@ impl Live {
     /// The same, with the list of what `catalogue` says must not run and its keyrings.
     #[must_use]
     pub fn with_kills(
-        mut self,
+        self,
         catalogue: &Catalogue,
         stamper: &Arc<Stamper>,
         metrics: &Metrics,
     ) -> Self {
-        let body = KillList::of(catalogue).to_bytes();
+        self.with_list(KillList::of(catalogue), catalogue, stamper, metrics)
+    }
+
+    /// The same, for a revision of `catalogue` that neither stops anything nor lets anything run again: the
+    /// list need not be gathered from all versions there are.
+    #[must_use]
+    pub fn with_same_kills(
+        self,
+        catalogue: &Catalogue,
+        stamper: &Arc<Stamper>,
+        metrics: &Metrics,
+    ) -> Self {
+        let keyring = catalogue.trust.chain.version();
+        let known = self.list.as_ref();
+        let known = known.filter(|list| list.aud == catalogue.audience && list.keyring == keyring);
+        match known.map(|list| KillList::clone(list).at(catalogue.revision)) {
+            Some(list) => self.with_list(list, catalogue, stamper, metrics),
+            None => self.with_kills(catalogue, stamper, metrics),
+        }
+    }
+
+    fn with_list(
+        mut self,
+        list: KillList,
+        catalogue: &Catalogue,
+        stamper: &Arc<Stamper>,
+        metrics: &Metrics,
+    ) -> Self {
+        let body = list.to_bytes();
+        self.list = Some(Arc::new(list));
         let subject = Subject {
             digest: Digest::of(&body),
             body,
@@ -202,13 +234,10 @@ pub struct LiveApp {
     pub answers: Box<[LiveAnswer]>,
     /// Whether these answers are in force.
     current: Arc<Current>,
-    /// The bundles that devices may have of it.
-    bundles: Box<[Digest]>,
-    /// Version numbers, rules and arms that reports may name, each sorted.
-    versions: Box<[Box<str>]>,
-    arms: Box<[(Box<str>, Box<str>)]>,
-    /// Envelopes of the release records of what may be offered, sorted by address.
-    releases: Box<[(Digest, Bytes)]>,
+    /// The app as the catalogue has it; the two share it.
+    app: Option<Arc<App>>,
+    /// What may be offered and has a release record, sorted by the beginning of that record's address.
+    releases: Box<[(u64, Arc<Version>)]>,
     policy: Option<Bytes>,
 }
 
@@ -239,9 +268,7 @@ impl LiveApp {
             compiled,
             answers,
             current,
-            bundles: Box::default(),
-            versions: Box::default(),
-            arms: Box::default(),
+            app: None,
             releases: Box::default(),
             policy: None,
         }
@@ -249,45 +276,26 @@ impl LiveApp {
 
     /// Learns from the catalogue's `app` which bundles devices may have and what reports may name.
     #[must_use]
-    pub fn knowing(mut self, app: &App) -> Self {
-        // Those of a killed app are not given out, whatever became of its versions; nor those that nobody is
-        // told of: a digest is no secret, and what was handed in is its tenant's own until it is listed.
-        let running = app.killed.is_none();
-        let offered = |version: &&Version| {
-            let tried = app.trust.trials.get(&version.number);
-            let tried = tried.is_some_and(|trial| !trial.is_empty()) && version.life.may_be_tried();
-            running && (tried || version.life.is_listed())
-        };
-        let offered: Vec<&Version> = app.versions.values().filter(offered).collect();
-        self.bundles = (offered.iter())
-            .map(|version| version.bundle.sha256)
-            .collect();
-        let mut releases: Vec<(Digest, Bytes)> = (offered.iter())
-            .filter_map(|version| version.dossier.release.as_ref())
-            .map(|release| (release.address, Bytes::from(release.envelope.clone())))
-            .collect();
-        releases.sort_unstable_by_key(|(address, _)| *address);
+    pub fn knowing(mut self, app: &Arc<App>) -> Self {
+        let signed = offered(app).filter_map(|version| {
+            let address = version.dossier.address()?;
+            Some((beginning(&address), Arc::clone(version)))
+        });
+        let mut releases: Vec<_> = signed.collect();
+        releases.sort_unstable_by_key(|(beginning, _)| *beginning);
         self.releases = releases.into();
         let policy = app.trust.signed.as_ref();
         self.policy = policy.map(|signed| Bytes::from(signed.envelope.clone()));
-        let mut versions: Vec<Box<str>> = app
-            .versions
-            .keys()
-            .map(|number| number.to_string().into())
-            .collect();
-        versions.sort_unstable();
-        self.versions = versions.into();
-        let rules = app.rollout.iter().flat_map(|rollout| &rollout.rules);
-        let mut arms: Vec<(Box<str>, Box<str>)> = rules
-            .flat_map(|rule| {
-                let named = |arm: Option<&ArmName>| arm.map_or("", ArmName::as_str).into();
-                let arms = rule.arms().into_iter();
-                arms.map(move |(arm, ..)| (rule.name.as_str().into(), named(arm)))
-            })
-            .collect();
-        arms.sort_unstable();
-        self.arms = arms.into();
+        self.app = Some(Arc::clone(app));
         self
+    }
+
+    /// The bundles that devices may have of it, sorted.
+    fn bundles(&self) -> Vec<Digest> {
+        let offered = self.app.iter().flat_map(|app| offered(app));
+        let mut bundles: Vec<Digest> = offered.map(|version| version.bundle.sha256).collect();
+        bundles.sort_unstable();
+        bundles
     }
 
     /// What a device is told now.
@@ -302,9 +310,14 @@ impl LiveApp {
     }
 
     /// The envelope of the release record called `address`.
-    pub fn release(&self, address: &Digest) -> Option<&Bytes> {
-        let at = self.releases.binary_search_by_key(address, |(key, _)| *key);
-        at.ok().map(|at| &self.releases[at].1)
+    pub fn release(&self, address: &Digest) -> Option<Bytes> {
+        let wanted = beginning(address);
+        let first = self.releases.partition_point(|(known, _)| *known < wanted);
+        let alike = self.releases[first..].iter();
+        let mut alike = alike.take_while(|(known, _)| *known == wanted);
+        let (_, version) = alike.find(|(_, known)| known.dossier.address() == Some(*address))?;
+        let release = version.dossier.open().release?;
+        Some(release.envelope.into())
     }
 
     /// The envelope of the app's policy.
@@ -314,17 +327,60 @@ impl LiveApp {
 
     /// True when the app has, or had, a version with this number.
     pub fn has_version(&self, number: &str) -> bool {
-        self.versions
-            .binary_search_by(|known| (**known).cmp(number))
-            .is_ok()
+        let number = number.parse().ok();
+        let known = self.app.as_ref().zip(number);
+        known.is_some_and(|(app, number)| app.versions.contains_key(&number))
     }
 
     /// True when the rollout has this rule and arm (empty: the rule splits nothing).
     pub fn has_arm(&self, rule: &str, arm: &str) -> bool {
-        let known = |(known_rule, known_arm): &(Box<str>, Box<str>)| {
-            (&**known_rule, &**known_arm).cmp(&(rule, arm))
+        let rollout = self.app.as_ref().and_then(|app| app.rollout.as_ref());
+        let mut rules = rollout.into_iter().flat_map(|rollout| &rollout.rules);
+        let rule = rules.find(|known| known.name.as_str() == rule);
+        rule.is_some_and(|rule| {
+            let mut arms = rule.arms().into_iter();
+            arms.any(|(known, ..)| known.map_or("", ArmName::as_str) == arm)
+        })
+    }
+}
+
+/// Versions that devices may have. Those of a killed app are not given out, whatever became of them; nor those
+/// that nobody is told of: a digest is no secret, and what was handed in is its tenant's own until it is listed.
+fn offered(app: &App) -> impl Iterator<Item = &Arc<Version>> {
+    let running = app.killed.is_none();
+    let is_offered = move |version: &&Arc<Version>| {
+        let tried = app.trust.trials.get(&version.number);
+        let tried = tried.is_some_and(|trial| !trial.is_empty()) && version.life.may_be_tried();
+        running && (tried || version.life.is_listed())
+    };
+    app.versions.values().filter(is_offered)
+}
+
+/// The first eight bytes of a digest.
+const fn beginning(digest: &Digest) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// What of two sorted lists is only in the first, and what only in the second.
+fn moved(before: Vec<Digest>, after: Vec<Digest>) -> (Vec<Digest>, Vec<Digest>) {
+    let (mut gone, mut come) = (Vec::new(), Vec::new());
+    let (mut before, mut after) = (before.into_iter().peekable(), after.into_iter().peekable());
+    loop {
+        let order = match (before.peek(), after.peek()) {
+            (Some(old), Some(new)) => old.cmp(new),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return (gone, come),
         };
-        self.arms.binary_search_by(known).is_ok()
+        if order.is_le() {
+            let old = before.next();
+            gone.extend(old.filter(|_| order.is_lt()));
+        }
+        if order.is_ge() {
+            let new = after.next();
+            come.extend(new.filter(|_| order.is_gt()));
+        }
     }
 }
 

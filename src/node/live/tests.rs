@@ -36,9 +36,9 @@ pub(crate) fn app(id: &str, versions: &[&str], rollout: &str) -> App {
             notes: String::new(),
             life: Life::Listed,
             submitted_at: Timestamp::EPOCH,
-            dossier: Box::default(),
+            dossier: Default::default(),
         };
-        app.versions.insert(version.number.clone(), version);
+        app.versions.insert(version.number.clone(), version.into());
     }
     let rollout: Rollout = toml::from_str(&format!("app = \"{id}\"\n{rollout}")).unwrap();
     app.rollout = Some(rollout);
@@ -64,7 +64,7 @@ pub(crate) fn live_app(app: &App, stamper: &Arc<Stamper>, metrics: &Metrics) -> 
         keyring: None,
     };
     let compiled = compile(app, &context, &no_segments);
-    Arc::new(LiveApp::new(compiled, stamper, metrics).knowing(app))
+    Arc::new(LiveApp::new(compiled, stamper, metrics).knowing(&Arc::new(app.clone())))
 }
 
 const TRAVEL: &str = r#"
@@ -156,7 +156,7 @@ fn a_bundle_is_known_while_any_app_has_it() {
     assert!(live.knows_bundle(&digest("1.0.0")) && live.knows_bundle(&digest("1.1.0")));
     let mut killed = travel();
     for version in killed.versions.values_mut() {
-        version.life = Life::Delisted {
+        Arc::make_mut(version).life = Life::Delisted {
             reason: "R".into(),
             killed: true,
             at: Timestamp::EPOCH,

@@ -5,7 +5,7 @@ use huidu::{node::derived_op, store::Key};
 use huidu_core::{
     authority::Role,
     catalogue::Catalogue,
-    checkpoint::Checkpoint,
+    checkpoint::{Kept, pack_app, unpack_app},
     digest::Digest,
     event::{Actor, Event},
     record::{CheckpointRef, Record},
@@ -154,9 +154,10 @@ pub(super) fn forged_checkpoints(story: &Story) -> Vec<Mutation> {
             rev: name.rev.get(),
             digest: name.root,
         };
-        let honest = Checkpoint::decode(name, &bucket[&key(name)])
-            .unwrap()
-            .unwrap();
+        let honest = Kept::decode(name, &bucket[&key(name)]).unwrap();
+        let Some(Kept::Parted(honest)) = honest else {
+            panic!("{name:?} is written in pieces")
+        };
         let edits: [Edit; 3] = [
             ("an administrator more", |catalogue| {
                 let token = catalogue.tokens.values().next().unwrap().clone();
@@ -167,12 +168,27 @@ pub(super) fn forged_checkpoints(story: &Story) -> Vec<Mutation> {
             }),
             ("another audience", |catalogue| catalogue.audience.push('x')),
         ];
+        let mut forgeries = Vec::new();
         for (what, edit) in edits {
             let mut forged = honest.clone();
             edit(forged.catalogue.to_mut());
+            forgeries.push((what, forged, None));
+        }
+        if let Some((_, piece)) = honest.apps.first() {
+            let mut app = unpack_app(&bucket[&Key::Cas(*piece)]).unwrap();
+            app.title.push('x');
+            let bytes = pack_app(&app).unwrap();
+            let mut forged = honest.clone();
+            forged.apps.to_mut()[0].1 = Digest::of(&bytes);
+            forgeries.push(("another app", forged, Some(bytes)));
+        }
+        for (what, forged, piece) in forgeries {
             let (mine, bytes) = forged.encode().unwrap();
             let mut beside = bucket.clone();
             beside.insert(key(mine), bytes.clone());
+            if let Some(piece) = piece {
+                beside.insert(Key::Cas(Digest::of(&piece)), piece.into());
+            }
             all.push((
                 format!("checkpoint {} with {what}, beside", name.rev),
                 beside.clone(),

@@ -5,7 +5,12 @@ use std::fs;
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use huidu::store::{Folder, Key, Store};
-use huidu_core::{event::Event, record::Record};
+use huidu_core::{
+    checkpoint::Kept,
+    event::Event,
+    record::{CheckpointRef, Record},
+    revision::Revision,
+};
 use serde_json::json;
 
 use super::{Bucket, block};
@@ -167,6 +172,23 @@ async fn read(store: &dyn Store) -> Bucket {
             bucket.insert(key.clone(), store.get(&key).await.unwrap());
         }
     }
+    let mut pieces = Vec::new();
+    for (key, bytes) in &bucket {
+        let Key::Checkpoint { rev, digest } = key else {
+            continue;
+        };
+        let name = CheckpointRef {
+            rev: Revision::new(*rev),
+            root: *digest,
+        };
+        let Ok(Some(Kept::Parted(outline))) = Kept::decode(name, bytes) else {
+            panic!("{key} is written in pieces")
+        };
+        pieces.extend(outline.apps.iter().map(|(_, piece)| Key::Cas(*piece)));
+    }
+    for key in pieces {
+        bucket.insert(key.clone(), store.get(&key).await.unwrap());
+    }
     let logged: Vec<Bytes> = (bucket.iter())
         .filter(|(key, _)| matches!(key, Key::Log(_)))
         .map(|(_, bytes)| bytes.clone())
@@ -175,7 +197,7 @@ async fn read(store: &dyn Store) -> Bucket {
         for event in Record::decode(&bytes).unwrap().events {
             let digests = match event {
                 Event::VersionSubmitted { version, .. } => {
-                    vec![version.bundle.sha256, version.dossier.files.unwrap()]
+                    vec![version.bundle.sha256, version.dossier.open().files.unwrap()]
                 }
                 Event::SegmentPut { sha256, .. } => vec![sha256],
                 _ => continue,

@@ -17,7 +17,8 @@ pub(super) fn versions(world: &World) -> Vec<Forged> {
     let fresh = |change: fn(&mut Version)| {
         let mut version = honest.clone();
         version.number = number("3.0.0");
-        version.dossier.seq = world.catalogue.apps[&app()].trust.seq + 1;
+        let seq = world.catalogue.apps[&app()].trust.seq + 1;
+        version.dossier.change(|dossier| dossier.seq = seq);
         version.submitted_at = world.now;
         change(&mut version);
         Event::VersionSubmitted {
@@ -49,34 +50,39 @@ pub(super) fn versions(world: &World) -> Vec<Forged> {
             "a version that comes with votes",
             ping(),
             vec![fresh(|v| {
-                v.dossier.approvals = ["rui", "rosa"]
-                    .map(|who| Vote {
-                        by: person(who),
-                        at: NOON,
-                        signed: None,
-                    })
-                    .into();
+                let votes = ["rui", "rosa"].map(|who| Vote {
+                    by: person(who),
+                    at: NOON,
+                    signed: None,
+                });
+                v.dossier.change(|dossier| dossier.approvals = votes.into());
             })],
         ),
         (
             "a version that comes with its record",
             ping(),
             vec![fresh(|v| {
-                v.dossier.release = Some(SignedRelease {
+                let release = SignedRelease {
                     address: Digest::of(b"x"),
                     envelope: "{}".into(),
-                });
+                };
+                v.dossier.change(|dossier| dossier.release = Some(release));
             })],
         ),
         (
             "a version handed in by somebody else",
             ping(),
-            vec![fresh(|v| v.dossier.submitted_by = Some(person("maya")))],
+            vec![fresh(|v| {
+                v.dossier
+                    .change(|dossier| dossier.submitted_by = Some(person("maya")));
+            })],
         ),
         (
             "a version with a number above all floors",
             ping(),
-            vec![fresh(|v| v.dossier.seq = 1_000_000)],
+            vec![fresh(|v| {
+                v.dossier.change(|dossier| dossier.seq = 1_000_000);
+            })],
         ),
         (
             "a version with build metadata",

@@ -38,7 +38,7 @@ fn submitted(number: &str) -> Event {
             notes: String::new(),
             life: Life::Submitted,
             submitted_at: Timestamp::EPOCH,
-            dossier: Box::default(),
+            dossier: Default::default(),
         },
     }
 }

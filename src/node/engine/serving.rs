@@ -1,0 +1,213 @@
+//! Serving: what has changed is compiled and swapped in, kills first.
+//!
+//! Nothing here reads the ledger, and nothing is ever taken from what is served because something else failed.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use huidu_core::{
+    catalogue::Touched,
+    compile::Context,
+    key::Signer as _,
+    keyring::{self, Keyring},
+    name::{AppId, SegmentName},
+    revision::Revision,
+    rollout::Rollout,
+};
+
+use super::{Engine, ahead};
+use crate::{
+    node::{compiling::Compiling, fold::Changed, live::Live},
+    store::Key,
+};
+
+impl Engine {
+    /// Compiles what changed and swaps the snapshot. Kills first, and without waiting for anything.
+    pub(super) async fn refresh(&mut self, changed: Changed) {
+        let (revision, apps) = {
+            let catalogue = self.shared.catalogue.read();
+            if changed.everything || !changed.touched.segments.is_empty() {
+                self.segments.know(&catalogue.segments);
+            }
+            let apps: BTreeSet<AppId> = if changed.everything {
+                catalogue.apps.keys().cloned().collect()
+            } else {
+                changed.touched.apps.clone()
+            };
+            (catalogue.revision, apps)
+        };
+        // An app that cannot be compiled stays as it was, and as old.
+        let asof = self.shared.stamper.asof();
+        self.shared.live.load().retire(&apps, asof);
+        let at_once = changed.touched.kills || changed.everything;
+        if at_once {
+            let live = self.compiled(&self.shared.live.load(), &apps, &changed);
+            self.swap(live, revision);
+        }
+        let missing = self.missing(&apps);
+        if !missing.is_empty() {
+            self.load(&missing).await;
+        }
+        let later = if at_once {
+            self.asking(&apps, &missing)
+        } else {
+            apps
+        };
+        if !at_once || !later.is_empty() {
+            let live = self.compiled(&self.shared.live.load(), &later, &Changed::default());
+            self.swap(live, revision);
+        }
+        // At a start everything was known long before it could be served.
+        for known_at in changed.known_at.iter().filter(|_| !changed.everything) {
+            let took = known_at.elapsed().as_secs_f64();
+            self.parts.metrics.apply_seconds.observe(took);
+        }
+        let now = self.parts.clock.now();
+        for killed_at in changed.killed_at {
+            let seconds = now.ms_since(killed_at) as f64 / 1_000.0;
+            self.parts.metrics.kill_propagation_seconds.observe(seconds);
+        }
+    }
+
+    /// `live` with `apps` compiled anew from the catalogue.
+    fn compiled(&self, live: &Live, apps: &BTreeSet<AppId>, changed: &Changed) -> Live {
+        let known = self.shared.catalogue.read();
+        let catalogue = &*ahead::with(&known, &self.stops);
+        let (stamper, metrics) = (&self.shared.stamper, &*self.parts.metrics);
+        stamper.address(&catalogue.audience);
+        if let Some(keyring) = &catalogue.trust.chain.newest {
+            self.heed(keyring);
+        }
+        let work = Compiling {
+            context: Context {
+                audience: catalogue.audience.clone(),
+                poll_after_ms: self.parts.settings.poll_after_ms,
+                poll_spread_ms: self.parts.settings.poll_spread_ms,
+                keyring: catalogue.trust.chain.version(),
+            },
+            segments: &self.segments,
+            stamper,
+            metrics,
+            revision: catalogue.revision,
+        };
+        let found = apps.iter().filter_map(|id| catalogue.apps.get(id));
+        if changed.everything {
+            // Apps are never taken away, so compiling all of them replaces all of them; nobody is served
+            // yet, so all cores may.
+            let compiled = work.side_by_side(&found.collect::<Vec<_>>());
+            let live = Live::empty().with_apps(known.revision, compiled);
+            return live.with_kills(catalogue, stamper, metrics);
+        }
+        let compiled = found.filter_map(|app| work.one(app));
+        let live = live.clone().with_apps(known.revision, compiled);
+        // Stops on top of what is true come and go without any record that says so.
+        if changed.touched.kills || !self.stops.is_empty() {
+            live.with_kills(catalogue, stamper, metrics)
+        } else {
+            live.with_same_kills(catalogue, stamper, metrics)
+        }
+    }
+
+    /// Keeps to what the root allows, and says when devices will not believe this node.
+    fn heed(&self, keyring: &Keyring) {
+        let stamper = &self.shared.stamper;
+        stamper.limit_lease(keyring.online.max_lease_ms);
+        let key = stamper.public_key();
+        let is_known = keyring.signers(keyring::Role::Online).contains(&key);
+        let metrics = &self.parts.metrics;
+        let version = i64::try_from(keyring.version).unwrap_or(i64::MAX);
+        if !is_known && metrics.keyring_version.get() != version {
+            tracing::error!(keyring = keyring.version, key = %key.id(), "the keyring does not list this node's online key: devices will not believe it; give the node a key of role `online`");
+        }
+        let own = self.parts.log_key.as_ref().map(|key| key.public_key());
+        let writes = own.is_some_and(|own| keyring.signers(keyring::Role::Log).contains(&own));
+        if !writes && metrics.keyring_version.get() != version {
+            tracing::error!(
+                keyring = keyring.version,
+                "the keyring does not list this node's log key: it serves, and writes nothing; give the node a key of role `log`"
+            );
+        }
+        metrics.keyring_version.set(version);
+        metrics.online_key_trusted.set(i64::from(is_known));
+    }
+
+    fn swap(&mut self, live: Live, revision: Revision) {
+        self.retired = self.shared.live.swap(Arc::new(live));
+        self.shared.revision.send_replace(revision);
+        self.parts
+            .metrics
+            .ledger_revision
+            .set(i64::try_from(revision.get()).unwrap_or(i64::MAX));
+    }
+
+    /// Segments that `apps` ask about and that are not in memory.
+    fn missing(&mut self, apps: &BTreeSet<AppId>) -> BTreeSet<SegmentName> {
+        let catalogue = self.shared.catalogue.read();
+        let rollouts = apps
+            .iter()
+            .filter_map(|app| catalogue.apps.get(app)?.rollout.as_ref());
+        let asked = rollouts.flat_map(Rollout::segments);
+        asked
+            .filter(|name| self.segments.is_missing(name))
+            .cloned()
+            .collect()
+    }
+
+    /// Those of `apps` that ask about any of `segments`.
+    fn asking(&self, apps: &BTreeSet<AppId>, segments: &BTreeSet<SegmentName>) -> BTreeSet<AppId> {
+        if segments.is_empty() {
+            return BTreeSet::new();
+        }
+        let catalogue = self.shared.catalogue.read();
+        let asks = |id: &&AppId| {
+            let rollout = catalogue.apps.get(*id).and_then(|app| app.rollout.as_ref());
+            rollout.is_some_and(|rollout| {
+                let asked = rollout.segments();
+                asked.into_iter().any(|name| segments.contains(name))
+            })
+        };
+        apps.iter().filter(asks).cloned().collect()
+    }
+
+    async fn load(&mut self, names: &BTreeSet<SegmentName>) {
+        let mut stores = vec![Arc::clone(&self.parts.store)];
+        stores.extend(self.parts.mirror_store.clone());
+        for name in names {
+            if let Some((digest, segment)) = self.shared.take_made(name) {
+                self.segments.keep(digest, segment);
+            } else if let Err(error) = self.segments.load(name, &stores).await {
+                tracing::error!(segment = %name, %error, "a segment cannot be loaded; it matches nobody until it can");
+                self.waiting
+                    .extend(self.shared.catalogue.read().asking_about(name).cloned());
+            } else if let (Some(mirror), Some((digest, bytes))) =
+                (&self.parts.mirror, self.segments.encoded(name))
+            {
+                mirror.put(Key::Cas(digest), bytes);
+            }
+        }
+        let (bytes, units) = self.segments.size();
+        self.parts
+            .metrics
+            .segment_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.parts
+            .metrics
+            .segment_units
+            .set(i64::try_from(units).unwrap_or(i64::MAX));
+    }
+
+    pub(super) async fn retry_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let apps = std::mem::take(&mut self.waiting);
+        let touched = Touched {
+            apps,
+            ..Default::default()
+        };
+        self.refresh(Changed {
+            touched,
+            ..Changed::default()
+        })
+        .await;
+    }
+}
