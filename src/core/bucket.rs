@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{limits, name::LayerName, share::Share};
 
-pub(crate) use premixed::{Drawn, Premixed, Salted};
+pub(crate) use premixed::{Premixed, Salted, Stake};
 
 /// Fine positions in one percent.
 pub const FINE_PER_PERCENT: u64 = 42_949_673;

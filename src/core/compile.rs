@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::{
     audience::Audience,
     binding::Whom,
-    bucket::{Salt, Salted},
+    bucket::{Salt, Salted, Stake},
     catalogue::App,
     digest::Digest,
     index::{self, Index},
@@ -80,6 +80,8 @@ pub struct CompiledApp {
     pub(crate) pins: Box<[(Box<str>, Pin)]>,
     pub(crate) rules: Box<[CompiledRule]>,
     /// What every poll reads of each rule, at the same place.
+    pub(crate) stakes: Box<[Stake]>,
+    /// What polls read of the rules that their share does not rule out, at the same place.
     pub(crate) rows: Box<[Row]>,
     /// The rules that take a share, 64 by 64.
     pub(crate) shared: Box<[Shared]>,
@@ -233,6 +235,7 @@ pub fn compile(app: &App, context: &Context, members: Members<'_>) -> CompiledAp
         has_rollout: rollout.is_some(),
         pins,
         shared: row::shared(&rows),
+        stakes: row::stakes(&rows),
         rows: rows.into(),
         rules: rules.into(),
         index: index.finish(),

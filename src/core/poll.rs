@@ -166,6 +166,11 @@ impl<'a> Failed<'a> {
         Self(Words::Commas(text))
     }
 
+    /// True when there are none.
+    pub const fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
     /// True when the release with this number, or with this digest, is among them.
     pub fn names(self, number: &str, sha256: &str) -> bool {
         self.0

@@ -332,6 +332,9 @@ impl Visit<'_, '_> {
     }
 
     fn has_failed(&self, offer: Offer) -> bool {
+        if self.installed.failed.is_empty() {
+            return false;
+        }
         let release = &self.app.releases[offer.release as usize];
         self.installed.failed.names(&release.text, &release.sha256)
     }

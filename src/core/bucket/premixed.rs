@@ -66,12 +66,46 @@ const fn little_endian(bytes: &[u8]) -> u32 {
     }
 }
 
-/// A salt and the positions in its order that a rule takes.
-pub(crate) trait Drawn {
-    /// The salt, made for positions.
-    fn salted(&self) -> &Salted;
-    /// The positions.
-    fn reach(&self) -> Reach;
+/// A salt and the positions in its order that a rule takes: what every poll reads of every rule, so it is packed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stake {
+    end: u64,
+    most: u32,
+    state: u32,
+    tail: u32,
+    bytes: u32,
+}
+
+const _: () = assert!(size_of::<Stake>() == 24);
+
+impl Stake {
+    /// Of a salt made for positions.
+    pub(crate) const fn new(salted: &Salted, reach: Reach) -> Self {
+        Self {
+            end: reach.end,
+            most: reach.most,
+            state: salted.state,
+            tail: salted.tail,
+            bytes: salted.bytes,
+        }
+    }
+
+    #[inline]
+    const fn salted(&self) -> Salted {
+        Salted {
+            state: self.state,
+            tail: self.tail,
+            bytes: self.bytes,
+        }
+    }
+
+    #[inline]
+    const fn reach(&self) -> Reach {
+        Reach {
+            end: self.end,
+            most: self.most,
+        }
+    }
 }
 
 /// A unit's blocks as they are when so many bytes of a salt stand before the colon.
@@ -122,36 +156,36 @@ impl Aligned {
 
     /// Of the rules whose bits are set, those that take the unit.
     #[inline]
-    fn taken_by(&self, asked: u64, rules: &[impl Drawn]) -> u64 {
+    fn taken_by(&self, asked: u64, stakes: &[Stake]) -> u64 {
         // The lengths of ids in the field, each with its steps written out: the loop costs as much as a step.
         match self.count {
-            2 => self.taken_over::<2>(asked, rules),
-            3 => self.taken_over::<3>(asked, rules),
-            4 => self.taken_over::<4>(asked, rules),
-            5 => self.taken_over::<5>(asked, rules),
-            7 => self.taken_over::<7>(asked, rules),
-            8 => self.taken_over::<8>(asked, rules),
-            9 => self.taken_over::<9>(asked, rules),
-            count => taken(asked, rules, |salted| {
+            2 => self.taken_over::<2>(asked, stakes),
+            3 => self.taken_over::<3>(asked, stakes),
+            4 => self.taken_over::<4>(asked, stakes),
+            5 => self.taken_over::<5>(asked, stakes),
+            7 => self.taken_over::<7>(asked, stakes),
+            8 => self.taken_over::<8>(asked, stakes),
+            9 => self.taken_over::<9>(asked, stakes),
+            count => taken(asked, stakes, |salted| {
                 self.hash_over(salted, &self.blocks[..count])
             }),
         }
     }
 
-    fn taken_over<const N: usize>(&self, asked: u64, rules: &[impl Drawn]) -> u64 {
+    fn taken_over<const N: usize>(&self, asked: u64, stakes: &[Stake]) -> u64 {
         let blocks: [u32; N] = std::array::from_fn(|at| self.blocks[at]);
-        taken(asked, rules, |salted| self.hash_over(salted, &blocks))
+        taken(asked, stakes, |salted| self.hash_over(salted, &blocks))
     }
 }
 
 #[inline(always)]
-fn taken(mut asked: u64, rules: &[impl Drawn], hash: impl Fn(&Salted) -> u32) -> u64 {
+fn taken(mut asked: u64, stakes: &[Stake], hash: impl Fn(&Salted) -> u32) -> u64 {
     let mut taken = 0;
     while asked != 0 {
         let at = asked.trailing_zeros();
         asked &= asked - 1;
-        let rule = &rules[at as usize];
-        taken |= u64::from(rule.reach().holds_hash(hash(rule.salted()))) << at;
+        let stake = &stakes[at as usize];
+        taken |= u64::from(stake.reach().holds_hash(hash(&stake.salted()))) << at;
     }
     taken
 }
@@ -199,12 +233,12 @@ impl<'a> Premixed<'a> {
         }
     }
 
-    /// Of up to 64 `rules`, all of this alignment, those whose bits are set and that take the unit. A
+    /// Of up to 64 rules with these `stakes`, all of this alignment, those whose bits are set and that take the unit. A
     /// unit of an unusual length may be said to be taken by all.
     #[inline]
-    pub(crate) fn taken_by(&mut self, alignment: usize, asked: u64, rules: &[impl Drawn]) -> u64 {
+    pub(crate) fn taken_by(&mut self, alignment: usize, asked: u64, stakes: &[Stake]) -> u64 {
         let aligned = self.aligned(alignment);
-        aligned.map_or(asked, |aligned| aligned.taken_by(asked, rules))
+        aligned.map_or(asked, |aligned| aligned.taken_by(asked, stakes))
     }
 }
 
@@ -213,18 +247,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{super::hash_salted, *};
-
-    struct Rule(Salted, Reach);
-
-    impl Drawn for Rule {
-        fn salted(&self) -> &Salted {
-            &self.0
-        }
-
-        fn reach(&self) -> Reach {
-            self.1
-        }
-    }
 
     fn agrees(salts: &[String], unit: &str) -> Result<(), TestCaseError> {
         let mut premixed = Premixed::new(unit);
@@ -262,12 +284,12 @@ mod tests {
         ) {
             let share = |millionths: u32| crate::share::Share::from_millionths(millionths).unwrap();
             let rule = |(salt, millionths): &(String, u32)| {
-                Rule(Salted::for_positions(salt), Reach::of(share(*millionths)))
+                Stake::new(&Salted::for_positions(salt), Reach::of(share(*millionths)))
             };
-            let rules: Vec<Rule> = salts.iter().map(rule).collect();
+            let rules: Vec<Stake> = salts.iter().map(rule).collect();
             let mut premixed = Premixed::new(&unit);
             for alignment in 0..4 {
-                let here = |at: &usize| rules[*at].0.alignment() == alignment;
+                let here = |at: &usize| rules[*at].salted().alignment() == alignment;
                 let here = (0..rules.len()).filter(here).fold(0, |mask, at| mask | 1 << at);
                 let asked = bits & here;
                 let taken = premixed.taken_by(alignment, asked, &rules);

@@ -1,10 +1,10 @@
-//! `Row`: what every poll reads of a rule, in one line of memory.
+//! `Row`: what a poll reads of a rule that may take the device, in one line of memory.
 //!
 //! A rollout's rows lie one after the other, so that walking them fetches nothing else; names, audiences and arms are
 //! kept apart for the few polls that come to them. It says nothing that the rule does not say.
 
 use crate::{
-    bucket::{Drawn, Reach, Salted},
+    bucket::{Reach, Salted, Stake},
     index::RULES_INDEXED,
     rollout::Rule,
     time::Timestamp,
@@ -74,18 +74,6 @@ impl Row {
     }
 }
 
-impl Drawn for Row {
-    #[inline]
-    fn salted(&self) -> &Salted {
-        &self.salted
-    }
-
-    #[inline]
-    fn reach(&self) -> Reach {
-        self.reach
-    }
-}
-
 /// Rules that take a share, of 64, by the alignment of their salt.
 pub(crate) type Shared = [u64; 4];
 
@@ -100,4 +88,10 @@ pub(super) fn shared(rows: &[Row]) -> Box<[Shared]> {
         shared
     };
     known.chunks(64).map(of_chunk).collect()
+}
+
+/// What units are drawn by for each of the rows.
+pub(super) fn stakes(rows: &[Row]) -> Box<[Stake]> {
+    let stake = |row: &Row| Stake::new(&row.salted, row.reach);
+    rows.iter().map(stake).collect()
 }

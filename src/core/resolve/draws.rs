@@ -42,12 +42,12 @@ impl<'a> Draws<'a> {
     /// Of 64 rules of a chunk, those that do not leave the unit out by their share.
     #[inline]
     pub(super) fn within(&mut self, chunk: usize, rules: u64) -> u64 {
-        let rows = &self.app.rows[64 * chunk..];
+        let stakes = &self.app.stakes[64 * chunk..];
         let mut within = rules;
         for (alignment, shared) in self.app.shared[chunk].iter().enumerate() {
             let asked = rules & shared;
             if asked != 0 {
-                within ^= asked ^ self.unit.taken_by(alignment, asked, rows);
+                within ^= asked ^ self.unit.taken_by(alignment, asked, stakes);
             }
         }
         within
