@@ -9,132 +9,25 @@
     reason = "a benchmark prints, and stops at the first surprise"
 )]
 
+#[path = "server/apps.rs"]
+mod apps;
+#[path = "server/origin.rs"]
+mod origin;
+
 use std::{env, sync::Arc, thread};
 
-use arc_swap::{ArcSwap, Guard};
-use ed25519_dalek::SigningKey;
 use huidu::{
-    device::{Bounds, Connections, DevicePlane, Origin, Readiness, Rhythm},
+    device::{Bounds, Connections, DevicePlane},
     http::serve::{self, Limits, Plane, Stop},
-    metrics::Metrics,
-    node::{
-        bundles::Bundles,
-        counters::Counters,
-        live::{Live, LiveApp, Stamper},
-    },
-    store::memory::MemoryStore,
-};
-use huidu_core::{
-    catalogue::App,
-    compile::{Context, compile, no_segments},
-    digest::Digest,
-    revision::Revision,
-    time::Timestamp,
-    version::{Bundle, BundleFormat, Life, Version},
 };
 
-struct Fixed {
-    live: ArcSwap<Live>,
-    bundles: Bundles,
-    counters: Counters,
-    metrics: Arc<Metrics>,
-}
-
-impl Origin for Fixed {
-    fn live(&self) -> Guard<Arc<Live>> {
-        self.live.load()
-    }
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_ms(1_800_000_000_000)
-    }
-    fn bundles(&self) -> &Bundles {
-        &self.bundles
-    }
-    fn counters(&self) -> &Counters {
-        &self.counters
-    }
-    fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-    fn readiness(&self) -> Readiness {
-        let (revision, asof) = (Revision::new(1), Timestamp::EPOCH);
-        Readiness {
-            revision,
-            asof,
-            store: true,
-            bus: true,
-            from_store: true,
-            signs: true,
-        }
-    }
-    fn rhythm(&self) -> Rhythm {
-        Rhythm {
-            after_ms: 600_000,
-            spread_ms: 60_000,
-        }
-    }
-}
-
-/// An app with 20 rules that take nearly nobody.
-fn app() -> App {
-    let mut app = App::new("pingan/travel".parse().unwrap(), "Travel".into());
-    for number in ["2.3.1", "2.4.0"] {
-        let version = Version {
-            number: number.parse().unwrap(),
-            bundle: Bundle {
-                sha256: Digest::of(number.as_bytes()),
-                bytes: 364_000,
-                format: BundleFormat::Zip,
-                files: 120,
-                unpacked_bytes: 1_200_000,
-            },
-            permissions: Vec::new(),
-            notes: String::new(),
-            life: Life::Listed,
-            submitted_at: Timestamp::EPOCH,
-            dossier: Box::default(),
-        };
-        app.versions.insert(version.number.clone(), version);
-    }
-    let rules: String = (0..20)
-        .map(|n| {
-            format!(
-                "[[rule]]\nname = \"rule-{n}\"\nshare = \"0.1%\"\nserve = \"2.4.0\"\n\
-                 when = {{ platform = [\"android\", \"harmony\"], host_version = \">=8.{n}\" }}\n"
-            )
-        })
-        .collect();
-    let rollout =
-        format!("app = \"pingan/travel\"\nhosts = [\"retail-bank\"]\nstable = \"2.3.1\"\n{rules}");
-    app.rollout = Some(toml::from_str(&rollout).unwrap());
-    app
-}
-
-fn origin() -> Arc<Fixed> {
-    let metrics = Arc::new(Metrics::new());
-    let stamper = Stamper::new(SigningKey::from_bytes(&[7; 32]), 60_000);
-    stamper.address("bank/prod");
-    let context = Context {
-        audience: "bank/prod".into(),
-        poll_after_ms: 600_000,
-        poll_spread_ms: 60_000,
-        keyring: None,
-    };
-    let compiled = compile(&app(), &context, &no_segments);
-    let live_app = LiveApp::new(compiled, &Arc::new(stamper), &metrics).knowing(&app());
-    let live = Live::empty().with_apps(Revision::new(1), [Arc::new(live_app)]);
-    Arc::new(Fixed {
-        live: ArcSwap::from_pointee(live),
-        bundles: Bundles::new(Arc::new(MemoryStore::new()), 0, Arc::clone(&metrics)),
-        counters: Counters::new(Arc::clone(&metrics)),
-        metrics,
-    })
-}
+/// Rules of the app that is polled; they take nearly nobody.
+const RULES: usize = 20;
 
 fn main() {
     let mode = env::args().nth(1).unwrap_or_default();
     let cores = thread::available_parallelism().unwrap().get();
-    let origin = origin();
+    let origin = apps::start(1, RULES);
     let plane = Plane::new(Limits::default(), Connections(Arc::clone(&origin.metrics)));
     let service = DevicePlane::new(origin, Bounds::default());
     let (_stopper, stop) = Stop::pair();

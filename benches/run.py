@@ -37,7 +37,9 @@ GATHERED = [
     ("cargo bench --quiet --locked -p huidu-core --bench segment", 4, False),
     ("cargo bench --quiet --locked -p huidu-core --bench verify", 1, False),
     ("cargo run --quiet --release --locked --manifest-path benches/evaluators/Cargo.toml", 3, False),
-    # No rows yet; a failure is said.
+    ("python3 benches/bundles.py", 11, False),
+    ("target/release/examples/scale --rounds 5", 5, False),
+    # No rows; a failure is said.
     ("cargo bench --quiet --locked -p huidu-core --bench compile", 0, False),
     ("cargo bench --quiet --locked -p huidu --bench stamps", 0, False),
 ]
@@ -213,9 +215,12 @@ def rates(samples):
     return "\n".join(lines)
 
 
-def built(profile):
-    build = ["cargo", "build", "--quiet", "--locked", "--profile", profile, "--example", "bench-server"]
-    subprocess.run(build, cwd=ROOT, check=True)
+def built(profile, quick):
+    """Builds what is measured: the bench server, and for a whole run the product and the drivers of other benches."""
+    what = ["--example", "bench-server"]
+    if not quick:
+        what += ["--bin", "huidu", "--example", "bench-cores", "--example", "scale"]
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "--profile", profile, *what], cwd=ROOT, check=True)
     return str(ROOT / "target" / profile / "examples" / "bench-server")
 
 
@@ -226,7 +231,13 @@ def keep(rows, samples, about):
     with_bars = [one for one in rows if one["bar"] is not None]
     whole = {**about, "date": today, "rows": rows, "samples": samples}
     (RUNS / f"{today}-{machine}.json").write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (RUNS / "latest.json").write_text(json.dumps(with_bars, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    latest = RUNS / "latest.json"
+    before = json.loads(latest.read_text(encoding="utf-8")) if latest.exists() else []
+    # A quick run leaves the rows it did not measure as they were.
+    of = lambda one: (one["work"], one["reference"])
+    measured_now = {of(one) for one in with_bars}
+    kept = [one for one in before if of(one) not in measured_now] if about["quick"] else []
+    latest.write_text(json.dumps(with_bars + kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def main():
@@ -240,7 +251,7 @@ def main():
     asked = parser.parse_args()
     turns = asked.turns or (9 if asked.quick else 15)
     seconds = asked.seconds or (1 if asked.quick else 2)
-    server = asked.server or built(asked.profile)
+    server = asked.server or built(asked.profile, asked.quick or asked.only)
     with tempfile.TemporaryDirectory(prefix="huidu-bench-") as folder, contextlib.ExitStack() as until:
         subjects = World(folder, server, until).subjects
         if asked.only:
@@ -256,6 +267,7 @@ def main():
             "cpu": next((line.split(":")[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), ""),
             "cores": os.cpu_count(),
             "kernel": platform.release(),
+            "quick": asked.quick,
             "turns": turns,
             "seconds": seconds,
         }
