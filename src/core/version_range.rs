@@ -31,39 +31,7 @@ impl<'a> StatedVersion<'a> {
 
 /// `8`, `8.2` and `8.2.1` in one pass over the bytes; anything else by the semver crate.
 fn lenient(text: &str) -> Option<Version> {
-    (short(text.as_bytes()).or_else(|| plain(text))).or_else(|| Version::parse(text).ok())
-}
-
-/// Up to three numbers of few digits, as nearly every version is: none of them can be too large.
-fn short(text: &[u8]) -> Option<Version> {
-    let (major, rest) = digits(text)?;
-    let (minor, rest) = next(rest)?;
-    let (patch, rest) = next(rest)?;
-    rest.is_empty().then(|| Version::new(major, minor, patch))
-}
-
-/// The number behind the point that `text` begins with; nothing is zero.
-#[inline]
-fn next(text: &[u8]) -> Option<(u64, &[u8])> {
-    match text.split_first() {
-        None => Some((0, text)),
-        Some((b'.', text)) => digits(text),
-        Some(_) => None,
-    }
-}
-
-/// The number that `text` begins with, of one to nine digits, and what is behind it.
-#[inline]
-fn digits(mut text: &[u8]) -> Option<(u64, &[u8])> {
-    let (all, mut number) = (text.len(), 0_u32);
-    while let Some((byte @ b'0'..=b'9', rest)) = text.split_first() {
-        if all - text.len() == 9 {
-            return None;
-        }
-        number = number * 10 + u32::from(byte - b'0');
-        text = rest;
-    }
-    (text.len() < all).then_some((u64::from(number), text))
+    plain(text).or_else(|| Version::parse(text).ok())
 }
 
 fn plain(text: &str) -> Option<Version> {
@@ -423,16 +391,7 @@ as_text!(VersionRange, DottedRange);
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        #[test]
-        fn short_versions_read_as_any_others(text in "[0-9.]{0,12}|[0-9]{8,12}(\\.[0-9]{1,22}){0,3}|\\PC{0,12}") {
-            prop_assert_eq!(lenient(&text), plain(&text).or_else(|| Version::parse(&text).ok()));
-        }
-    }
 
     #[test]
     fn semantic_ranges_hold_what_they_say() {
