@@ -206,8 +206,9 @@ fn version(audience: &str, app: &App, v: usize) -> Version {
             unpacked_bytes: bytes * 3,
         },
         permissions: ["camera", "location.city", "pay"]
+            .iter()
             .map(|name| name.parse().unwrap())
-            .into(),
+            .collect(),
         notes: "修复若干问题 and makes the list of orders faster".into(),
         life: Life::Listed,
         submitted_at: WHEN,

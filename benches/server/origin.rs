@@ -23,7 +23,7 @@ use huidu_core::{
     digest::Digest,
     revision::Revision,
     time::Timestamp,
-    version::{Bundle, BundleFormat, Life, Version},
+    version::{Bundle, BundleFormat, Life, Permissions, Version},
 };
 
 /// Whom it all belongs to.
@@ -126,7 +126,7 @@ pub(crate) fn app(id: &str, rules: &str) -> App {
                 files: 120,
                 unpacked_bytes: 1_200_000,
             },
-            permissions: Vec::new(),
+            permissions: Permissions::default(),
             notes: String::new(),
             life: Life::Listed,
             submitted_at: Timestamp::EPOCH,

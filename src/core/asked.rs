@@ -181,7 +181,7 @@ fn about_versions(catalogue: &Catalogue, event: &Event, events: &[Event]) -> Opt
                 app,
                 number,
                 bundle,
-                permissions,
+                permissions: permissions.to_vec(),
                 notes,
                 dossier,
             }

@@ -293,7 +293,11 @@ impl Catalogue {
             Event::VersionSubmitted { version, .. } => {
                 app.trust.seq = app.trust.seq.max(version.dossier.seq());
                 let number = version.number.clone();
-                let before = app.versions.insert(number, Arc::new(version.clone()));
+                let mut version = version.clone();
+                if let Some((_, newest)) = app.versions.last_key_value() {
+                    version.permissions.share(&newest.permissions);
+                }
+                let before = app.versions.insert(number, Arc::new(version));
                 touched.kills |= before.is_some_and(|before| before.life.is_killed());
             }
             Event::VersionListed { version, .. } => {

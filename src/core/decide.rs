@@ -344,7 +344,7 @@ fn submit(
     let version = Version {
         number: number.clone(),
         bundle: bundle.clone(),
-        permissions,
+        permissions: permissions.into(),
         notes: text("notes", notes)?,
         life: Life::Submitted,
         submitted_at: now,

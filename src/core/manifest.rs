@@ -285,7 +285,7 @@ mod tests {
     use crate::{
         catalogue::{App, AppKill},
         trust::AppTrust,
-        version::Version,
+        version::{Permissions, Version},
     };
 
     fn sha() -> Digest {
@@ -418,7 +418,7 @@ mod tests {
                 Version {
                     number,
                     bundle,
-                    permissions: vec![],
+                    permissions: Permissions::default(),
                     notes: String::new(),
                     life,
                     submitted_at: at,

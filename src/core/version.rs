@@ -3,8 +3,10 @@
 //! The states are types' values and the legal moves are the methods here; nothing else changes a state.
 //! A version that is not `Listed` can never be prepared as an answer.
 
+use std::{ops::Deref, sync::Arc};
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{digest::Digest, dossier::PackedDossier, name::Permission, time::Timestamp};
 
@@ -139,6 +141,52 @@ pub enum Review {
     Skipped,
 }
 
+/// The host APIs and pages a version asks to be allowed. Nearly every version of an app asks for the same, so
+/// an app's versions hold one list together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Permissions(Arc<[Permission]>);
+
+impl Permissions {
+    /// Holds on to `other` in place of its own, where they are the same.
+    pub fn share(&mut self, other: &Self) {
+        if self == other {
+            self.0 = Arc::clone(&other.0);
+        }
+    }
+}
+
+impl Deref for Permissions {
+    type Target = [Permission];
+
+    fn deref(&self) -> &[Permission] {
+        &self.0
+    }
+}
+
+impl From<Vec<Permission>> for Permissions {
+    fn from(permissions: Vec<Permission>) -> Self {
+        Self(permissions.into())
+    }
+}
+
+impl FromIterator<Permission> for Permissions {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        Self(permissions.into_iter().collect())
+    }
+}
+
+impl Serialize for Permissions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Permissions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::from)
+    }
+}
+
 /// Everything kept about one version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
@@ -147,8 +195,8 @@ pub struct Version {
     /// What a device runs.
     pub bundle: Bundle,
     /// The host APIs and pages it asks to be allowed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub permissions: Vec<Permission>,
+    #[serde(default, skip_serializing_if = "no_permissions")]
+    pub permissions: Permissions,
     /// What changed, in the submitter's words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notes: String,
@@ -159,6 +207,10 @@ pub struct Version {
     /// What reviewers have to go by.
     #[serde(default, skip_serializing_if = "PackedDossier::is_empty")]
     pub dossier: PackedDossier,
+}
+
+fn no_permissions(permissions: &Permissions) -> bool {
+    permissions.is_empty()
 }
 
 impl Version {

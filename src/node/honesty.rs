@@ -12,7 +12,7 @@ use huidu_core::{
     poll::{Device, Installed},
     rollout::Rollout,
     seal::SignedStamp,
-    version::{Bundle, BundleFormat, Version},
+    version::{Bundle, BundleFormat, Permissions, Version},
 };
 
 use super::*;
@@ -174,7 +174,7 @@ fn listed(number: &str) -> Version {
     Version {
         number: number.parse().unwrap(),
         bundle,
-        permissions: Vec::new(),
+        permissions: Permissions::default(),
         notes: String::new(),
         life: huidu_core::version::Life::Listed,
         submitted_at: Timestamp::EPOCH,

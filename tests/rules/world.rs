@@ -13,7 +13,7 @@ use huidu_core::{
     segment::SegmentBuilder,
     time::Timestamp,
     trust::AppTrust,
-    version::{Bundle, BundleFormat, Life, Number, Version},
+    version::{Bundle, BundleFormat, Life, Number, Permissions, Version},
 };
 
 /// Segments by name.
@@ -47,7 +47,7 @@ pub(crate) fn version(number: &str, life: Life) -> (Number, Version) {
     let version = Version {
         number: number.clone(),
         bundle,
-        permissions: vec![],
+        permissions: Permissions::default(),
         notes: String::new(),
         life,
         submitted_at: noon(),

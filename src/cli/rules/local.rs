@@ -16,7 +16,7 @@ use huidu_core::{
     rollout::{Rollout, Serve},
     slots_assign,
     time::Timestamp,
-    version::{Bundle, BundleFormat, Life, Number, Version},
+    version::{Bundle, BundleFormat, Life, Number, Permissions, Version},
 };
 
 use crate::{
@@ -111,7 +111,7 @@ fn listed(number: Number) -> Version {
             unpacked_bytes: 0,
         },
         number,
-        permissions: Vec::new(),
+        permissions: Permissions::default(),
         notes: String::new(),
         life: Life::Listed,
         submitted_at: Timestamp::EPOCH,

@@ -7,7 +7,7 @@ use crate::{
     catalogue::App,
     rollout::Rollout,
     rulefile::parse_toml,
-    version::{Bundle, BundleFormat, Life, Version},
+    version::{Bundle, BundleFormat, Life, Permissions, Version},
 };
 
 const HEAD: &str = "app = \"pingan/travel\"\nhosts = [\"retail-bank\"]\nstable = \"2.3.1\"\n";
@@ -69,7 +69,7 @@ fn app() -> App {
         let version = Version {
             number: number.parse().unwrap(),
             bundle,
-            permissions: Vec::new(),
+            permissions: Permissions::default(),
             notes: String::new(),
             life,
             submitted_at: crate::time::Timestamp::EPOCH,

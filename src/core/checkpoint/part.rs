@@ -9,11 +9,10 @@ use std::sync::Arc;
 use crate::{
     catalogue::App,
     dossier::{PackedDossier, format_byte, format_of},
-    name::Permission,
     pack::{Packer, Unpackable, Unpacker},
     record::RecordError,
     time::Timestamp,
-    version::{Bundle, Life, Number, Version},
+    version::{Bundle, Life, Number, Permissions, Version},
 };
 
 /// The shape of these bytes.
@@ -26,7 +25,8 @@ pub fn pack_app(app: &App) -> Result<Vec<u8>, RecordError> {
     packer.byte(SHAPE);
     packer.bytes(&serde_json::to_vec(&app.without_versions())?);
     packer.count(app.versions.len());
-    let mut before: &[Permission] = &[];
+    let none = Permissions::default();
+    let mut before = &none;
     for version in app.versions.values() {
         pack_version(&mut packer, version, before)?;
         before = &version.permissions;
@@ -43,10 +43,11 @@ pub fn unpack_app(bytes: &[u8]) -> Result<App, RecordError> {
         return Err(RecordError::Shape { v });
     }
     let mut app: App = serde_json::from_slice(from.bytes()?)?;
+    let none = Permissions::default();
     let mut versions: Vec<(Number, Arc<Version>)> = Vec::new();
     for _ in 0..from.count()? {
-        let last = versions.last().map(|(_, version)| &*version.permissions);
-        let version = unpack_version(&mut from, last.unwrap_or_default())?;
+        let before = versions.last().map(|(_, version)| &version.permissions);
+        let version = unpack_version(&mut from, before.unwrap_or(&none))?;
         versions.push((version.number.clone(), Arc::new(version)));
     }
     from.end()?;
@@ -61,7 +62,7 @@ const AS_BEFORE: u64 = 0;
 fn pack_version(
     packer: &mut Packer,
     version: &Version,
-    before: &[Permission],
+    before: &Permissions,
 ) -> Result<(), RecordError> {
     let Version {
         number,
@@ -85,11 +86,11 @@ fn pack_version(
     packer.byte(format_byte(*format));
     packer.number((*files).into());
     packer.number(*unpacked_bytes);
-    if **permissions == *before {
+    if permissions == before {
         packer.number(AS_BEFORE);
     } else {
         packer.count(permissions.len() + 1);
-        for permission in permissions {
+        for permission in &**permissions {
             packer.text(permission.as_str());
         }
     }
@@ -100,7 +101,7 @@ fn pack_version(
     Ok(())
 }
 
-fn unpack_version(from: &mut Unpacker<'_>, before: &[Permission]) -> Result<Version, RecordError> {
+fn unpack_version(from: &mut Unpacker<'_>, before: &Permissions) -> Result<Version, RecordError> {
     let wrong = from.wrong();
     Ok(Version {
         number: from.text()?.parse().map_err(|_| wrong)?,
@@ -112,7 +113,7 @@ fn unpack_version(from: &mut Unpacker<'_>, before: &[Permission]) -> Result<Vers
             unpacked_bytes: from.number()?,
         },
         permissions: match from.number()? {
-            AS_BEFORE => before.to_vec(),
+            AS_BEFORE => before.clone(),
             more => unpack_permissions(from, more - 1)?,
         },
         notes: from.text()?.to_owned(),
@@ -122,14 +123,9 @@ fn unpack_version(from: &mut Unpacker<'_>, before: &[Permission]) -> Result<Vers
     })
 }
 
-fn unpack_permissions(from: &mut Unpacker<'_>, count: u64) -> Result<Vec<Permission>, Unpackable> {
-    let mut permissions = Vec::new();
-    for _ in 0..count {
-        let permission = from.text()?.parse();
-        permissions.push(permission.map_err(|_| from.wrong())?);
-    }
-    permissions.shrink_to_fit();
-    Ok(permissions)
+fn unpack_permissions(from: &mut Unpacker<'_>, count: u64) -> Result<Permissions, Unpackable> {
+    let one = |_| from.text()?.parse().map_err(|_| from.wrong());
+    (0..count).map(one).collect()
 }
 
 /// What most versions are is a byte; what carries more is JSON.

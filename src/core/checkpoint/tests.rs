@@ -91,7 +91,10 @@ fn version(number: &str, life: Life, dossier: Dossier) -> Arc<Version> {
             files: 120,
             unpacked_bytes: 1_200_000,
         },
-        permissions: ["camera", "pay"].map(|name| name.parse().unwrap()).into(),
+        permissions: ["camera", "pay"]
+            .iter()
+            .map(|name| name.parse().unwrap())
+            .collect(),
         notes: "修复".into(),
         life,
         submitted_at: NOON,
@@ -256,7 +259,7 @@ proptest! {
         for (minor, life, notes, bytes, permissions) in versions {
             let mut made = Version::clone(&version(&format!("3.{minor}.0"), life, Dossier::default()));
             (made.notes, made.bundle.bytes) = (notes, bytes);
-            made.permissions.truncate(permissions);
+            made.permissions = made.permissions.iter().take(permissions).cloned().collect();
             app.versions.insert(made.number.clone(), made.into());
         }
         let bytes = pack_app(&app).unwrap();

@@ -12,7 +12,7 @@ use huidu_core::{
     manifest::{Manifest, Reason, State},
     rollout::Rollout,
     seal::{self, Stamp},
-    version::{Bundle, BundleFormat, Life, Version},
+    version::{Bundle, BundleFormat, Life, Permissions, Version},
 };
 
 use super::*;
@@ -32,7 +32,7 @@ pub(crate) fn app(id: &str, versions: &[&str], rollout: &str) -> App {
                 files: 1,
                 unpacked_bytes: 1,
             },
-            permissions: Vec::new(),
+            permissions: Permissions::default(),
             notes: String::new(),
             life: Life::Listed,
             submitted_at: Timestamp::EPOCH,

@@ -7,7 +7,7 @@ use huidu_core::{
     revision::Revision,
     rules::Rules,
     time::Timestamp,
-    version::{Bundle, BundleFormat, Life, Version},
+    version::{Bundle, BundleFormat, Life, Permissions, Version},
 };
 use ulid::Ulid;
 
@@ -34,7 +34,7 @@ fn submitted(number: &str) -> Event {
         version: Version {
             number: number.parse().unwrap(),
             bundle,
-            permissions: Vec::new(),
+            permissions: Permissions::default(),
             notes: String::new(),
             life: Life::Submitted,
             submitted_at: Timestamp::EPOCH,
