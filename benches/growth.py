@@ -2,7 +2,7 @@
 
 Each series is measured in turns over its whole length, at least five times; a point is the median of the seconds of the
 server's processor for one request. What is judged is the exponent between the two ends of a series: 0 is flat, 1 is linear.
-Prints a table for each series; `--svg FILE` draws them.
+Prints a table for each series; `--svg FILE` draws them, `--json FILE` keeps the points.
 """
 
 import argparse
@@ -128,16 +128,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", action="store_true", help="print rows for benches/run.py")
     parser.add_argument("--svg", help="where to draw")
+    parser.add_argument("--json", help="where to write the points: microseconds by series and size")
     parser.add_argument("--profile", default="release", help="the build that is measured")
     parser.add_argument("--server", help="a bench-server that is built already")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=1)
     asked = parser.parse_args()
-    costs = measured(asked.server or run.built(asked.profile), asked.turns, asked.seconds)
+    costs = measured(asked.server or run.built(asked.profile, True), asked.turns, asked.seconds)
     tables(costs)
     if asked.svg:
         with open(asked.svg, "w", encoding="utf-8") as out:
             out.write(svg(costs))
+    if asked.json:
+        points_of = lambda taken: {size: round(load.median(seconds), 3) for size, seconds in taken.items()}
+        with open(asked.json, "w", encoding="utf-8") as out:
+            json.dump({series: points_of(taken) for series, taken in costs.items()}, out, indent=1)
+            out.write("\n")
     for one in rows(costs):
         print("row" if asked.rows else "", json.dumps(one, ensure_ascii=False))
 

@@ -31,7 +31,7 @@ RUNS = ROOT / "benches" / "runs"
 GATHERED = [
     # (command, rows it owes, also in the quick run)
     ("python3 benches/instructions.py --rows", 1, True),
-    ("python3 benches/growth.py --rows", 4, False),
+    ("python3 benches/growth.py --rows --svg docs/growth.svg --json benches/runs/growth.json", 4, False),
     ("cargo bench --quiet --locked -p huidu-core --bench resolve", 2, True),
     ("cargo bench --quiet --locked -p huidu-core --bench bucketing", 1, True),
     ("cargo bench --quiet --locked -p huidu-core --bench segment", 4, False),
@@ -184,6 +184,7 @@ def row(work, reference, ratios, bar):
 
 
 def gathered(quick):
+    RUNS.mkdir(exist_ok=True)
     rows = []
     for command, owed, is_quick in GATHERED:
         if quick and not is_quick:
