@@ -5,7 +5,7 @@ Commands of `huidu` are held against the command line by src/cli/tests/docs.rs; 
 
 import re
 
-from promql import alerts, recorded
+from promql import alerts, asked, recorded
 from tree import metrics
 
 HERE = "docs/operations"
@@ -26,6 +26,7 @@ def check(tree):
         exist = set(metrics(tree)) | {f"{n}_{part}" for n, (kind, _) in metrics(tree).items() if kind == "histogram" for part in ("bucket", "sum", "count")}
         exist |= set(recorded(tree))
         faults += [f"{path}: there is no metric {metric}" for metric in sorted(set(re.findall(r"\bhuidu(?:_|:[a-z])[a-z_:0-9]+\b", text)) - exist)]
+        faults += [f"{path}: {fault}" for query in re.findall(r"`(huidu_\w+\{[^`]*\})`", text) if '="' in query for fault in asked(tree, query)]
         faults += [f"{path}: links {link}, which does not exist" for link in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", text)
                    if not (tree.has(f"{HERE}/{link}") or tree.has(resolved(link)))]
     for name in RUNBOOKS:
