@@ -176,7 +176,7 @@ def selects(_tree, pods, by_kind, _settings):
     return faults
 
 
-def stops(tree, pods, by_kind, _settings):
+def stops(tree, pods, by_kind, settings):
     """A node that is told to stop has the time it takes; others are there meanwhile."""
     spec = pods["spec"]["template"]["spec"]
     pause = int(container_of(pods)["lifecycle"]["preStop"]["exec"]["command"][1])
@@ -184,7 +184,10 @@ def stops(tree, pods, by_kind, _settings):
     devices = int(re.search(r"drain: Duration::from_secs\((\d+)\)", floor).group(1))
     people = int(re.search(r"timeout\(Duration::from_secs\((\d+)\), controlling\)", serve).group(1))
     counts = int(re.search(r"COUNTS_EVERY: Duration = Duration::from_millis\((\d+)\)", serve).group(1)) * 3 / 1000
-    takes, given = pause + devices + people + counts, spec["terminationGracePeriodSeconds"]
+    # Where nodes serve on for a while before they close their ports, that is a setting.
+    default = tomllib.loads(tree.text("deploy/huidu.toml")).get("node", {}).get("drain", "0s")
+    drain = int(settings.get("node", {}).get("drain", default).removesuffix("s"))
+    takes, given = pause + drain + devices + people + counts, spec["terminationGracePeriodSeconds"]
     faults = [f"StatefulSet: stopping takes {takes} s, and {given} s are given"] if given < takes + 10 else []
     budget = by_kind["PodDisruptionBudget"][0]["spec"]["maxUnavailable"]
     least = by_kind["HorizontalPodAutoscaler"][0]["spec"]["minReplicas"]
