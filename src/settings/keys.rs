@@ -75,6 +75,8 @@ pub const KEYS: &[Key] = &[
     key("node.name", ""),
     key("node.tick", "1s"),
     key("node.checkpoint_every", "256"),
+    key("node.peers", ""),
+    key("node.peers_ca_file", ""),
     key("bundles.packed_max", "20 MiB"),
     key("bundles.unpacked_max", "80 MiB"),
     key("bundles.memory", "256 MiB"),

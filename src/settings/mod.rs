@@ -164,6 +164,10 @@ pub struct NodeSettings {
     pub tick: Duration,
     /// After how many changes a checkpoint is written.
     pub checkpoint_every: u64,
+    /// The private ports of the other nodes, `http://…`.
+    pub peers: Vec<String>,
+    /// The certificates that theirs must lead to; none: those that browsers trust.
+    pub peers_ca_file: Option<PathBuf>,
 }
 
 /// What a bundle may be.
@@ -500,6 +504,8 @@ impl Reader {
                 .unwrap_or_else(machine_name),
             tick: self.parsed("node.tick", |text| duration(text, 50, 60_000)),
             checkpoint_every: self.parsed("node.checkpoint_every", |text| whole(text, 1, 100_000)),
+            peers: self.list("node.peers", url),
+            peers_ca_file: self.optional("node.peers_ca_file", |text| Ok(PathBuf::from(text))),
         }
     }
 
