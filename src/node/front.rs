@@ -171,6 +171,11 @@ impl Front {
         self.top().held.get(op).cloned()
     }
 
+    #[cfg(test)]
+    pub(super) fn forget_ends(&self) {
+        self.top().ended = RecentOps::default();
+    }
+
     /// How `op` ended, as far as it is remembered here.
     pub(super) fn ended(&self, op: &OpId) -> Option<Settled> {
         self.top().ended.get(op)

@@ -104,6 +104,8 @@ use crate::{
 pub const SELF: &str = huidu_core::validity::NODE;
 /// How long whoever kills waits for the ledger before being told that it does not have the kill yet.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// The same, while the store is known not to answer.
+const SILENT_PATIENCE: Duration = Duration::from_millis(50);
 /// Changes that may wait for the engine.
 const WAITING: usize = 1_024;
 /// Records that one look into the history may read.
@@ -457,7 +459,14 @@ impl Node {
             if self.asks.try_send(ask).is_err() {
                 return None;
             }
-            let patience = KILL_PATIENCE.min(change.patience);
+            // A store that is known not to answer is not waited for.
+            let answers = self.shared.health.store.load(Ordering::Relaxed);
+            let patience = if answers {
+                KILL_PATIENCE
+            } else {
+                SILENT_PATIENCE
+            };
+            let patience = patience.min(change.patience);
             tokio::time::timeout(patience, wait).await.ok()?.ok()
         };
         let (spread, appended) = tokio::join!(spread, append);

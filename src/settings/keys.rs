@@ -39,6 +39,7 @@ pub const KEYS: &[Key] = &[
     key("device.cores", "0"),
     key("device.max_connections", "10000"),
     key("device.max_connections_per_address", "0"),
+    key("device.max_kill_listeners", "5000"),
     key("device.header_timeout", "10s"),
     key("device.idle_timeout", "75s"),
     key("device.poll_after", "15m"),

@@ -60,6 +60,8 @@ pub struct DeviceSettings {
     pub max_connections: usize,
     /// Of these, from one address; 0: as many as there are.
     pub max_connections_per_address: usize,
+    /// Of all connections, those that may wait for a change of the list of kills.
+    pub max_kill_listeners: usize,
     /// How long a request's head may take.
     pub header_timeout: Duration,
     /// How long a connection may be idle.
@@ -310,6 +312,9 @@ impl Reader {
                 .parsed("device.max_connections_per_address", |text| {
                     whole(text, 0, 1_000_000)
                 }),
+            max_kill_listeners: self.parsed("device.max_kill_listeners", |text| {
+                whole(text, 0, 1_000_000)
+            }),
             header_timeout: self.parsed("device.header_timeout", |t| duration(t, 1, 300_000)),
             idle_timeout: self.parsed("device.idle_timeout", |t| duration(t, 1, 3_600_000)),
             poll_after: self.parsed("device.poll_after", |t| duration(t, 100, 7 * 86_400_000)),

@@ -19,6 +19,8 @@
 
 mod disk;
 mod receipt;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
@@ -73,6 +75,18 @@ pub(super) struct Mutations {
     pub(super) unsigned_believed: bool,
     /// What lies on the disk is not taken up at a start.
     pub(super) forgotten_at_start: bool,
+    /// How a want ended is not asked before it is put in force.
+    pub(super) settled_unseen: bool,
+}
+
+#[cfg(test)]
+thread_local! {
+    /// What the nodes that are started on this thread get wrong.
+    static PLANTED: std::cell::Cell<Mutations> = const { std::cell::Cell::new(Mutations {
+        unsigned_believed: false,
+        forgotten_at_start: false,
+        settled_unseen: false,
+    }) };
 }
 
 /// The kills of one node that the ledger does not have yet, and what is known of the latest ones.
@@ -87,7 +101,7 @@ pub(super) struct Kills {
     by_bus: Pace,
     by_post: Pace,
     #[cfg(test)]
-    pub(super) mutations: Mutex<Mutations>,
+    pub(super) mutations: Mutations,
 }
 
 /// Why a notice was not taken in.
@@ -137,7 +151,7 @@ impl Kills {
             by_bus: Pace::new(HEARD_A_SECOND),
             by_post: Pace::new(HEARD_A_SECOND),
             #[cfg(test)]
-            mutations: Mutex::default(),
+            mutations: PLANTED.get(),
         })
     }
 
@@ -147,7 +161,7 @@ impl Kills {
             return Ok(());
         };
         #[cfg(test)]
-        if self.mutated().forgotten_at_start {
+        if self.mutations.forgotten_at_start {
             return Ok(());
         }
         for sealed in disk.load()? {
@@ -339,6 +353,10 @@ impl Kills {
         // A signature, and an app compiled: not on a thread that answers.
         let held = spawn_blocking(move || {
             this.heeds(&heard)?;
+            #[cfg(test)]
+            if this.mutations.settled_unseen {
+                this.front.forget_ends();
+            }
             Ok::<_, Unheeded>(this.front.hold(heard, false))
         });
         let held = held.await.map_err(|_| NotHeard::Full)?;
@@ -377,18 +395,10 @@ impl Kills {
         let own = self.own_key();
         let heeds = sealed.heed(&self.shared.catalogue.read(), own.as_ref());
         #[cfg(test)]
-        if self.mutated().unsigned_believed && heeds == Err(Unheeded::Unsigned) {
+        if self.mutations.unsigned_believed && heeds == Err(Unheeded::Unsigned) {
             return Ok(());
         }
         heeds
-    }
-
-    #[cfg(test)]
-    fn mutated(&self) -> Mutations {
-        *self
-            .mutations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ack(&self, sealed: &Sealed, asof: Timestamp, kept: bool) -> Ack {
