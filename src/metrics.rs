@@ -150,6 +150,12 @@ metrics! {
     count_flush_failures: IntCounter = "huidu_count_flush_failures_total";
     /// Lists of kills given out.
     kill_lists: IntCounter = "huidu_kill_lists_total";
+    /// Devices that wait for a change of the list of kills.
+    kill_listeners: IntGauge = "huidu_kill_listeners";
+    /// Devices that were not let wait for one, because there were too many.
+    kill_listeners_refused: IntCounter = "huidu_kill_listeners_refused_total";
+    /// Lists of kills sent as events.
+    kill_events: IntCounter = "huidu_kill_events_total";
     /// Stamps signed; `inline` ones made a poll wait for a signature.
     stamps: IntCounterVec = "huidu_stamps_signed_total" ["when"];
     /// Times that a key of this node signed nothing when asked to (`online`: stamps, `log`: heads). Answers keep
@@ -195,6 +201,19 @@ metrics! {
     ledger_checkpoint_revision: IntGauge = "huidu_ledger_checkpoint_revision";
     /// Seconds from the record of a kill, by its writer's clock, to this node serving it.
     kill_propagation_seconds: Histogram = "huidu_kill_propagation_seconds" in KILL_SECONDS;
+    /// Kills in force here that the ledger does not have yet.
+    provisional_kills: IntGauge = "huidu_provisional_kills";
+    /// Kills that were in force here before the ledger had them, by how the ledger settled them: committed, or
+    /// voided (then somebody else's record governs, or nobody who may had asked).
+    kills_settled: IntCounterVec = "huidu_provisional_kills_settled_total" ["outcome"];
+    /// Notices of kills that other nodes sent, by what became of them: in-force, known, settled, refused, shed.
+    kill_notices: IntCounterVec = "huidu_kill_notices_total" ["outcome"];
+    /// Nodes that were told of a kill by this one, by whether they answered that they refuse it (reached, unreached).
+    kill_peers: IntCounterVec = "huidu_kill_peers_total" ["outcome"];
+    /// Times a kill could not be kept on this disk: it is in force, and would not outlast the process.
+    kill_disk_failures: IntCounter = "huidu_kill_disk_failures_total";
+    /// Seconds from a kill being asked of this node to its answer.
+    kill_seconds: Histogram = "huidu_kill_answer_seconds" in KILL_SECONDS;
     /// Seconds from a revision being known to this node to polls being answered from it.
     apply_seconds: Histogram = "huidu_apply_seconds" in APPLY_SECONDS;
     /// Operations on the store, by verb and how they ended.

@@ -2,14 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use tokio::sync::broadcast;
 
-use super::{Bus, Counts, Hint, WAKES, Wake, Wakes};
+use super::{Bus, Counts, Hint, Notices, WAKES, Wake, Wakes, may_be_notice};
 
 /// A bus within one process.
 #[derive(Debug)]
 pub struct LocalBus {
     wakes: broadcast::Sender<Wake>,
+    notices: broadcast::Sender<Bytes>,
     published: AtomicU64,
 }
 
@@ -18,6 +20,7 @@ impl LocalBus {
     pub fn new() -> Self {
         Self {
             wakes: broadcast::Sender::new(WAKES),
+            notices: broadcast::Sender::new(WAKES),
             published: AtomicU64::new(0),
         }
     }
@@ -33,6 +36,16 @@ impl Bus for LocalBus {
     fn publish(&self, hint: Hint) {
         self.published.fetch_add(1, Ordering::Relaxed);
         let _nobody_listens = self.wakes.send(Wake::Hint(hint));
+    }
+
+    fn spread(&self, notice: Bytes) {
+        if may_be_notice(&notice) {
+            let _nobody_listens = self.notices.send(notice);
+        }
+    }
+
+    fn notices(&self) -> Notices {
+        Notices(self.notices.subscribe())
     }
 
     fn subscribe(&self) -> Wakes {

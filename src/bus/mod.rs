@@ -20,7 +20,8 @@ pub mod redis;
 
 use std::{fmt, str::FromStr};
 
-use huidu_core::revision::Revision;
+use bytes::Bytes;
+use huidu_core::{limits, revision::Revision};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Wakes kept for one subscriber; one that lags further behind is told to read the ledger instead.
@@ -30,6 +31,12 @@ const WAKES: usize = 256;
 pub trait Bus: Send + Sync + 'static {
     /// Sends a hint, soon or never. Returns at once and never fails the caller; failures are counted.
     fn publish(&self, hint: Hint);
+
+    /// Carries a notice of a kill to everybody who listens, soon or never. Returns at once and never fails the caller.
+    fn spread(&self, notice: Bytes);
+
+    /// Notices from now on, this node's own among them. Nothing of them was looked at but how long they are.
+    fn notices(&self) -> Notices;
 
     /// What comes from now on.
     fn subscribe(&self) -> Wakes;
@@ -100,6 +107,31 @@ impl FromStr for Hint {
             Ok(hint)
         } else {
             Err(HintError)
+        }
+    }
+}
+
+/// What a message begins with that may be a notice of a kill; a hint begins with a digit.
+const NOTICE: u8 = b'{';
+
+/// True of what may be a notice of a kill; whoever listens judges it.
+fn may_be_notice(message: &[u8]) -> bool {
+    message.first() == Some(&NOTICE) && message.len() <= limits::NOTICE_BYTES
+}
+
+/// The notices of one subscriber. One that lags far behind loses some: a notice is told in more ways than one.
+#[derive(Debug)]
+pub struct Notices(broadcast::Receiver<Bytes>);
+
+impl Notices {
+    /// The next one; none when the bus is gone for good. May be dropped at any point.
+    pub async fn recv(&mut self) -> Option<Bytes> {
+        loop {
+            match self.0.recv().await {
+                Ok(notice) => return Some(notice),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
         }
     }
 }

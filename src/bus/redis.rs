@@ -18,13 +18,14 @@ use ::redis::{
     AsyncConnectionConfig, Client, IntoConnectionInfo as _, ProtocolVersion, PushInfo, PushKind,
     RedisError, Value, aio::MultiplexedConnection,
 };
+use bytes::Bytes;
 use tokio::{
     sync::{Notify, broadcast, mpsc},
     task::JoinHandle,
     time::{Instant, sleep},
 };
 
-use super::{Bus, Counts, Hint, WAKES, Wake, Wakes};
+use super::{Bus, Counts, Hint, Notices, WAKES, Wake, Wakes, may_be_notice};
 use crate::backoff::Backoff;
 
 /// Hints waiting to be sent; more are dropped and counted.
@@ -58,12 +59,19 @@ pub enum RedisBusError {
 /// A bus through Redis. Connects, and comes back, by itself; dropping it ends it.
 pub struct RedisBus {
     shared: Arc<Shared>,
-    outbox: mpsc::Sender<Hint>,
+    outbox: mpsc::Sender<Message>,
     task: JoinHandle<()>,
+}
+
+/// What is sent.
+enum Message {
+    Hint(Hint),
+    Notice(Bytes),
 }
 
 struct Shared {
     wakes: broadcast::Sender<Wake>,
+    notices: broadcast::Sender<Bytes>,
     healthy: AtomicBool,
     published: AtomicU64,
     failed: AtomicU64,
@@ -87,6 +95,7 @@ impl RedisBus {
             Client::open(info.set_redis_settings(resp3)).map_err(RedisBusError::Address)?;
         let shared = Arc::new(Shared {
             wakes: broadcast::Sender::new(WAKES),
+            notices: broadcast::Sender::new(WAKES),
             healthy: AtomicBool::new(false),
             published: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -111,9 +120,19 @@ impl RedisBus {
 impl Bus for RedisBus {
     fn publish(&self, hint: Hint) {
         self.shared.published.fetch_add(1, Ordering::Relaxed);
-        if self.outbox.try_send(hint).is_err() {
+        if self.outbox.try_send(Message::Hint(hint)).is_err() {
             self.shared.failed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn spread(&self, notice: Bytes) {
+        if self.outbox.try_send(Message::Notice(notice)).is_err() {
+            self.shared.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn notices(&self) -> Notices {
+        Notices(self.shared.notices.subscribe())
     }
 
     fn subscribe(&self) -> Wakes {
@@ -173,6 +192,10 @@ impl Shared {
     }
 
     fn message(&self, text: &[u8]) {
+        if may_be_notice(text) {
+            let _nobody_listens = self.notices.send(Bytes::copy_from_slice(text));
+            return;
+        }
         let hint = (text.len() <= HINT_BYTES).then(|| str::from_utf8(text).ok()?.parse().ok());
         match hint.flatten() {
             Some(hint) => {
@@ -189,7 +212,7 @@ impl Shared {
 struct Keeper {
     client: Client,
     settings: RedisSettings,
-    hints: mpsc::Receiver<Hint>,
+    hints: mpsc::Receiver<Message>,
     shared: Arc<Shared>,
 }
 
@@ -267,9 +290,17 @@ impl Keeper {
         }
     }
 
-    async fn send(&self, to: &mut MultiplexedConnection, hint: Hint) -> Result<(), RedisError> {
+    async fn send(
+        &self,
+        to: &mut MultiplexedConnection,
+        message: Message,
+    ) -> Result<(), RedisError> {
         let mut publish = ::redis::cmd("PUBLISH");
-        publish.arg(&self.settings.channel).arg(hint.to_string());
+        publish.arg(&self.settings.channel);
+        match message {
+            Message::Hint(hint) => publish.arg(hint.to_string()),
+            Message::Notice(notice) => publish.arg(&notice[..]),
+        };
         let sent = publish.exec_async(to).await;
         if sent.is_err() {
             self.shared.failed.fetch_add(1, Ordering::Relaxed);

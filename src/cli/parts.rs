@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
 
@@ -24,13 +25,14 @@ use crate::{
         local::LocalBus,
         redis::{RedisBus, RedisSettings},
     },
-    clock,
+    client, clock,
     http::tls::{self, Tls},
     metrics::Metrics,
     node::{
         NodeParts, NodeSettings,
         bundles::Disk,
         counters::{CounterSink, Remembered, SinkError},
+        peers::{Peers, Reach},
     },
     settings::{BusSettings, S3Settings, Settings, StoreSettings, TlsFiles},
     signin::{SignIn, SignInSettings, seal::Sealer},
@@ -116,6 +118,12 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
             "log",
         )?)),
         metrics: Arc::new(Metrics::new()),
+        // What is in memory shall leave no trace.
+        kills_dir: match settings.store {
+            StoreSettings::Memory => None,
+            _ => Some(settings.data_dir.join("kills")),
+        },
+        peers: peers(settings)?,
         settings: NodeSettings {
             name: settings.node.name.clone(),
             tick: settings.node.tick,
@@ -126,6 +134,38 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
             bundle_memory: settings.bundles.memory,
         },
     })
+}
+
+/// The other nodes.
+fn peers(settings: &Settings) -> anyhow::Result<Arc<Peers>> {
+    let authorities = match &settings.node.peers_ca_file {
+        Some(file) => {
+            let about = || format!("setting `node.peers_ca_file`: {}", file.display());
+            Some(fs::read(file).with_context(about)?)
+        }
+        None => None,
+    };
+    let way = client::peer::Peers::new(authorities.as_deref());
+    let way = way.context("setting `node.peers_ca_file`")?;
+    let known = settings.node.peers.iter().cloned();
+    Ok(Arc::new(Peers::new(known, Some(Arc::new(ByHttp(way))))))
+}
+
+/// Other nodes by their private ports.
+struct ByHttp(client::peer::Peers);
+
+impl Reach for ByHttp {
+    fn tell<'a>(
+        &'a self,
+        address: &'a str,
+        message: Bytes,
+    ) -> Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send + 'a>> {
+        let (way, address) = (self.0.clone(), address.to_owned());
+        Box::pin(async move {
+            let told = tokio::task::spawn_blocking(move || way.tell(&address, &message)).await;
+            told.map_err(|_| "this node is stopping".to_owned())?
+        })
+    }
 }
 
 /// The certificate of a port, if it shows one. `table` is its settings'.

@@ -22,7 +22,7 @@ use crate::{
         self,
         token::{self, Token},
     },
-    device::{Bounds, Connections, DevicePlane},
+    device::{Bounds, Connections, DevicePlane, Feed},
     http::{self, tls::Tls},
     logging,
     node::{Node, WriteError, counters::CounterSink},
@@ -334,7 +334,10 @@ fn device_plane(
     };
     let watcher = Connections(node.metrics_handle());
     let plane = http::serve::Plane::over(limits, watcher, tls);
-    let service = |_core| DevicePlane::new(Arc::clone(node), Bounds::default());
+    let feed = Feed::new(device.max_kill_listeners, node.metrics_handle());
+    tokio::spawn(Arc::clone(&feed).drive(node.kill_marks(), told.clone()));
+    let service =
+        |_core| DevicePlane::new(Arc::clone(node), Bounds::default()).with_feed(Arc::clone(&feed));
     Ok(http::serve::spawn_per_core(
         listeners, service, &plane, told,
     )?)

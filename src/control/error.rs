@@ -12,6 +12,7 @@ use huidu_core::{
     authority::Forbidden,
     check::Finding,
     decide::Refusal,
+    notice::Unheeded,
     op::OpId,
     rulefile::{self, Places, Problems},
     segment::SegmentTextError,
@@ -26,7 +27,7 @@ use crate::{
     archive::ArchiveError,
     http::problem::Problem,
     ledger::LedgerError,
-    node::WriteError,
+    node::{WriteError, kills::NotHeard},
     signin::{ProviderFault, SignInFault},
     store::StoreError,
 };
@@ -138,6 +139,9 @@ pub(crate) enum ApiError {
     /// The ledger does not answer, or not as it should.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// What another node said is not taken in.
+    #[error(transparent)]
+    NotHeard(#[from] NotHeard),
     /// Something of this node's own.
     #[error("{detail}")]
     Unavailable { code: &'static str, detail: String },
@@ -249,6 +253,7 @@ impl ApiError {
                 "A key of another change",
             ),
             Self::Ledger(error) => ledger_facts(error),
+            Self::NotHeard(why) => not_heard_facts(why),
             Self::Unavailable { code, .. } => (StatusCode::SERVICE_UNAVAILABLE, code, "Not now"),
             Self::NoRandomness => (StatusCode::SERVICE_UNAVAILABLE, "no-randomness", "Not now"),
             Self::Disk(_) => (StatusCode::SERVICE_UNAVAILABLE, "disk", "Not now"),
@@ -308,6 +313,25 @@ fn typed(text: &str) -> String {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+const fn not_heard_facts(why: &NotHeard) -> (StatusCode, &'static str, &'static str) {
+    match why {
+        NotHeard::Unheeded(Unheeded::Form { .. }) => {
+            (StatusCode::BAD_REQUEST, "bad-notice", "No notice")
+        }
+        NotHeard::Unheeded(Unheeded::Audience | Unheeded::Unsigned) => {
+            (StatusCode::FORBIDDEN, "not-a-server", "Not of a server")
+        }
+        NotHeard::Unheeded(Unheeded::Old { .. } | Unheeded::Ahead { .. }) => {
+            (StatusCode::CONFLICT, "old-notice", "Not of now")
+        }
+        NotHeard::Unheeded(Unheeded::Actor { .. }) => {
+            (StatusCode::CONFLICT, "unknown-actor", "Not known here")
+        }
+        NotHeard::Busy | NotHeard::Full => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Not now"),
+        NotHeard::Mute { .. } => (StatusCode::SERVICE_UNAVAILABLE, "mute", "Not now"),
     }
 }
 

@@ -144,7 +144,7 @@ async fn named_state(control: &Control, caller: &Caller, op: OpId) -> Result<OpS
     }
 }
 
-fn no_op(op: &str) -> ApiError {
+pub(super) fn no_op(op: &str) -> ApiError {
     ApiError::Unknown {
         kind: "op",
         name: op.chars().take(40).collect(),

@@ -34,9 +34,11 @@ mod kills;
 mod members;
 mod openapi;
 mod papers;
+mod peer;
 mod permissions;
 mod plan;
 mod precondition;
+mod receipt;
 mod review;
 mod rollouts;
 mod segments;
@@ -79,7 +81,7 @@ pub use service::PrivatePlane;
 use self::{error::ApiError, precondition::Intent, used::LastUsed};
 use crate::{
     archive::ArchiveLimits,
-    node::{Change, Node, Written},
+    node::{Change, Killed, Node, Written},
     signin::SignIn,
 };
 
@@ -172,6 +174,8 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(signin::callback))
         .routes(routes!(signin::token))
         .routes(routes!(signin::signout))
+        // Other nodes, by signature.
+        .routes(routes!(peer::kills))
         // Everything at a glance.
         .routes(routes!(signin::whoami))
         .routes(routes!(status::status))
@@ -216,6 +220,7 @@ fn table() -> OpenApiRouter<Control> {
         // What must stop now.
         .routes(routes!(kills::kill))
         .routes(routes!(kills::unkill))
+        .routes(routes!(kills::receipt))
         .routes(routes!(permissions::revoke))
         .routes(routes!(permissions::restore))
         // Who gets what.
@@ -247,6 +252,33 @@ impl Control {
         expected: Option<Revision>,
         command: Command,
     ) -> Result<Written, ApiError> {
+        let change = self.change_of(intent, expected, command)?;
+        let written = self.node.write(change).await?;
+        self.unless_it_waits(written)
+    }
+
+    /// The one call that stops something before the ledger has it.
+    async fn kill(
+        &self,
+        intent: Intent,
+        expected: Option<Revision>,
+        command: Command,
+    ) -> Result<Killed, ApiError> {
+        let change = self.change_of(intent, expected, command)?;
+        let mut killed = self.node.kill(change).await?;
+        if let Some(written) = killed.written.take() {
+            killed.written = Some(self.unless_it_waits(written)?);
+        }
+        Ok(killed)
+    }
+
+    /// A change, once whoever asks for it has proved enough.
+    fn change_of(
+        &self,
+        intent: Intent,
+        expected: Option<Revision>,
+        command: Command,
+    ) -> Result<Change, ApiError> {
         let Intent {
             actor,
             signed_in,
@@ -263,24 +295,24 @@ impl Control {
             self.may(command, &actor)?;
             return Err(ApiError::SignInAgain);
         }
-        let patience = self.settings.patience;
-        let change = Change {
+        Ok(Change {
             actor,
             command,
             op,
             expected,
             enact_at,
             why,
-            patience,
-        };
-        let written = self.node.write(change).await?;
+            patience: self.settings.patience,
+        })
+    }
+
+    fn unless_it_waits(&self, written: Written) -> Result<Written, ApiError> {
         match &written.waits {
             Some(id) => {
                 let catalogue = self.node.catalogue();
                 let proposal = catalogue.trust.proposals.get(id);
-                Err(ApiError::Waits(Box::new(wire::Waits::new(
-                    &written, id, proposal, &catalogue,
-                ))))
+                let waits = wire::Waits::new(&written, id, proposal, &catalogue);
+                Err(ApiError::Waits(Box::new(waits)))
             }
             None => Ok(written),
         }

@@ -17,7 +17,10 @@ use utoipa::{
     },
 };
 
-use super::wire::{OpAnswer, ProblemSchema, Waits};
+use super::{
+    receipt::Provisional,
+    wire::{OpAnswer, ProblemSchema, Waits},
+};
 
 /// The document's head; paths are added by the route table.
 #[derive(OpenApi)]
@@ -27,7 +30,7 @@ use super::wire::{OpAnswer, ProblemSchema, Waits};
         description = "Which version of each mini-program a device gets, changed and explained.\n\nEvery change of something that exists names the revision it was made for (`If-Match`), and every change may carry an `Idempotency-Key`, which makes a retry harmless. A change answers once the node that took it serves it; when the store gave no answer in time it answers 202 with an op id that will tell. Refusals are RFC 9457 problems; their `code` never changes its meaning.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(ProblemSchema, Waits)),
+    components(schemas(ProblemSchema, Waits, Provisional)),
     tags(
         (name = "status", description = "How this node is."),
         (name = "signin", description = "People, by the bank's identity provider."),
@@ -42,6 +45,7 @@ use super::wire::{OpAnswer, ProblemSchema, Waits};
         (name = "changes", description = "Changes that people agree on first, or that wait for their time."),
         (name = "keys", description = "What people sign offline: keyrings, release records, app policies."),
         (name = "kills", description = "What must stop now."),
+        (name = "peers", description = "What nodes of one installation tell each other, by signature."),
         (name = "rollouts", description = "Which version each device gets."),
         (name = "segments", description = "Uploaded lists of units. Units go in and never come out."),
         (name = "tokens", description = "Credentials."),
@@ -324,6 +328,54 @@ impl IntoResponses for ChangeRefusals {
             "428",
             "No revision is named: `if-match-required`.",
         );
+        all
+    }
+}
+
+/// What a kill may be refused with, or answered where the ledger does not have it yet.
+pub(crate) struct KillRefusals;
+
+impl IntoResponses for KillRefusals {
+    fn responses() -> Responses {
+        let mut all = ChangeRefusals::responses();
+        let either = OneOfBuilder::new()
+            .item(Ref::from_schema_name(Provisional::name()))
+            .item(Ref::from_schema_name(OpAnswer::name()))
+            .item(Ref::from_schema_name(Waits::name()));
+        let schema: RefOr<Schema> = Schema::OneOf(either.build()).into();
+        let provisional = ResponseBuilder::new()
+            .description(
+                "It is in force and the ledger does not have it yet: `provisional`. Or, where a revision or a time was named, as for every change: the store has not answered in time, or the change waits.",
+            )
+            .content("application/json", Content::new(Some(schema)))
+            .header("Location", text_header("`/api/v1/kills/{op}`"));
+        all.insert("202".to_owned(), provisional.build().into());
+        all
+    }
+}
+
+/// What another node may be refused with.
+pub(crate) struct PeerRefusals;
+
+impl IntoResponses for PeerRefusals {
+    fn responses() -> Responses {
+        let mut all = Responses::new();
+        for (status, description) in [
+            ("400", "It is no notice: `bad-notice`, `broken-body`."),
+            (
+                "403",
+                "No server of this installation says so: `not-a-server`.",
+            ),
+            ("408", "The body stopped arriving: `slow-body`."),
+            (
+                "409",
+                "It is not heeded here: `old-notice`, `unknown-actor` (this node may be behind).",
+            ),
+            ("413", "It is too long: `too-large`."),
+            ("503", "Not now: `busy`, `mute` (this node has no log key)."),
+        ] {
+            add(&mut all, status, description);
+        }
         all
     }
 }

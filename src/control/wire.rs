@@ -126,17 +126,24 @@ impl Stopped {
         app: &AppId,
         version: Option<&Number>,
     ) -> Self {
-        let catalogue = control.node.catalogue();
-        let versions = catalogue.apps.get(app).map(|app| app.versions.values());
-        let stopped = versions.into_iter().flatten();
-        let stopped = stopped.filter(|known| version.is_none_or(|number| known.number == *number));
         Self {
             changed: Changed::from(written),
-            filings: stopped
-                .filter_map(|version| version.dossier.open().filing)
-                .collect(),
+            filings: filings(&control.node.catalogue(), app, version),
         }
     }
+}
+
+/// The numbers under which what was stopped is filed: of the version, or of every version of the app.
+pub(super) fn filings(
+    catalogue: &Catalogue,
+    app: &AppId,
+    version: Option<&Number>,
+) -> BTreeSet<String> {
+    let versions = catalogue.apps.get(app).map(|app| app.versions.values());
+    let stopped = versions.into_iter().flatten();
+    let stopped = stopped.filter(|known| version.is_none_or(|number| known.number == *number));
+    let filed = stopped.filter_map(|version| version.dossier.open().filing);
+    filed.collect()
 }
 
 /// A change that was not made: people agree on it first, or it waits for its time.

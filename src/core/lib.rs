@@ -58,6 +58,7 @@ pub mod policy;
 pub mod release;
 // What a device can trust.
 pub mod binding;
+pub mod notice;
 pub mod preview;
 pub mod seal;
 pub mod validity;

@@ -66,6 +66,12 @@ pub const RULE_FILE_BYTES: usize = 1024 * 1024;
 pub const RECORD_BYTES: usize = 1024 * 1024;
 /// Wants whose end is remembered, so that a retry is recognised; every checkpoint carries them.
 pub const RECENT_OPS: usize = 4_096;
+/// Bytes of a kill that is told to other nodes before the ledger has it, its signature among them.
+pub const NOTICE_BYTES: usize = 32 * 1024;
+/// Kills that a node holds before the ledger has them.
+pub const NOTICES: usize = 1_024;
+/// Revisions that whoever took a kill may be ahead of a node that is told of it.
+pub const NOTICE_AHEAD: u64 = 1 << 20;
 /// Bytes of one manifest body, so that a client can bound what it reads.
 pub const MANIFEST_BYTES: usize = 64 * 1024;
 /// Bytes of a query string (or `Huidu-Device` header) of a single poll.

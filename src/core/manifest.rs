@@ -266,6 +266,36 @@ impl KillList {
         }
     }
 
+    /// The digest of what it says, whatever its revision, and whenever each began: a kill begins again when the
+    /// ledger has it.
+    pub fn says(&self) -> Digest {
+        // Serialising to memory fails only for maps whose keys are no text; there is none here.
+        Digest::of(&serde_json::to_vec(&self.said()).unwrap_or_default())
+    }
+
+    /// True when `other` says the same.
+    pub fn says_what(&self, other: &Self) -> bool {
+        self.said() == other.said()
+    }
+
+    #[expect(clippy::type_complexity, reason = "named nowhere else")]
+    fn said(
+        &self,
+    ) -> (
+        &str,
+        Vec<(&AppId, Option<&Number>, Option<&Digest>, &str)>,
+        Vec<(&AppId, &Permission, &str)>,
+    ) {
+        let kills = self.kills.iter();
+        let kills = kills.map(|one| {
+            let (version, sha256) = (one.version.as_ref(), one.sha256.as_ref());
+            (&one.app, version, sha256, one.reason.as_str())
+        });
+        let permissions = self.permissions.iter();
+        let permissions = permissions.map(|one| (&one.app, &one.permission, one.reason.as_str()));
+        (&self.aud, kills.collect(), permissions.collect())
+    }
+
     /// The same list, true at `revision` too: for a revision that touched no kill.
     #[must_use]
     pub fn at(mut self, revision: Revision) -> Self {

@@ -121,6 +121,21 @@ impl RecentOps {
         self.ends.get(op).copied()
     }
 
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// True while nothing was settled.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Remembers how a want ended, as some record said.
+    pub fn note_end(&mut self, op: OpId, end: Settled) {
+        self.push(op, end);
+    }
+
     /// Remembers what `record` settled.
     pub fn note(&mut self, record: &Record) {
         self.push(record.op, Settled::Committed(record.rev));

@@ -18,7 +18,7 @@ use crate::{
     digest::Digest,
     envelope::pae,
     event::{Actor, Event},
-    key::{KeyId, PublicKey, Signer},
+    key::{KeyId, PublicKey, Signer, SignerError},
     limits,
     op::{OpId, PutId},
     revision::Revision,
@@ -163,18 +163,10 @@ impl Record {
 
     /// The record as it is stored, with the signature of whoever writes it.
     pub fn seal(&self, signer: &dyn Signer) -> Result<Bytes, RecordError> {
-        let mut bytes = self.encode()?.to_vec();
-        let signature = signer.sign(&pae(MEDIA_TYPE, &bytes));
-        let signature = signature.map_err(|error| RecordError::Signer {
+        let sealed = seal_line(MEDIA_TYPE, &self.encode()?, signer);
+        sealed.map_err(|error| RecordError::Signer {
             detail: error.to_string(),
-        })?;
-        let line = format!(
-            "\n{} {}\n",
-            signer.public_key().id(),
-            BASE64.encode(&signature)
-        );
-        bytes.extend_from_slice(line.as_bytes());
-        Ok(bytes.into())
+        })
     }
 
     /// Reads a record. Whether it belongs where it was found, and who signed it, is for the reader to check.
@@ -193,15 +185,42 @@ impl Record {
     }
 }
 
-/// Who says that a record is theirs.
+/// Who says that a line is theirs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seal {
+pub(crate) struct Seal {
     key: KeyId,
     signature: Vec<u8>,
 }
 
+impl Seal {
+    /// True when one of `keys` signed `line`, as what `media` calls it.
+    pub(crate) fn is_by<'a>(
+        &self,
+        media: &str,
+        line: &[u8],
+        keys: impl IntoIterator<Item = &'a PublicKey>,
+    ) -> bool {
+        let mut named = keys.into_iter().filter(|key| key.id() == self.key);
+        let message = pae(media, line);
+        named.any(|key| key.verifies(&message, &self.signature))
+    }
+}
+
+/// A line, and behind it a second one with the signature of whoever says it.
+pub(crate) fn seal_line(
+    media: &str,
+    line: &[u8],
+    signer: &dyn Signer,
+) -> Result<Bytes, SignerError> {
+    let signature = signer.sign(&pae(media, line))?;
+    let key = signer.public_key().id();
+    let mut bytes = line.to_vec();
+    bytes.extend_from_slice(format!("\n{key} {}\n", BASE64.encode(&signature)).as_bytes());
+    Ok(bytes.into())
+}
+
 /// The line that is signed, and who signed it. What has no second line in exactly one spelling is all one.
-fn split(bytes: &[u8]) -> (&[u8], Option<Seal>) {
+pub(crate) fn split(bytes: &[u8]) -> (&[u8], Option<Seal>) {
     let read = || {
         let at = bytes.iter().position(|byte| *byte == b'\n')?;
         let line = std::str::from_utf8(&bytes[at + 1..]).ok()?;
@@ -259,12 +278,8 @@ impl Found {
 
     /// True when one of `keys` signed it.
     pub fn is_by<'a>(&self, keys: impl IntoIterator<Item = &'a PublicKey>) -> bool {
-        let Some(seal) = &self.seal else {
-            return false;
-        };
-        let mut named = keys.into_iter().filter(|key| key.id() == seal.key);
-        let message = pae(MEDIA_TYPE, self.payload());
-        named.any(|key| key.verifies(&message, &seal.signature))
+        let seal = self.seal.as_ref();
+        seal.is_some_and(|seal| seal.is_by(MEDIA_TYPE, self.payload(), keys))
     }
 }
 

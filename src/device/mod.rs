@@ -7,6 +7,7 @@
 //! reaches a log line, a metric or the text of a problem.
 
 mod bundle;
+mod feed;
 mod health;
 mod key;
 mod kills;
@@ -39,6 +40,7 @@ use hyper::{
     service::Service,
 };
 
+pub use feed::Feed;
 pub use health::Readiness;
 
 use crate::{
@@ -117,6 +119,7 @@ pub struct DevicePlane<O> {
     origin: Arc<O>,
     bounds: Arc<Bounds>,
     waiting: Arc<AtomicUsize>,
+    feed: Option<Arc<Feed>>,
 }
 
 impl<O> Clone for DevicePlane<O> {
@@ -125,6 +128,7 @@ impl<O> Clone for DevicePlane<O> {
             origin: Arc::clone(&self.origin),
             bounds: Arc::clone(&self.bounds),
             waiting: Arc::clone(&self.waiting),
+            feed: self.feed.clone(),
         }
     }
 }
@@ -135,6 +139,7 @@ enum Route<'a> {
     Manifest { host: &'a str, app: &'a str },
     Poll,
     Kills,
+    KillEvents,
     Bundle { hex: &'a str },
     Events,
     DevelopmentKey,
@@ -175,6 +180,7 @@ impl<'a> Route<'a> {
         match path {
             "/v1/poll" => Some(Self::Poll),
             "/v1/kills" => Some(Self::Kills),
+            "/v1/kills/events" => Some(Self::KillEvents),
             "/v1/events" => Some(Self::Events),
             "/v1/keys/dev" => Some(Self::DevelopmentKey),
             "/healthz" => Some(Self::Healthz),
@@ -186,6 +192,7 @@ impl<'a> Route<'a> {
     fn allows(self, method: &Method) -> bool {
         match self {
             Self::Poll | Self::Events => method == Method::POST,
+            Self::KillEvents => method == Method::GET,
             _ => method == Method::GET || method == Method::HEAD,
         }
     }
@@ -193,6 +200,7 @@ impl<'a> Route<'a> {
     const fn allowed(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Poll | Self::Events => "POST",
+            Self::KillEvents => "GET",
             _ => "GET, HEAD",
         })
     }
@@ -205,7 +213,15 @@ impl<O: Origin> DevicePlane<O> {
             origin,
             bounds: Arc::new(bounds),
             waiting: Arc::default(),
+            feed: None,
         }
+    }
+
+    /// The same, where devices may wait for changes of the list of kills; all cores share one feed.
+    #[must_use]
+    pub fn with_feed(mut self, feed: Arc<Feed>) -> Self {
+        self.feed = Some(feed);
+        self
     }
 
     /// Answers one request, whatever carries it.
@@ -253,7 +269,20 @@ impl<O: Origin> DevicePlane<O> {
                 }
                 reply
             }
-            Route::Kills => kills::list(origin, headers),
+            Route::Kills => match (feed::after(request.uri().query()), &self.feed) {
+                (Some(Err(refused)), _) => return refused.into(),
+                (Some(Ok(after)), Some(feed)) if !is_head => {
+                    match feed::hold(&self.origin, feed, after, headers) {
+                        feed::Held::Now(reply) => reply,
+                        feed::Held::Later(reply) => return Answering::Later(Box::pin(reply)),
+                    }
+                }
+                _ => kills::list(origin, headers),
+            },
+            Route::KillEvents => match &self.feed {
+                Some(feed) => feed::events(&self.origin, feed, &request),
+                None => return no_such_path().into(),
+            },
             Route::Bundle { hex } => {
                 let carrier = bundle::carrier(carrier, request.version());
                 match bundle::hot(origin, hex, &request, carrier) {
@@ -403,7 +432,7 @@ fn no_such_path() -> Problem {
         "unknown-path",
         "Unknown path",
         "this path is not served here; the device plane serves /v1/manifest/{host}/{tenant}/{app}, \
-         /v1/poll, /v1/kills, /v1/bundles/sha256/{hex} and /v1/events",
+         /v1/poll, /v1/kills, /v1/kills/events, /v1/bundles/sha256/{hex} and /v1/events",
     )
 }
 

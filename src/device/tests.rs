@@ -1,6 +1,7 @@
 //! The device plane over a small node that never changes: whole replies, and the wire itself.
 
 mod doubts;
+mod feed;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Mutex};
 

@@ -1,10 +1,12 @@
 //! Bodies: what replies carry, and how request bodies are read within bounds.
 //!
-//! A reply's body knows its length beforehand, so every reply has a `Content-Length`. A request's body
+//! A reply's body knows its length beforehand, so every reply has a `Content-Length`, but for what goes on for as
+//! long as somebody listens. A request's body
 //! is never read without a limit on its bytes, on the silence between two pieces, and on the whole.
 
 use std::{
     error::Error,
+    fmt,
     fs::File,
     io,
     ops::Range,
@@ -45,6 +47,19 @@ enum Kind {
         left: u64,
     },
     Part(Box<FilePart>),
+    Endless(Box<dyn Endless>),
+}
+
+/// A body that goes on for as long as somebody listens, and whose length nobody knows.
+pub trait Endless: Send {
+    /// The next piece; none: it is over.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+}
+
+impl fmt::Debug for dyn Endless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Endless")
+    }
 }
 
 /// A part of a file that the connection sends by itself, piece by piece.
@@ -106,9 +121,15 @@ impl Body {
         })))
     }
 
-    /// Length in bytes.
+    /// Pieces until nobody listens.
+    pub fn endless(pieces: Box<dyn Endless>) -> Self {
+        Self(Kind::Endless(pieces))
+    }
+
+    /// Length in bytes, of what has one.
     pub fn bytes(&self) -> u64 {
         match &self.0 {
+            Kind::Endless(_) => 0,
             Kind::Part(part) => part.left.end - part.left.start,
             Kind::Empty => 0,
             Kind::Whole(bytes) => bytes.len() as u64,
@@ -143,6 +164,10 @@ impl HttpBody for Body {
                 let piece = ready!(part.poll_piece(cx));
                 Poll::Ready(Some(piece.map(Frame::data).map_err(Into::into)))
             }
+            Kind::Endless(pieces) => {
+                let piece = ready!(pieces.poll_piece(cx));
+                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+            }
             Kind::Pieces { from, left } => {
                 let piece = ready!(from.poll_recv(cx));
                 Poll::Ready(match piece {
@@ -167,11 +192,15 @@ impl HttpBody for Body {
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Pieces { left, .. } => *left == 0,
             Kind::Part(part) => part.left.is_empty(),
+            Kind::Endless(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes())
+        match &self.0 {
+            Kind::Endless(_) => SizeHint::default(),
+            _ => SizeHint::with_exact(self.bytes()),
+        }
     }
 }
 

@@ -322,6 +322,11 @@ impl<F: Fold> Ledger<F> {
         self.ops.get(op)
     }
 
+    /// How all wants ended that are remembered here.
+    pub const fn ops(&self) -> &RecentOps {
+        &self.ops
+    }
+
     /// The want of this node of which nobody knows yet whether it happened.
     pub fn pending(&self) -> Option<OpId> {
         self.pending.as_ref().map(|pending| pending.op)

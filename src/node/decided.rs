@@ -9,6 +9,7 @@ use huidu_core::{
     event::{Actor, Event},
     eyes::Proposal,
     key::PublicKey,
+    notice::Notice,
     revision::Revision,
     time::Timestamp,
     validity,
@@ -45,6 +46,32 @@ pub(super) fn decided(
             .into())
         }
     }
+}
+
+/// The notice of a kill that need not wait for its order: one that anybody who is told of it would let through as
+/// this node does. None: it is decided in its turn, and so is whatever is not to be let through.
+pub(super) fn urgent(
+    catalogue: &Catalogue,
+    change: &Change,
+    now: Timestamp,
+    log_key: &PublicKey,
+) -> Option<Notice> {
+    // Whoever names a revision or a time wants it in its order.
+    if change.expected.is_some() || change.enact_at.is_some() {
+        return None;
+    }
+    let actor = actor_now(catalogue, &change.actor).ok()?;
+    let mut notice = Notice::of(&change.command, change.op, &actor)?;
+    let authorised = authorise(change.command.clone(), &actor, catalogue, now).ok()?;
+    let events = decide(catalogue, &authorised, now).ok()?;
+    let is_kill = matches!(events.as_slice(), [Event::Killed { .. }]);
+    validity::check(catalogue, now, &actor, &events).ok()?;
+    signs(catalogue, &events, Some(log_key)).ok()?;
+    notice.aud.clone_from(&catalogue.audience);
+    notice.why.clone_from(&change.why);
+    notice.at = now;
+    notice.base = catalogue.revision;
+    is_kill.then_some(notice)
 }
 
 /// Whether this node's signature is one of those that count once these events are true. A keyring that would leave

@@ -12,7 +12,7 @@ mod writing;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use huidu_core::{
-    ahead::Stop, name::AppId, op::OpId, record::Record, revision::Revision, time::Timestamp,
+    command::Command, name::AppId, op::OpId, record::Record, revision::Revision, time::Timestamp,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -23,7 +23,8 @@ use super::{
     Parts, Shared,
     checkpoints::Checkpoints,
     fold::Folded,
-    live::Live,
+    front::Front,
+    kills::Kills,
     segments::Segments,
     write::{Change, OpState, WriteError, Written},
 };
@@ -71,12 +72,9 @@ pub(super) struct Engine {
     /// Apps that wait for a segment.
     waiting: BTreeSet<AppId>,
     checkpoints: Checkpoints,
-    /// What was served before: kept until the next change, so that no poll is ever the last to hold it and
-    /// has to take it down.
-    retired: Arc<Live>,
+    front: Arc<Front>,
+    kills: Arc<Kills>,
     storing: bool,
-    /// What stops behind a record that this build cannot read.
-    stops: Vec<Stop>,
 }
 
 impl Engine {
@@ -85,6 +83,7 @@ impl Engine {
         parts: Arc<Parts>,
         shared: Arc<Shared>,
         unproved: Vec<Arc<dyn Store>>,
+        (front, kills): (Arc<Front>, Arc<Kills>),
     ) -> Result<Self, LedgerError> {
         let checkpoints = Checkpoints::new(parts.settings.checkpoint_every);
         let mut engine = Self {
@@ -97,9 +96,9 @@ impl Engine {
             segments: Segments::default(),
             waiting: BTreeSet::new(),
             checkpoints,
-            retired: Arc::new(Live::empty()),
+            front,
+            kills,
             storing: true,
-            stops: Vec::new(),
         };
         let opened = if engine.unproved.is_empty() {
             engine.open_store(None).await
@@ -108,6 +107,7 @@ impl Engine {
         };
         match opened {
             Ok((ledger, proved_at)) => {
+                engine.front.settle(Some(ledger.ops().clone()), &[]);
                 engine.source = Source::Store(Box::new(ledger));
                 engine.caught_up().await;
                 engine.shared.proved_if(proved_at);
@@ -133,6 +133,7 @@ impl Engine {
                 engine.storing = false;
                 engine.shared.health.set_store(false);
                 ledger.fold_mut().show(&engine.shared.catalogue);
+                engine.front.settle(Some(ledger.ops().clone()), &[]);
                 let changed = ledger.fold_mut().take_changed();
                 engine.refresh(changed).await;
             }
@@ -169,6 +170,7 @@ impl Engine {
     /// Runs until every asker is gone.
     pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
         let mut wakes = self.parts.bus.subscribe();
+        let shared = Arc::clone(&self.shared);
         let mut hinted = true;
         let mut next_tick = Instant::now();
         loop {
@@ -176,7 +178,11 @@ impl Engine {
                 biased;
                 ask = asks.recv() => match ask {
                     Some(Ask::Write(change, by, answer)) => {
-                        let result = self.write(*change, by).await;
+                        let result = if matches!(change.command, Command::Kill { .. }) {
+                            self.write_kill(*change, by).await
+                        } else {
+                            self.write(*change, by).await
+                        };
                         let _asker_gone = answer.send(result);
                         if let Source::Store(ledger) = &self.source {
                             self.checkpoints.begin_if_due(ledger);
@@ -194,6 +200,8 @@ impl Engine {
                     // A bus that is gone for good leaves the tick, which is enough.
                     None => hinted = false,
                 },
+                // Somebody who knows more than this node has told it something.
+                () = shared.behind.notified() => self.follow().await,
                 ended = self.checkpoints.ended() => {
                     let ledger = match &mut self.source {
                         Source::Store(ledger) => Some(&mut **ledger),
@@ -204,6 +212,7 @@ impl Engine {
                 () = sleep_until(next_tick) => {
                     self.settle().await;
                     self.follow().await;
+                    self.append_kills().await;
                     self.enact_due().await;
                     self.retry_waiting().await;
                     next_tick = Instant::now() + self.jittered_tick();
@@ -224,7 +233,9 @@ impl Engine {
     async fn follow(&mut self) {
         match &mut self.source {
             Source::Store(ledger) => {
+                let mut asked;
                 let result = loop {
+                    asked = Instant::now();
                     match timeout(LOOK, ledger.next()).await {
                         Ok(Ok(Tail::Record(_) | Tail::Void(_))) => {}
                         Ok(Ok(Tail::AtTail { probed_at })) => break Ok(probed_at),
@@ -235,11 +246,16 @@ impl Engine {
                     }
                 };
                 let proved_at = result.as_ref().ok().copied();
+                let took = asked.elapsed();
+                let revision = ledger.revision();
                 let error = result.err();
                 self.note_store(error.as_ref());
                 self.caught_up().await;
                 // Only now is what was proved what is served.
                 self.shared.proved_if(proved_at);
+                if let Some(at) = proved_at {
+                    self.kills.proved(revision, said_by(at, took));
+                }
                 self.look_ahead(error.as_ref()).await;
             }
             Source::Mirror { at } => {
@@ -261,8 +277,12 @@ impl Engine {
                     revision = ledger.revision().get(),
                     "the store answers again"
                 );
+                // What waited for the store may be settled by what lies behind the copy.
+                let ops = ledger.ops().clone();
                 self.source = Source::Store(Box::new(ledger));
                 self.note_store(None);
+                let cleared = self.front.settle(Some(ops), &[]);
+                self.kills.cleared(&cleared);
                 self.caught_up().await;
                 self.shared.proved_if(proved_at);
             }
@@ -314,13 +334,28 @@ impl Engine {
         let Source::Store(ledger) = &mut self.source else {
             return;
         };
-        let changed = ledger.fold_mut().take_changed();
+        let mut changed = ledger.fold_mut().take_changed();
+        // First the wants: a kill that is settled is not laid on top of what settles it.
+        let cleared = self.front.settle(None, &changed.ends);
+        for (op, end) in changed.ends.drain(..) {
+            self.kills.settled(&op, end);
+        }
+        self.kills.cleared(&cleared);
+        changed.touched.apps.extend(cleared.touched.apps);
+        changed.touched.kills |= cleared.touched.kills;
         self.parts.metrics.ledger_invalid.inc_by(changed.invalid);
         if changed.records > 0 || changed.everything {
             self.checkpoints.grew(changed.records);
             self.refresh(changed).await;
         }
     }
+}
+
+/// The latest that it can have been by the store's clock when it said what was noted as `at`, which is the earliest:
+/// its clock has whole seconds, and `took` was taken off.
+fn said_by(at: Timestamp, took: Duration) -> Timestamp {
+    let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    at.plus_ms(took.saturating_add(1_001))
 }
 
 /// The store has not answered at all.

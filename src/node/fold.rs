@@ -10,6 +10,7 @@ use bytes::Bytes;
 use huidu_core::{
     catalogue::{Catalogue, Touched},
     event::Event,
+    op::{OpId, Settled},
     record::{CheckpointRef, Found, Record},
     revision::Revision,
     time::Timestamp,
@@ -46,6 +47,9 @@ pub(super) struct Folded {
     changed: Changed,
 }
 
+/// How a want ended.
+pub(super) type End = (OpId, Settled);
+
 /// What has changed since it was last asked.
 #[derive(Debug, Default)]
 pub(super) struct Changed {
@@ -59,6 +63,8 @@ pub(super) struct Changed {
     pub(super) records: u64,
     /// How many of them do not count.
     pub(super) invalid: u64,
+    /// How wants ended by them.
+    pub(super) ends: Vec<End>,
     /// When this node had each of them in hand.
     pub(super) known_at: Vec<Instant>,
 }
@@ -122,6 +128,14 @@ impl Fold for Folded {
 
     fn apply(&mut self, record: &Record, bytes: &Bytes) {
         self.changed.known_at.push(Instant::now());
+        self.changed
+            .ends
+            .push((record.op, Settled::Committed(record.rev)));
+        if let Some(voided) = record.void {
+            self.changed
+                .ends
+                .push((voided, Settled::Voided(record.rev)));
+        }
         let touched = record.make_true(&mut self.shared.write());
         self.changed.touched.apps.extend(touched.apps);
         self.changed.touched.segments.extend(touched.segments);

@@ -75,6 +75,8 @@ impl Bench {
             key: Arc::new(ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
             log_key: None,
             metrics: Arc::new(Metrics::new()),
+            kills_dir: None,
+            peers: Arc::new(Peers::none()),
             settings: NodeSettings {
                 name: "node".into(),
                 tick,

@@ -1,6 +1,9 @@
 //! A node: where the edges meet. The only folder that knows both the store and the bus.
 //!
 //! ```text
+//! front.rs        what is served, and what stops on top of what is true; the one place where it is swapped
+//! kills/          kills before the ledger has them: memory, disk, the other nodes, receipts
+//! peers.rs        the other nodes this one knows
 //! live.rs         the snapshot that polls are answered from; swapped whole, read without a lock
 //! engine.rs       the one task that follows and writes the ledger
 //! checkpoints.rs  when a checkpoint is written
@@ -28,13 +31,16 @@ pub mod counters;
 mod decided;
 mod engine;
 mod fold;
+mod front;
 mod heads;
 #[cfg(test)]
 mod honesty;
+pub mod kills;
 pub mod live;
 mod metered;
 mod mirror;
 mod pace;
+pub mod peers;
 mod segments;
 mod write;
 
@@ -68,7 +74,7 @@ use huidu_core::{
     trust::ReviewPolicy,
     version::Review,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use crate::clock::derived_op;
 pub use write::{Change, OpState, WriteError, Written};
@@ -77,10 +83,13 @@ use self::{
     bundles::Bundles,
     counters::Counters,
     engine::{Ask, Engine},
+    front::Front,
+    kills::{Kills, NotHeard, Receipt},
     live::{Live, Stamper},
     metered::Metered,
     mirror::Mirror,
     pace::{Gap, Pace},
+    peers::Peers,
 };
 use crate::{
     backoff::Backoff,
@@ -93,6 +102,10 @@ use crate::{
 
 /// The actor of what a node does by itself.
 pub const SELF: &str = huidu_core::validity::NODE;
+/// How long whoever kills waits for the ledger before being told that it does not have the kill yet.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// The same, while the store is known not to answer.
+const SILENT_PATIENCE: Duration = Duration::from_millis(50);
 /// Changes that may wait for the engine.
 const WAITING: usize = 1_024;
 /// Records that one look into the history may read.
@@ -142,6 +155,10 @@ pub struct NodeParts {
     pub log_key: Option<Arc<dyn Signer + Send + Sync>>,
     /// Where counters are flushed to.
     pub metrics: Arc<Metrics>,
+    /// Where kills are kept until the ledger has them; none: nowhere, because nothing shall outlast the process.
+    pub kills_dir: Option<PathBuf>,
+    /// The other nodes.
+    pub peers: Arc<Peers>,
     /// Values.
     pub settings: NodeSettings,
 }
@@ -183,6 +200,10 @@ struct Shared {
     stamper: Arc<Stamper>,
     revision: watch::Sender<Revision>,
     health: Flags,
+    /// What the list of kills says that is served now; see [`Live::kills_mark`].
+    kills: watch::Sender<u64>,
+    /// Somebody has told this node something that it will understand once it has looked at the ledger.
+    behind: Notify,
     /// Segments this node has just made, by digest: the engine need not load them again.
     made: Mutex<HashMap<Digest, Arc<Segment>>>,
 }
@@ -273,6 +294,8 @@ pub struct Node {
     bundles: Arc<Bundles>,
     counters: Arc<Counters>,
     asks: mpsc::Sender<Ask>,
+    kills: Arc<Kills>,
+    peers: Arc<Peers>,
     /// Looks at the ledger because devices heard of more.
     looks: Gap,
     /// Signatures for one request alone.
@@ -293,6 +316,8 @@ impl Node {
             key,
             log_key,
             metrics,
+            kills_dir,
+            peers,
             settings,
         } = parts;
         let store: Arc<dyn Store> = Arc::new(Metered::new(store, Arc::clone(&metrics)));
@@ -307,6 +332,8 @@ impl Node {
             stamper,
             revision: watch::Sender::new(Revision::ZERO),
             health: Flags::default(),
+            kills: watch::Sender::new(0),
+            behind: Notify::new(),
             made: Mutex::default(),
         });
         let memory = settings.bundle_memory;
@@ -324,7 +351,27 @@ impl Node {
             settings,
             log_key: log_key.clone(),
         });
-        let engine = Engine::open(Arc::clone(&parts), Arc::clone(&shared), unproved).await?;
+        let front = Arc::new(Front::new(Arc::clone(&parts), Arc::clone(&shared)));
+        let kills = Kills::open(
+            Arc::clone(&parts),
+            Arc::clone(&shared),
+            Arc::clone(&front),
+            kills_dir,
+            Arc::clone(&peers),
+        );
+        let kills = Arc::new(kills.map_err(unusable)?);
+        // Heard from now on, so that nothing is missed while the ledger is read.
+        let notices = parts.bus.notices();
+        let engine = Engine::open(
+            Arc::clone(&parts),
+            Arc::clone(&shared),
+            unproved,
+            (front, Arc::clone(&kills)),
+        )
+        .await?;
+        kills.take_up().map_err(unusable)?;
+        tokio::spawn(kills::listen(notices, Arc::downgrade(&kills)));
+        tokio::spawn(kills::insist(Arc::downgrade(&kills)));
         let (asks, inbox) = mpsc::channel(WAITING);
         tokio::spawn(engine.run(inbox));
         let served: std::sync::Weak<dyn live::Served> = Arc::<Shared>::downgrade(&shared);
@@ -339,6 +386,8 @@ impl Node {
             bundles,
             counters,
             asks,
+            kills,
+            peers,
             looks: Gap::new(LOOK_GAP_MS),
             signatures: Pace::new(SIGNATURES),
         }))
@@ -365,6 +414,101 @@ impl Node {
                 mpsc::error::TrySendError::Closed(_) => WriteError::Stopping,
             })?;
         wait.await.unwrap_or(Err(WriteError::Stopping))
+    }
+
+    /// Makes a kill: in force here and on every node that can be reached before the ledger has it, then in the
+    /// ledger. Answers with what is known of it: an error only when nothing is in force because of it.
+    pub async fn kill(&self, change: Change) -> Result<Killed, WriteError> {
+        let begun = tokio::time::Instant::now();
+        let killed = self.killed(change).await;
+        let took = begun.elapsed().as_secs_f64();
+        self.parts.metrics.kill_seconds.observe(took);
+        killed
+    }
+
+    async fn killed(&self, change: Change) -> Result<Killed, WriteError> {
+        let op = change.op;
+        if let Some(known) = self.kills.other_ask(&change) {
+            return Err(known);
+        }
+        let drafted = self.kills.draft(&change);
+        let is_held = drafted.is_some() || self.kills.is_held(&op);
+        if !is_held {
+            let written = self.write(change.clone()).await?;
+            self.kills.note_written(&change, written.revision);
+            let receipt = self.kills.receipt(&op);
+            return Ok(Killed {
+                written: Some(written),
+                receipt,
+            });
+        }
+        let spread = async {
+            match drafted {
+                Some(sealed) => self.kills.take(sealed).await,
+                None => Ok(()),
+            }
+        };
+        // In the ledger for as long as it takes; whoever asked is answered sooner.
+        let (by, answer) = (
+            tokio::time::Instant::now() + change.patience,
+            oneshot::channel(),
+        );
+        let (tell, wait) = answer;
+        let append = async {
+            let ask = Ask::Write(Box::new(change.clone()), by, tell);
+            if self.asks.try_send(ask).is_err() {
+                return None;
+            }
+            // A store that is known not to answer is not waited for.
+            let answers = self.shared.health.store.load(Ordering::Relaxed);
+            let patience = if answers {
+                KILL_PATIENCE
+            } else {
+                SILENT_PATIENCE
+            };
+            let patience = patience.min(change.patience);
+            tokio::time::timeout(patience, wait).await.ok()?.ok()
+        };
+        let (spread, appended) = tokio::join!(spread, append);
+        let written = match appended {
+            Some(Ok(written)) => Some(written),
+            // The ledger has said no, and voided it: nothing is in force because of it.
+            Some(Err(
+                refused @ (WriteError::Refused(_)
+                | WriteError::Forbidden(_)
+                | WriteError::OtherAsk { .. }
+                | WriteError::Cancelled { .. }),
+            )) => return Err(refused),
+            Some(Err(error)) if spread.is_err() => return Err(error),
+            Some(Err(_)) | None => None,
+        };
+        if let Some(written) = &written {
+            self.kills.note_written(&change, written.revision);
+        }
+        Ok(Killed {
+            written,
+            receipt: self.kills.receipt(&op),
+        })
+    }
+
+    /// What is known of a kill, now.
+    pub fn receipt(&self, op: &OpId) -> Option<Receipt> {
+        self.kills.receipt(op)
+    }
+
+    /// Takes in a notice of a kill that another node sent; answers with this node's signed word.
+    pub async fn hear_kill(&self, notice: Bytes) -> Result<Bytes, NotHeard> {
+        self.kills.hear(notice).await
+    }
+
+    /// What the list of kills that is served says: whoever holds this hears of every change of it.
+    pub fn kill_marks(&self) -> watch::Receiver<u64> {
+        self.shared.kills.subscribe()
+    }
+
+    /// The other nodes this one knows.
+    pub const fn peers(&self) -> &Arc<Peers> {
+        &self.peers
     }
 
     /// Begins the ledger, if nobody has: the first token's id and the digest of its secret. True when it
@@ -625,6 +769,15 @@ impl Node {
     }
 }
 
+/// A kill that is in force here.
+#[derive(Debug, Clone)]
+pub struct Killed {
+    /// How it stands in the ledger; none: it does not yet.
+    pub written: Option<Written>,
+    /// What is known of it; none: it was made so long ago that this is forgotten.
+    pub receipt: Option<Receipt>,
+}
+
 /// A part of the history.
 #[derive(Debug)]
 pub struct History {
@@ -636,6 +789,10 @@ pub struct History {
 
 fn concerns(record: &Record, app: &AppId) -> bool {
     record.events.iter().any(|event| event.app() == Some(app))
+}
+
+fn unusable(error: std::io::Error) -> StoreError {
+    StoreError::unavailable(Place::Store, error)
 }
 
 fn open_mirror(root: &Path) -> Result<Mirror, StoreError> {

@@ -24,8 +24,8 @@ use crate::store::{Key, Store, StoreError};
 /// How long one segment may take to load: 10 million units are 80 MB.
 const LOAD_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Segments by the digest of their units.
-#[derive(Default)]
+/// Segments by the digest of their units. A clone shares them.
+#[derive(Clone, Default)]
 pub(super) struct Segments {
     loaded: HashMap<Digest, Arc<Segment>>,
     by_name: BTreeMap<SegmentName, Digest>,

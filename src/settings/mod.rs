@@ -60,6 +60,8 @@ pub struct DeviceSettings {
     pub max_connections: usize,
     /// Of these, from one address; 0: as many as there are.
     pub max_connections_per_address: usize,
+    /// Of all connections, those that may wait for a change of the list of kills.
+    pub max_kill_listeners: usize,
     /// How long a request's head may take.
     pub header_timeout: Duration,
     /// How long a connection may be idle.
@@ -164,6 +166,10 @@ pub struct NodeSettings {
     pub tick: Duration,
     /// After how many changes a checkpoint is written.
     pub checkpoint_every: u64,
+    /// The private ports of the other nodes, `http://…`.
+    pub peers: Vec<String>,
+    /// The certificates that theirs must lead to; none: those that browsers trust.
+    pub peers_ca_file: Option<PathBuf>,
 }
 
 /// What a bundle may be.
@@ -306,6 +312,9 @@ impl Reader {
                 .parsed("device.max_connections_per_address", |text| {
                     whole(text, 0, 1_000_000)
                 }),
+            max_kill_listeners: self.parsed("device.max_kill_listeners", |text| {
+                whole(text, 0, 1_000_000)
+            }),
             header_timeout: self.parsed("device.header_timeout", |t| duration(t, 1, 300_000)),
             idle_timeout: self.parsed("device.idle_timeout", |t| duration(t, 1, 3_600_000)),
             poll_after: self.parsed("device.poll_after", |t| duration(t, 100, 7 * 86_400_000)),
@@ -504,6 +513,8 @@ impl Reader {
                 .unwrap_or_else(machine_name),
             tick: self.parsed("node.tick", |text| duration(text, 50, 60_000)),
             checkpoint_every: self.parsed("node.checkpoint_every", |text| whole(text, 1, 100_000)),
+            peers: self.list("node.peers", url),
+            peers_ca_file: self.optional("node.peers_ca_file", |text| Ok(PathBuf::from(text))),
         }
     }
 

@@ -15,6 +15,7 @@ mod bundles;
 mod components;
 mod crash;
 mod deploy;
+mod kills;
 mod ledger;
 mod node;
 mod redis;

@@ -26,6 +26,10 @@ pub enum Weather {
     AppendsHeld,
     /// The next connection that brings more than so many bytes back is broken off there.
     CutAfter(usize),
+    /// What is sent arrives so much later.
+    Slow(Duration),
+    /// Nobody is there: connections break at once, also those there are.
+    Down,
 }
 
 /// A port that leads to another one.
@@ -105,6 +109,9 @@ impl Drop for Proxy {
 
 impl Sky {
     fn connect(self: Arc<Self>, client: TcpStream) -> io::Result<()> {
+        if *held(&self.weather) == Weather::Down {
+            return client.shutdown(Shutdown::Both);
+        }
         let server = TcpStream::connect(self.to)?;
         for stream in [&client, &server] {
             stream.set_nodelay(true)?;
@@ -129,6 +136,15 @@ impl Sky {
             if read == 0 {
                 // Half closed: what was sent before still arrives.
                 return server.shutdown(Shutdown::Write);
+            }
+            let weather = *held(&self.weather);
+            match weather {
+                Weather::Down => {
+                    client.shutdown(Shutdown::Both)?;
+                    return server.shutdown(Shutdown::Both);
+                }
+                Weather::Slow(by) => thread::sleep(by),
+                _ => {}
             }
             self.note(&chunk[..read]);
             if is_append(&chunk[..read]) {

@@ -299,6 +299,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
             "cases",
             "check",
             "decide",
+            "notice",
             "review",
             "rulefile",
             "slots_assign",

@@ -247,6 +247,7 @@ async fn every_role_may_call_exactly_this() {
     ++-----  POST /api/v1/hosts
     +++++++  GET /api/v1/keyring
     +---+--  POST /api/v1/keyring
+    0000000  GET /api/v1/kills/{op}
     +---++-  GET /api/v1/members
     +---+--  DELETE /api/v1/members/{member}
     +------  PUT /api/v1/members/{member}
@@ -274,6 +275,7 @@ async fn every_role_may_call_exactly_this() {
     +++++++  GET /api/v1/whoami
     ?        GET /healthz
     ?        GET /metrics
+    ?        POST /peer/v1/kills
     ?        GET /readyz
     "#);
 }

@@ -3,13 +3,7 @@
 //! A node that meets such a record stays in front of it, proves nothing any more and writes nothing; what must
 //! stop does not wait for an upgrade.
 
-use std::borrow::Cow;
-
-use huidu_core::{
-    ahead::{self, Stop},
-    catalogue::{Catalogue, Touched},
-    revision::Revision,
-};
+use huidu_core::{catalogue::Touched, revision::Revision};
 
 use super::{Engine, Source};
 use crate::{ledger::LedgerError, node::fold::Changed};
@@ -27,14 +21,13 @@ impl Engine {
             (_, None) => Vec::new(),
             _ => return,
         };
-        if stops.len() == self.stops.len() {
+        let Some(before) = self.front.put_stops(stops.clone()) else {
             return;
-        }
-        let apps = stops.iter().chain(&self.stops);
+        };
+        let apps = stops.iter().chain(&before);
         let apps = apps.filter_map(|stop| stop.event.app().cloned()).collect();
         let last: Option<Revision> = stops.last().map(|stop| stop.rev);
         tracing::error!(last = ?last, stops = stops.len(), "stops behind a record that cannot be read are in force here");
-        self.stops = stops;
         let touched = Touched {
             apps,
             kills: true,
@@ -45,14 +38,5 @@ impl Engine {
             ..Changed::default()
         })
         .await;
-    }
-}
-
-/// What is true, with these stops on top of it.
-pub(super) fn with<'a>(catalogue: &'a Catalogue, stops: &[Stop]) -> Cow<'a, Catalogue> {
-    if stops.is_empty() {
-        Cow::Borrowed(catalogue)
-    } else {
-        Cow::Owned(ahead::stopped(catalogue, stops))
     }
 }

@@ -6,19 +6,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use huidu_core::{
     catalogue::Touched,
-    compile::Context,
-    key::Signer as _,
-    keyring::{self, Keyring},
     name::{AppId, SegmentName},
-    revision::Revision,
     rollout::Rollout,
 };
 
-use super::{Engine, ahead};
-use crate::{
-    node::{compiling::Compiling, fold::Changed, live::Live},
-    store::Key,
-};
+use super::Engine;
+use crate::{node::fold::Changed, store::Key};
 
 impl Engine {
     /// Compiles what changed and swaps the snapshot. Kills first, and without waiting for anything.
@@ -40,8 +33,9 @@ impl Engine {
         self.shared.live.load().retire(&apps, asof);
         let at_once = changed.touched.kills || changed.everything;
         if at_once {
-            let live = self.compiled(&self.shared.live.load(), &apps, &changed);
-            self.swap(live, revision);
+            let live = self.shared.live.load_full();
+            let live = self.front.compiled(&self.segments, &live, &apps, &changed);
+            self.front.swap(live, revision, &self.segments);
         }
         let missing = self.missing(&apps);
         if !missing.is_empty() {
@@ -53,8 +47,10 @@ impl Engine {
             apps
         };
         if !at_once || !later.is_empty() {
-            let live = self.compiled(&self.shared.live.load(), &later, &Changed::default());
-            self.swap(live, revision);
+            let live = self.shared.live.load_full();
+            let changed = Changed::default();
+            let live = self.front.compiled(&self.segments, &live, &later, &changed);
+            self.front.swap(live, revision, &self.segments);
         }
         // At a start everything was known long before it could be served.
         for known_at in changed.known_at.iter().filter(|_| !changed.everything) {
@@ -66,77 +62,6 @@ impl Engine {
             let seconds = now.ms_since(killed_at) as f64 / 1_000.0;
             self.parts.metrics.kill_propagation_seconds.observe(seconds);
         }
-    }
-
-    /// `live` with `apps` compiled anew from the catalogue.
-    fn compiled(&self, live: &Live, apps: &BTreeSet<AppId>, changed: &Changed) -> Live {
-        let known = self.shared.catalogue.read();
-        let catalogue = &*ahead::with(&known, &self.stops);
-        let (stamper, metrics) = (&self.shared.stamper, &*self.parts.metrics);
-        stamper.address(&catalogue.audience);
-        if let Some(keyring) = &catalogue.trust.chain.newest {
-            self.heed(keyring);
-        }
-        let work = Compiling {
-            context: Context {
-                audience: catalogue.audience.clone(),
-                poll_after_ms: self.parts.settings.poll_after_ms,
-                poll_spread_ms: self.parts.settings.poll_spread_ms,
-                keyring: catalogue.trust.chain.version(),
-            },
-            segments: &self.segments,
-            stamper,
-            metrics,
-            revision: catalogue.revision,
-        };
-        let found = apps.iter().filter_map(|id| catalogue.apps.get(id));
-        if changed.everything {
-            // Apps are never taken away, so compiling all of them replaces all of them; nobody is served
-            // yet, so all cores may.
-            let compiled = work.side_by_side(&found.collect::<Vec<_>>());
-            let live = Live::empty().with_apps(known.revision, compiled);
-            return live.with_kills(catalogue, stamper, metrics);
-        }
-        let compiled = found.filter_map(|app| work.one(app));
-        let live = live.clone().with_apps(known.revision, compiled);
-        // Stops on top of what is true come and go without any record that says so.
-        if changed.touched.kills || !self.stops.is_empty() {
-            live.with_kills(catalogue, stamper, metrics)
-        } else {
-            live.with_same_kills(catalogue, stamper, metrics)
-        }
-    }
-
-    /// Keeps to what the root allows, and says when devices will not believe this node.
-    fn heed(&self, keyring: &Keyring) {
-        let stamper = &self.shared.stamper;
-        stamper.limit_lease(keyring.online.max_lease_ms);
-        let key = stamper.public_key();
-        let is_known = keyring.signers(keyring::Role::Online).contains(&key);
-        let metrics = &self.parts.metrics;
-        let version = i64::try_from(keyring.version).unwrap_or(i64::MAX);
-        if !is_known && metrics.keyring_version.get() != version {
-            tracing::error!(keyring = keyring.version, key = %key.id(), "the keyring does not list this node's online key: devices will not believe it; give the node a key of role `online`");
-        }
-        let own = self.parts.log_key.as_ref().map(|key| key.public_key());
-        let writes = own.is_some_and(|own| keyring.signers(keyring::Role::Log).contains(&own));
-        if !writes && metrics.keyring_version.get() != version {
-            tracing::error!(
-                keyring = keyring.version,
-                "the keyring does not list this node's log key: it serves, and writes nothing; give the node a key of role `log`"
-            );
-        }
-        metrics.keyring_version.set(version);
-        metrics.online_key_trusted.set(i64::from(is_known));
-    }
-
-    fn swap(&mut self, live: Live, revision: Revision) {
-        self.retired = self.shared.live.swap(Arc::new(live));
-        self.shared.revision.send_replace(revision);
-        self.parts
-            .metrics
-            .ledger_revision
-            .set(i64::try_from(revision.get()).unwrap_or(i64::MAX));
     }
 
     /// Segments that `apps` ask about and that are not in memory.

@@ -133,6 +133,76 @@ impl Engine {
         answer
     }
 
+    /// Appends the kills that are in force here and not in the ledger, under their own names: whichever node is first
+    /// has done it for all. One that the ledger refuses is voided, so that it is over on every node alike.
+    pub(super) async fn append_kills(&mut self) {
+        for held in self.kills.due() {
+            if !self.storing {
+                return;
+            }
+            let notice = held.sealed.notice();
+            let change = Change {
+                actor: notice.actor.clone(),
+                command: notice.command(),
+                op: notice.op,
+                expected: None,
+                enact_at: None,
+                why: notice.why.clone(),
+                patience: self.parts.settings.tick,
+            };
+            let by = Instant::now() + self.parts.settings.tick;
+            if let Err(error) = self.write_kill(change, by).await {
+                tracing::warn!(%error, op = %notice.op, "a kill is in force and not in the ledger yet; it is tried again at the next tick");
+            }
+        }
+    }
+
+    /// Writes a kill that may be in force already. What the ledger refuses is voided.
+    pub(super) async fn write_kill(
+        &mut self,
+        change: Change,
+        by: Instant,
+    ) -> Result<Written, WriteError> {
+        let op = change.op;
+        let result = self.write(change, by).await;
+        let is_refused = matches!(
+            result,
+            Err(WriteError::Refused(_) | WriteError::Forbidden(_))
+        );
+        if is_refused && self.front.holds(&op).is_some() {
+            self.void(op, by).await;
+        }
+        if result.is_ok() {
+            // From when on nobody can prove that there is no such kill is a part of its receipt.
+            self.follow().await;
+        }
+        result
+    }
+
+    /// Makes sure that a want never happens: every node hears it from the ledger.
+    async fn void(&mut self, op: OpId, by: Instant) {
+        let Source::Store(ledger) = &mut self.source else {
+            return;
+        };
+        let want = Want {
+            op: derived_op(&["huidu void", op.as_str()]),
+            ask: None,
+            actor: Actor {
+                id: SELF.into(),
+                role: Role::Admin,
+            },
+            approvals: Vec::new(),
+            why: None,
+        };
+        let patience = by.saturating_duration_since(Instant::now());
+        match ledger.cancel(op, want, patience).await {
+            Ok(Appended::Committed(rev)) => self.parts.bus.publish(Hint { rev, urgent: false }),
+            Ok(_) => {}
+            Err(error) => self.note_store(Some(&error)),
+        }
+        self.caught_up().await;
+    }
+
     /// The digest of what stands in the ledger, or on its way there, under the name of a change that ended
     /// so. Records from before it was kept have none.
     async fn asked_as<R>(

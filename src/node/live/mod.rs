@@ -55,6 +55,8 @@ pub struct Live {
     bundles: Shards<Digest, u32>,
     kills: Option<Arc<LiveAnswer>>,
     list: Option<Arc<KillList>>,
+    /// What the list says, whatever its revision: 0 before there is one.
+    mark: u64,
     /// The envelope of keyring N at place N − 1.
     keyrings: Arc<[Bytes]>,
     answers: usize,
@@ -69,6 +71,7 @@ impl Live {
             bundles: Shards::default(),
             kills: None,
             list: None,
+            mark: 0,
             keyrings: Arc::default(),
             answers: 0,
         }
@@ -87,6 +90,12 @@ impl Live {
     /// The list of what must not run; none before the first revision was read.
     pub fn kills(&self) -> Option<&LiveAnswer> {
         self.kills.as_deref()
+    }
+
+    /// Another one whenever the list of what must not run says something else, and the same on every node that
+    /// says the same.
+    pub const fn kills_mark(&self) -> u64 {
+        self.mark
     }
 
     /// True when a device may have the bundle named `digest`.
@@ -200,6 +209,10 @@ impl Live {
         metrics: &Metrics,
     ) -> Self {
         let body = list.to_bytes();
+        let says_the_same = (self.list.as_ref()).is_some_and(|known| known.says_what(&list));
+        if !says_the_same {
+            self.mark = beginning(&list.says()).max(1);
+        }
         self.list = Some(Arc::new(list));
         let subject = Subject {
             digest: Digest::of(&body),
