@@ -20,6 +20,7 @@ use crate::{
     backoff::Backoff,
     bus::{
         Bus,
+        beats::RedisBeats,
         counts::{Before, RedisCounts},
         local::LocalBus,
         redis::{RedisBus, RedisSettings},
@@ -29,6 +30,7 @@ use crate::{
     metrics::Metrics,
     node::{
         NodeParts, NodeSettings,
+        beats::{Board, Exchange},
         bundles::Disk,
         counters::{CounterSink, Remembered, SinkError},
     },
@@ -213,6 +215,37 @@ pub(super) fn counts(settings: &Settings) -> anyhow::Result<Option<Box<dyn Count
             Some(Box::new(InRedis(counts)))
         }
     })
+}
+
+/// Where nodes leave their last words for one another; none: there is one node.
+pub(super) fn board(settings: &Settings) -> anyhow::Result<Option<Box<dyn Board>>> {
+    Ok(match &settings.bus {
+        BusSettings::Local => None,
+        BusSettings::Redis { url } => {
+            let beats = RedisBeats::new(url.expose(), &settings.audience, REDIS_TIMEOUT)?;
+            Some(Box::new(OnRedis(beats)))
+        }
+    })
+}
+
+/// Beats in the Redis of the bus.
+struct OnRedis(RedisBeats);
+
+impl Board for OnRedis {
+    fn exchange<'a>(&'a self, node: &'a str, text: &'a str) -> Exchange<'a> {
+        Box::pin(async move { Ok(self.0.exchange(node, text).await?) })
+    }
+}
+
+/// Where other nodes reach this one's control plane.
+pub(super) fn address(settings: &Settings) -> String {
+    let control = &settings.control;
+    let scheme = if control.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    (control.public_address.clone()).unwrap_or_else(|| format!("{scheme}://{}", control.listen))
 }
 
 /// Counts in the Redis of the bus.

@@ -226,6 +226,8 @@ async fn serve(settings: &Settings) -> Done {
         parts::counts(settings)?,
         told.clone(),
     ));
+    node.fleet().is_at(parts::address(settings));
+    let beating = tokio::spawn(Arc::clone(&node).keep_beating(parts::board(settings)?));
     let limits = http::serve::Limits {
         connections: CONTROL_CONNECTIONS,
         ..http::serve::Limits::default()
@@ -236,6 +238,7 @@ async fn serve(settings: &Settings) -> Done {
     let reloading = tokio::spawn(tls.reload_when_told()?);
     stop.await;
     reloading.abort();
+    beating.abort();
     stopper.stop();
     let _closed = tokio::task::spawn_blocking(move || devices.join()).await;
     let _closed = tokio::time::timeout(Duration::from_secs(10), controlling).await;

@@ -251,13 +251,20 @@ mod tests {
             assert!(!by_us, "byte {at}");
         }
         assert!(tried > 300);
-        assert!(!Heard::read(beat().seal(None).unwrap()).unwrap().is_by(&ours));
+        assert!(
+            !Heard::read(beat().seal(None).unwrap())
+                .unwrap()
+                .is_by(&ours)
+        );
     }
 
     #[test]
     fn beats_of_an_earlier_and_of_a_later_version_are_read() {
         let earlier = Heard::read(r#"{"node":"old"}"#.into()).unwrap().beat;
-        assert_eq!((earlier.node.as_str(), earlier.revision), ("old", Revision::ZERO));
+        assert_eq!(
+            (earlier.node.as_str(), earlier.revision),
+            ("old", Revision::ZERO)
+        );
         assert!(earlier.reads.read_all(&Forms::written(true)));
         let later = r#"{"node":"new","run":"x","version":"9.0.0","reads":{"records":[2,3],"checkpoints":[2,3],"bundles":[1]},"writes":{"records":[3],"checkpoints":[3]},"revision":9,"standing":"singing","states":[{"way":9,"rev":8,"hash":"sha256:00"}],"mood":{"of":["anything"]}}"#;
         let strange = Heard::read(later.into()).unwrap().beat;
@@ -266,9 +273,15 @@ mod tests {
         let later = later.replace("\"sha256:00\"", &hash);
         let later = Heard::read(later).unwrap().beat;
         assert_eq!(later.states[0].way, 9);
-        assert_eq!((later.node.as_str(), later.standing.as_str()), ("new", "singing"));
+        assert_eq!(
+            (later.node.as_str(), later.standing.as_str()),
+            ("new", "singing")
+        );
         assert!(!Forms::read().read_all(&later.writes));
-        assert!(!later.reads.read_all(&Forms { records: vec![1], checkpoints: vec![] }));
+        assert!(!later.reads.read_all(&Forms {
+            records: vec![1],
+            checkpoints: vec![]
+        }));
     }
 
     #[test]

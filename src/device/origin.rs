@@ -42,6 +42,8 @@ impl Origin for Node {
             bus: health.bus,
             from_store: health.from_store,
             signs: health.signs,
+            ready: health.is_ready(),
+            why: health.why(),
         }
     }
 

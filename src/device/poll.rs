@@ -59,6 +59,9 @@ fn answered<O: Origin>(
     }
     let live = origin.live();
     let Some(app) = live.app(asked.app) else {
+        if live.is_withdrawn() {
+            return reply::not_ready(origin.rhythm()).into_response();
+        }
         origin.metrics().polls_unknown_app.inc();
         return unknown_app().into_response();
     };
@@ -171,7 +174,7 @@ fn batch_answered<O: Origin>(
     batch: &BatchPoll<'_>,
 ) -> Response<Body> {
     let (live, now, metrics) = (origin.live(), origin.now(), origin.metrics());
-    let Some(kills) = live.kills() else {
+    let Some(kills) = live.kills().filter(|_| !live.is_withdrawn()) else {
         return reply::not_ready(origin.rhythm()).into_response();
     };
     let said = Said::of(headers);

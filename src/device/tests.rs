@@ -60,6 +60,8 @@ impl Origin for Small {
             store: true,
             bus: false,
             from_store: true,
+            ready: self.live.load().revision > Revision::ZERO,
+            why: vec!["bus-down"],
         }
     }
     fn rhythm(&self) -> Rhythm {
@@ -778,7 +780,7 @@ async fn health_and_readiness() {
     cache-control: no-store
     content-type: application/json
 
-    {"ready":true,"revision":4,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store"}
+    {"ready":true,"revision":4,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store","why":["bus-down"]}
     "#);
     plane.origin.live.store(Arc::new(Live::empty()));
     insta::assert_snapshot!(ask(&plane, "GET", "/readyz", &[], "").await.whole(), @r#"
@@ -786,7 +788,7 @@ async fn health_and_readiness() {
     cache-control: no-store
     content-type: application/json
 
-    {"ready":false,"revision":0,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store"}
+    {"ready":false,"revision":0,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store","why":["bus-down"]}
     "#);
     assert_eq!(ask(&plane, "DELETE", "/readyz", &[], "").await.status, 405);
 }

@@ -36,6 +36,14 @@ impl Checkpoints {
         self.since = self.since.saturating_add(records);
     }
 
+    /// What was written before is not gone on from; the one under way is not announced.
+    pub(super) fn begin_anew(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            writing.abort();
+        }
+        self.since = self.every;
+    }
+
     /// Begins to write one, when one is due and none is being written.
     pub(super) fn begin_if_due(&mut self, ledger: &Ledger<Folded>) {
         if self.since < self.every || self.writing.is_some() {

@@ -6,6 +6,7 @@
 //! dispensable.
 
 mod ahead;
+mod doubt;
 mod serving;
 mod writing;
 
@@ -19,17 +20,20 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+use doubt::Doubts;
+
 use super::{
     Parts, Shared,
     checkpoints::Checkpoints,
     fold::Folded,
     live::Live,
     segments::Segments,
+    standing::Soundness,
     write::{Change, OpState, WriteError, Written},
 };
 use crate::{
     bus::{Hint, Wake},
-    ledger::{Ledger, LedgerError, Position, Start, Tail, Trust},
+    ledger::{Fork, Ledger, LedgerError, Position, Start, Tail, Trust},
     store::{
         Place, Store, StoreError,
         probe::{self, Depth, Verdict},
@@ -51,6 +55,10 @@ pub(super) enum Ask {
     Op(OpId, oneshot::Sender<(OpState, Option<Box<Record>>)>),
     /// Look at the ledger now.
     Look,
+    /// Other nodes came to another state at this revision; more of them than to this node's.
+    Doubt(Revision, bool),
+    /// Nobody did.
+    NoDoubt,
 }
 
 /// Where what this node serves comes from.
@@ -77,6 +85,9 @@ pub(super) struct Engine {
     storing: bool,
     /// What stops behind a record that this build cannot read.
     stops: Vec<Stop>,
+    doubts: Doubts,
+    /// Nothing but what stops is served.
+    withdrawn: bool,
 }
 
 impl Engine {
@@ -100,6 +111,8 @@ impl Engine {
             retired: Arc::new(Live::empty()),
             storing: true,
             stops: Vec::new(),
+            doubts: Doubts::new(),
+            withdrawn: false,
         };
         let opened = if engine.unproved.is_empty() {
             engine.open_store(None).await
@@ -178,7 +191,9 @@ impl Engine {
                     Some(Ask::Write(change, by, answer)) => {
                         let result = self.write(*change, by).await;
                         let _asker_gone = answer.send(result);
-                        if let Source::Store(ledger) = &self.source {
+                        if let Source::Store(ledger) = &self.source
+                            && self.shared.health.soundness() == Soundness::Sound
+                        {
                             self.checkpoints.begin_if_due(ledger);
                         }
                     }
@@ -186,6 +201,8 @@ impl Engine {
                         let _asker_gone = answer.send(self.op(&op));
                     }
                     Some(Ask::Look) => self.follow().await,
+                    Some(Ask::Doubt(rev, outvoted)) => self.doubt(rev, outvoted),
+                    Some(Ask::NoDoubt) => self.no_doubt().await,
                     None => return,
                 },
                 wake = wakes.recv(), if hinted => match wake {
@@ -201,10 +218,14 @@ impl Engine {
                     };
                     self.checkpoints.note(ended, ledger, &self.parts.metrics);
                 }
+                ended = self.doubts.ended() => self.refolded(ended).await,
                 () = sleep_until(next_tick) => {
                     self.settle().await;
+                    self.replace().await;
                     self.follow().await;
-                    self.enact_due().await;
+                    if self.shared.health.soundness() == Soundness::Sound {
+                        self.enact_due().await;
+                    }
                     self.retry_waiting().await;
                     next_tick = Instant::now() + self.jittered_tick();
                 }
@@ -304,8 +325,14 @@ impl Engine {
         }
         self.storing = storing;
         self.shared.health.set_store(storing);
-        if matches!(error, Some(LedgerError::Fork(_))) {
+        let left_behind = matches!(error, Some(LedgerError::Unreadable { .. }));
+        self.shared.health.set_left_behind(left_behind);
+        if let Some(LedgerError::Fork(fork)) = error {
             self.shared.health.set_fork(true);
+            // Somebody came to another state; it is not said that it is this node.
+            if let Fork::Diverged { rev, .. } = fork {
+                self.doubt(*rev, false);
+            }
         }
     }
 

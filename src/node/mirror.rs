@@ -25,6 +25,7 @@ pub(super) struct Mirror {
 
 enum Task {
     Put(Key, Bytes),
+    ForgetCheckpoints,
     End(mpsc::Sender<()>),
 }
 
@@ -53,6 +54,12 @@ impl Mirror {
         }
     }
 
+    /// Removes all checkpoints, once what was handed in before is on disk: a copy of all records needs none, and they
+    /// may hold what is wrong.
+    pub(super) fn forget_checkpoints(&self) {
+        let _ended = self.queue.send(Task::ForgetCheckpoints);
+    }
+
     /// Waits until everything handed in so far is on disk. Nothing is written after that: the process may
     /// end at any moment, and a copy half written would be left behind.
     pub(super) fn end(&self) {
@@ -74,12 +81,24 @@ fn run(root: &Path, tasks: &mpsc::Receiver<Task>) {
                 }
                 failing = result.is_err();
             }
+            Task::ForgetCheckpoints => {
+                if let Err(error) = forget_checkpoints(root) {
+                    tracing::error!(%error, "checkpoints of the mirror cannot be removed; remove the folder `last-known-good` before the next start");
+                }
+            }
             Task::End(done) => {
                 let _gone = done.send(());
                 return;
             }
         }
     }
+}
+
+fn forget_checkpoints(root: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(root.join("snap"))? {
+        fs::remove_file(entry?.path())?;
+    }
+    Ok(())
 }
 
 /// Removes what a process that was killed in the middle of a write left behind. A directory has one node.

@@ -290,7 +290,10 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
             "trust",
         ],
     ),
-    ("kept", &["beat", "checkpoint", "fingerprint", "op", "record"]),
+    (
+        "kept",
+        &["beat", "checkpoint", "fingerprint", "op", "record"],
+    ),
     (
         "judged",
         &[

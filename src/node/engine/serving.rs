@@ -130,7 +130,12 @@ impl Engine {
         metrics.online_key_trusted.set(i64::from(is_known));
     }
 
-    fn swap(&mut self, live: Live, revision: Revision) {
+    pub(super) fn swap(&mut self, live: Live, revision: Revision) {
+        let live = if self.withdrawn {
+            live.withdrawn()
+        } else {
+            live
+        };
         self.retired = self.shared.live.swap(Arc::new(live));
         self.shared.revision.send_replace(revision);
         self.parts
