@@ -43,8 +43,6 @@ pub enum Trust {
     /// Every one that the records after it follow: this node's own copy on disk, which may begin in the
     /// middle of the ledger.
     OwnCopy,
-    /// None: every record is gone through from the first one on.
-    Nothing,
 }
 
 /// A checkpoint that counts, and the records behind it that had to be read to know.
@@ -56,6 +54,11 @@ struct Base {
 }
 
 impl<F: Fold> Ledger<F> {
+    /// The ledger in `parts.store` in front of its first record: whoever follows it from there believes no checkpoint.
+    pub fn from_the_first(parts: Parts, fold: F) -> Self {
+        Self::new(parts, fold)
+    }
+
     /// Opens the ledger in `parts.store` and catches up, in front of what this build cannot read. Reads only.
     pub async fn open(parts: Parts, fold: F, start: Start) -> Result<Self, LedgerError> {
         let mut ledger = Self::new(parts, fold);
@@ -114,9 +117,6 @@ impl<F: Fold> Ledger<F> {
     /// checkpoint tells: the ledger cannot end before it.
     async fn begin(&mut self, trust: Trust) -> Result<Revision, LedgerError> {
         let mut newest = Revision::ZERO;
-        if trust == Trust::Nothing {
-            return Ok(newest);
-        }
         for name in self.names().await? {
             let Some((kept, bytes)) = self.load(name).await? else {
                 continue;

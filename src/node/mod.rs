@@ -30,6 +30,8 @@ mod checkpoints;
 mod compiling;
 pub mod counters;
 mod decided;
+#[cfg(test)]
+mod doubting;
 mod engine;
 pub mod fleet;
 mod fold;

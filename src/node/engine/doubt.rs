@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{Engine, LOOK, Source};
 use crate::{
-    ledger::{Ledger, LedgerError, Parts, Start, Trust},
+    ledger::{Ledger, LedgerError, Parts, Tail},
     node::{
         fold::{Changed, Folded},
         live::Live,
@@ -79,11 +79,16 @@ async fn refold(
     mirror: Option<Mirror>,
     rev: Revision,
 ) -> Result<Refolded, LedgerError> {
-    let start = Start {
-        known: None,
-        trust: Trust::Nothing,
-    };
-    let mut ledger = Ledger::open(parts, Folded::marking(mirror, rev), start).await?;
+    let mut ledger = Ledger::from_the_first(parts, Folded::marking(mirror, rev));
+    loop {
+        let next = timeout(LOOK, ledger.next()).await;
+        match next.map_err(|hangs| StoreError::unavailable(Place::Store, hangs))? {
+            Ok(Tail::Record(_) | Tail::Void(_)) => {}
+            // In front of what cannot be read it is as right as it can be.
+            Ok(Tail::AtTail { .. }) | Err(LedgerError::Unreadable { .. }) => break,
+            Err(error) => return Err(error),
+        }
+    }
     let Some(marked) = ledger.fold_mut().take_marked() else {
         let nothing = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
         return Err(StoreError::unavailable(Place::Store, nothing).into());
