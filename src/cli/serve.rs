@@ -236,7 +236,12 @@ async fn serve(settings: &Settings) -> Done {
     let routes = control::PrivatePlane::new(router);
     let controlling = tokio::spawn(http::serve::serve(control, routes, plane, told.clone()));
     let reloading = tokio::spawn(tls.reload_when_told()?);
-    stop.await;
+    if stop.await {
+        // Balancers see it and send devices elsewhere; whoever comes meanwhile is served.
+        node.drain();
+        tracing::info!(seconds = settings.node.drain.as_secs_f64(), "draining");
+        tokio::time::sleep(settings.node.drain).await;
+    }
     reloading.abort();
     beating.abort();
     stopper.stop();
@@ -337,7 +342,11 @@ fn device_plane(
     };
     let watcher = Connections(node.metrics_handle());
     let plane = http::serve::Plane::over(limits, watcher, tls);
-    let service = |_core| DevicePlane::new(Arc::clone(node), Bounds::default());
+    let bounds = Bounds {
+        late: device.shed_after,
+        ..Bounds::default()
+    };
+    let service = |_core| DevicePlane::new(Arc::clone(node), bounds.clone());
     Ok(http::serve::spawn_per_core(
         listeners, service, &plane, told,
     )?)
@@ -393,15 +402,16 @@ async fn announce(node: &Node, settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends with the first SIGTERM or SIGINT; the second ends the process where it stands.
-fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+/// Ends with the first SIGTERM or SIGINT, and says whether it was SIGTERM: who types Ctrl-C waits for no balancer.
+/// The second ends the process where it stands.
+fn stopped() -> anyhow::Result<impl Future<Output = bool>> {
     let mut term = signal(SignalKind::terminate()).context("SIGTERM cannot be listened to")?;
     let mut int = signal(SignalKind::interrupt()).context("SIGINT cannot be listened to")?;
     Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
+        let by_term = tokio::select! {
+            _ = term.recv() => true,
+            _ = int.recv() => false,
+        };
         tracing::info!("stopping; a second signal stops at once");
         tokio::spawn(async move {
             tokio::select! {
@@ -410,5 +420,6 @@ fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
             }
             std::process::exit(1);
         });
+        by_term
     })
 }

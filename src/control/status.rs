@@ -37,7 +37,7 @@ struct Readiness {
     fork: bool,
     /// What is not as it should be, in words that never change their meaning. With 503: `nothing-loaded`, `quarantined`,
     /// `draining`. With 200: `last-known-good`, `store-down`, `bus-down`, `left-behind`, `forked`, `doubting`,
-    /// `not-signing`.
+    /// `not-signing`, `segment-missing`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     why: Vec<&'static str>,

@@ -63,6 +63,10 @@ impl Origin for Node {
         self.may_sign_now()
     }
 
+    fn is_draining(&self) -> bool {
+        Self::is_draining(self)
+    }
+
     fn development_key(&self) -> Option<VerifyingKey> {
         Self::development_key(self)
     }

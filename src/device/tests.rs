@@ -1099,7 +1099,7 @@ async fn a_poll_over_http_2_without_asking_first() {
         let reply = send.send_request(request).await.unwrap();
         assert_eq!(
             (reply.status().as_u16(), reply.version()),
-            (200, http::Version::HTTP_2)
+            (200, Version::HTTP_2)
         );
         assert_eq!(reply.headers()["huidu-stamp"].len(), seal::HEADER_BYTES);
         let body = reply.into_body().collect().await.unwrap().to_bytes();

@@ -15,7 +15,8 @@ use crate::{
 pub(super) struct Checkpoints {
     /// Changes between two.
     every: u64,
-    /// Changes since the last one was begun.
+    /// Changes since the last one was begun; not 0 at the beginning, so that nodes that were started together do
+    /// not write theirs together.
     since: u64,
     /// The one that is being written.
     writing: Option<JoinHandle<Result<Written, LedgerError>>>,
@@ -23,10 +24,10 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// One after every `every` changes.
-    pub(super) const fn new(every: u64) -> Self {
+    pub(super) fn new(every: u64) -> Self {
         Self {
             every,
-            since: 0,
+            since: fastrand::u64(0..=every / 4),
             writing: None,
         }
     }

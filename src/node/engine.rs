@@ -27,6 +27,7 @@ use super::{
     checkpoints::Checkpoints,
     fold::Folded,
     live::Live,
+    mirror::{End, Mirror},
     segments::Segments,
     standing::Soundness,
     write::{Change, OpState, WriteError, Written},
@@ -131,15 +132,9 @@ impl Engine {
                     return Err(error);
                 };
                 tracing::error!(%error, "the store does not answer; serving the last-known-good copy");
-                let fold = Folded::new(None);
-                let start = Start {
-                    known: None,
-                    trust: Trust::OwnCopy,
-                };
-                let mut ledger = Ledger::open(engine.parts.ledger_parts(copy), fold, start).await?;
-                if ledger.revision() == Revision::ZERO {
+                let Some(mut ledger) = engine.open_copy(copy).await else {
                     return Err(error);
-                }
+                };
                 engine.source = Source::Mirror {
                     at: ledger.position(),
                 };
@@ -151,6 +146,38 @@ impl Engine {
             }
         }
         Ok(engine)
+    }
+
+    /// Opens the last-known-good copy; none when there is nothing in it, or it is damaged: it is served to its
+    /// last bit or not at all, because what is missing may be what must not run.
+    async fn open_copy(&self, copy: Arc<dyn Store>) -> Option<Ledger<Folded>> {
+        let end = self.parts.mirror.as_ref().map(Mirror::end_at_start);
+        let known = match end {
+            Some(End::At(at)) => Some(at),
+            Some(End::Damaged) => {
+                tracing::error!(
+                    "the last-known-good copy is DAMAGED: what says where it ends cannot be read; it is not served"
+                );
+                return None;
+            }
+            Some(End::Unsaid) | None => None,
+        };
+        let start = Start {
+            known,
+            trust: Trust::OwnCopy,
+        };
+        let opened = Ledger::open(self.parts.ledger_parts(copy), Folded::new(None), start).await;
+        match opened {
+            Ok(ledger) if known.is_some_and(|known| ledger.revision() < known.rev) => {
+                tracing::error!(revision = %ledger.revision(), "the last-known-good copy is DAMAGED behind this revision; it is not served");
+                None
+            }
+            Ok(ledger) => (ledger.revision() > Revision::ZERO).then_some(ledger),
+            Err(error) => {
+                tracing::error!(%error, "the last-known-good copy is DAMAGED; it is not served");
+                None
+            }
+        }
     }
 
     /// Opens the ledger in the store, which must hold what is `known` already. Answers when it was proved
@@ -183,7 +210,8 @@ impl Engine {
     pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
         let mut wakes = self.parts.bus.subscribe();
         let mut hinted = true;
-        let mut next_tick = Instant::now();
+        // A fleet that was started at once does not look at once: it has just read to the end.
+        let mut next_tick = Instant::now() + self.parts.settings.tick.mul_f64(fastrand::f64());
         loop {
             tokio::select! {
                 biased;
@@ -193,6 +221,7 @@ impl Engine {
                         let _asker_gone = answer.send(result);
                         if let Source::Store(ledger) = &self.source
                             && self.shared.health.soundness() == Soundness::Sound
+                            && self.shared.fleet.reads_checkpoints()
                         {
                             self.checkpoints.begin_if_due(ledger);
                         }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use huidu_core::{
-    beat::{Beat, Heard},
+    beat::{Beat, Forms, Heard},
     digest::Digest,
     fingerprint::{Fingerprint, Fingerprints},
     revision::Revision,
@@ -124,8 +124,8 @@ impl Fleet {
             node: self.node.clone(),
             run: self.run.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            reads: huidu_core::beat::Forms::read(),
-            writes: huidu_core::beat::Forms::default(),
+            reads: Forms::read(),
+            writes: Forms::default(),
             revision: Revision::ZERO,
             asof: Timestamp::EPOCH,
             at,
@@ -277,6 +277,22 @@ impl Fleet {
         Opinion::Agreed
     }
 
+    /// Whether every node that is heard reads the checkpoints that this build writes: where one does not, none is
+    /// written, which costs later starts time and nobody anything else.
+    pub(super) fn reads_checkpoints(&self) -> bool {
+        let written = Forms {
+            records: Vec::new(),
+            ..Forms::written(true)
+        };
+        let inner = self.inner();
+        let mut heard = inner.others.values();
+        heard.all(|known| {
+            !known.is_signed
+                || known.since.elapsed() >= SILENT
+                || known.heard.beat.reads.read_all(&written)
+        })
+    }
+
     /// Every node that was heard of within the hour, by name.
     pub fn members(&self) -> Vec<Member> {
         let inner = self.inner();
@@ -391,6 +407,24 @@ mod tests {
         assert_eq!(fleet.opinion(), doubt(70, false));
         assert!(!fleet.verified(state(70, "x")), "this node was wrong");
         assert_eq!(fleet.newest(), Some(state(70, "x")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_checkpoint_is_written_that_a_node_of_the_fleet_does_not_read() {
+        let fleet = fleet();
+        assert!(fleet.reads_checkpoints());
+        let mut beat = fleet.beat(Timestamp::from_unix_ms(NOON));
+        beat.node = "older".into();
+        beat.reads.checkpoints = vec![1];
+        let text = beat.seal(None).unwrap();
+        fleet.hear(Heard::read(text.clone()).unwrap(), true);
+        assert!(!fleet.reads_checkpoints());
+        assert!(
+            !fleet.members()[0].is_left_behind,
+            "nobody here has said what it writes"
+        );
+        tokio::time::advance(SILENT).await;
+        assert!(fleet.reads_checkpoints(), "it is gone");
     }
 
     #[tokio::test(start_paused = true)]

@@ -512,6 +512,7 @@ impl Node {
             soundness: flags.soundness(),
             draining: flags.draining.load(Ordering::Relaxed),
             left_behind: flags.left_behind.load(Ordering::Relaxed),
+            lacks_segments: flags.lacks_segments.load(Ordering::Relaxed),
         }
     }
 

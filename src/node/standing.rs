@@ -43,6 +43,8 @@ pub struct Health {
     pub draining: bool,
     /// Whether it stands in front of a record that this build cannot read.
     pub left_behind: bool,
+    /// Whether an uploaded list that rules ask about is not in memory: it means nobody until it is.
+    pub lacks_segments: bool,
 }
 
 impl Health {
@@ -66,6 +68,7 @@ impl Health {
             (self.fork, "forked"),
             (self.soundness == Soundness::Doubting, "doubting"),
             (!self.signs, "not-signing"),
+            (self.lacks_segments, "segment-missing"),
         ];
         said(&all)
     }
@@ -109,6 +112,7 @@ pub(super) struct Flags {
     pub(super) from_store: AtomicBool,
     pub(super) draining: AtomicBool,
     pub(super) left_behind: AtomicBool,
+    pub(super) lacks_segments: AtomicBool,
     soundness: AtomicU8,
 }
 
@@ -154,6 +158,7 @@ mod tests {
             soundness: Soundness::Sound,
             draining: false,
             left_behind: false,
+            lacks_segments: false,
         }
     }
 
@@ -161,7 +166,13 @@ mod tests {
     fn only_what_another_node_would_do_better_sends_devices_away() {
         assert_eq!((well().standing(), well().why()), ("ready", vec![]));
         type Change = fn(&mut Health);
-        let rows: [(Change, bool, &str, &str); 10] = [
+        let rows: [(Change, bool, &str, &str); 11] = [
+            (
+                |h| h.lacks_segments = true,
+                true,
+                "degraded",
+                "segment-missing",
+            ),
             (
                 |h| h.revision = Revision::ZERO,
                 false,

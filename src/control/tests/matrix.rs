@@ -242,6 +242,7 @@ async fn every_role_may_call_exactly_this() {
     +++++--  POST /api/v1/changes/{id}/withdraw
     +++++++  GET /api/v1/eyes
     +---+--  PUT /api/v1/eyes
+    ++++++-  GET /api/v1/fleet
     ++++++-  GET /api/v1/history
     +++++++  GET /api/v1/hosts
     ++-----  POST /api/v1/hosts
@@ -274,6 +275,7 @@ async fn every_role_may_call_exactly_this() {
     +++++++  GET /api/v1/whoami
     ?        GET /healthz
     ?        GET /metrics
+    ?        GET /peer/v1/beat
     ?        GET /readyz
     "#);
 }
