@@ -232,6 +232,24 @@ metrics! {
     bus_hints: IntCounter = "huidu_bus_hints_total";
     /// Times the bus was connected again.
     bus_reconnects: IntCounter = "huidu_bus_reconnects_total";
+    /// Nodes of this installation that this one heard within seconds, itself among them.
+    fleet_nodes: IntGauge = "huidu_fleet_nodes";
+    /// Nodes that were heard within the hour and are silent now.
+    fleet_silent: IntGauge = "huidu_fleet_silent_nodes";
+    /// Different builds among the nodes that are heard.
+    fleet_versions: IntGauge = "huidu_fleet_versions";
+    /// Revisions by which this node is behind the one that is furthest.
+    fleet_behind: IntGauge = "huidu_fleet_revisions_behind";
+    /// Nodes that came to another state at a revision that this one knows; 1 as well while this node does not know
+    /// whether it is the wrong one. Anything but 0 is an alarm.
+    fleet_differing: IntGauge = "huidu_fleet_differing_nodes";
+    /// Times that words could not be exchanged with the other nodes over the bus.
+    fleet_beat_failures: IntCounter = "huidu_fleet_beat_failures_total";
+    /// 1 while this node is quarantined: others came to another state, and it serves nothing but what stops.
+    quarantined: IntGauge = "huidu_quarantined";
+    /// Times that this node went through the whole ledger because others came to another state, by what it found of
+    /// itself (`right`, `wrong`), or `failed`.
+    state_verified: IntCounterVec = "huidu_state_verifications_total" ["outcome"];
     /// The number of the keyring in force; 0: none.
     keyring_version: IntGauge = "huidu_keyring_version";
     /// 1 while the keyring in force lists this node's online key; else devices do not believe the node.

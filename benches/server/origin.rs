@@ -62,6 +62,8 @@ impl Origin for Fixed {
             bus: true,
             from_store: true,
             signs: true,
+            ready: true,
+            why: Vec::new(),
         }
     }
     fn rhythm(&self) -> Rhythm {

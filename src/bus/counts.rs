@@ -17,8 +17,13 @@ const KEPT_SECONDS: i64 = 30 * 24 * 3_600;
 
 /// The counts of one installation.
 pub struct RedisCounts {
-    client: Client,
+    redis: Kept,
     prefix: String,
+}
+
+/// A Redis that is asked now and then, over one connection that is kept.
+pub(super) struct Kept {
+    client: Client,
     patience: Duration,
     connection: Mutex<Option<MultiplexedConnection>>,
 }
@@ -47,11 +52,10 @@ impl RedisCounts {
     /// Counts of `audience` on the Redis at `url`. Connects when it is first used.
     pub fn new(url: &str, audience: &str, patience: Duration) -> Result<Self, RedisBusError> {
         let info = url.into_connection_info().map_err(RedisBusError::Address)?;
+        let client = Client::open(info).map_err(RedisBusError::Address)?;
         Ok(Self {
-            client: Client::open(info).map_err(RedisBusError::Address)?,
+            redis: Kept::new(client, patience),
             prefix: format!("huidu:counts:{audience}"),
-            patience,
-            connection: Mutex::default(),
         })
     }
 
@@ -68,7 +72,7 @@ impl RedisCounts {
         pipe.expire(&own, KEPT_SECONDS).ignore();
         pipe.sadd(&all, run).ignore();
         pipe.expire(&all, KEPT_SECONDS).ignore();
-        let (existed,): (bool,) = self.ask(&pipe).await?;
+        let (existed,): (bool,) = self.redis.ask(&pipe).await?;
         Ok(if existed {
             Before::Numbers
         } else {
@@ -80,12 +84,12 @@ impl RedisCounts {
     pub async fn totals(&self) -> Result<BTreeMap<String, u64>, CountsError> {
         let mut pipe = ::redis::pipe();
         pipe.smembers(self.runs());
-        let (runs,): (Vec<String>,) = self.ask(&pipe).await?;
+        let (runs,): (Vec<String>,) = self.redis.ask(&pipe).await?;
         let mut totals: BTreeMap<String, u64> = BTreeMap::new();
         for run in runs {
             let mut pipe = ::redis::pipe();
             pipe.hgetall(self.run(&run));
-            let (numbers,): (BTreeMap<String, u64>,) = self.ask(&pipe).await?;
+            let (numbers,): (BTreeMap<String, u64>,) = self.redis.ask(&pipe).await?;
             for (name, value) in numbers {
                 let total = totals.entry(name).or_default();
                 *total = total.saturating_add(value);
@@ -101,9 +105,20 @@ impl RedisCounts {
     fn run(&self, run: &str) -> String {
         format!("{}:of:{run}", self.prefix)
     }
+}
+
+impl Kept {
+    /// Connects when it is first used; no answer may take longer than `patience`.
+    pub(super) fn new(client: Client, patience: Duration) -> Self {
+        Self {
+            client,
+            patience,
+            connection: Mutex::default(),
+        }
+    }
 
     /// One exchange. A connection that failed is not used again.
-    async fn ask<T: ::redis::FromRedisValue>(
+    pub(super) async fn ask<T: ::redis::FromRedisValue>(
         &self,
         pipe: &::redis::Pipeline,
     ) -> Result<T, CountsError> {

@@ -10,9 +10,11 @@
 //! local.rs     one process
 //! redis.rs     many, through Redis
 //! counts.rs    beside the hints: live counts of all nodes, in the same Redis
+//! beats.rs     likewise: what each node says of itself
 //! contract.rs  what both promise
 //! ```
 
+pub mod beats;
 pub mod contract;
 pub mod counts;
 pub mod local;

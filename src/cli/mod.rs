@@ -11,6 +11,7 @@ mod completions;
 mod context;
 mod device;
 mod explain;
+mod fleet;
 mod history;
 mod host;
 mod keys;
@@ -129,6 +130,8 @@ enum Verb {
     Store(store::Store),
     /// What the server says of itself
     Status(status::Status),
+    /// The nodes, and whether they agree
+    Fleet(fleet::Fleet),
     /// Sign in as a person, by a browser on this machine
     Login(login::Login),
     /// End the session of this command line
@@ -216,6 +219,7 @@ fn code(cli: Cli) -> u8 {
         Verb::Serve(verb) => verb.run(&context),
         Verb::Store(verb) => verb.run(&context),
         Verb::Status(verb) => verb.run(&context),
+        Verb::Fleet(verb) => verb.run(&context),
         Verb::Login(verb) => verb.run(&context),
         Verb::Logout(verb) => verb.run(&context),
         Verb::Whoami(verb) => verb.run(&context),

@@ -21,6 +21,7 @@ use crate::{
     backoff::Backoff,
     bus::{
         Bus,
+        beats::RedisBeats,
         counts::{Before, RedisCounts},
         local::LocalBus,
         redis::{RedisBus, RedisSettings},
@@ -30,9 +31,10 @@ use crate::{
     metrics::Metrics,
     node::{
         NodeParts, NodeSettings,
+        beats::{Board, Exchange},
         bundles::Disk,
         counters::{CounterSink, Remembered, SinkError},
-        peers::{Peers, Reach},
+        peers::{Answer, Peers, Reach},
     },
     settings::{BusSettings, S3Settings, Settings, StoreSettings, TlsFiles},
     signin::{SignIn, SignInSettings, seal::Sealer},
@@ -154,17 +156,29 @@ fn peers(settings: &Settings) -> anyhow::Result<Arc<Peers>> {
 /// Other nodes by their private ports.
 struct ByHttp(client::peer::Peers);
 
-impl Reach for ByHttp {
-    fn tell<'a>(
-        &'a self,
-        address: &'a str,
-        message: Bytes,
-    ) -> Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send + 'a>> {
-        let (way, address) = (self.0.clone(), address.to_owned());
+impl ByHttp {
+    /// Asks on a thread that may wait.
+    fn asked<'a>(
+        &self,
+        ask: impl FnOnce(&client::peer::Peers) -> Result<Bytes, String> + Send + 'static,
+    ) -> Answer<'a> {
+        let way = self.0.clone();
         Box::pin(async move {
-            let told = tokio::task::spawn_blocking(move || way.tell(&address, &message)).await;
-            told.map_err(|_| "this node is stopping".to_owned())?
+            let answered = tokio::task::spawn_blocking(move || ask(&way)).await;
+            answered.map_err(|_| "this node is stopping".to_owned())?
         })
+    }
+}
+
+impl Reach for ByHttp {
+    fn tell<'a>(&'a self, address: &'a str, message: Bytes) -> Answer<'a> {
+        let address = address.to_owned();
+        self.asked(move |way| way.tell(&address, &message))
+    }
+
+    fn hear<'a>(&'a self, address: &'a str) -> Answer<'a> {
+        let address = address.to_owned();
+        self.asked(move |way| way.hear(&address))
     }
 }
 
@@ -253,6 +267,37 @@ pub(super) fn counts(settings: &Settings) -> anyhow::Result<Option<Box<dyn Count
             Some(Box::new(InRedis(counts)))
         }
     })
+}
+
+/// Where nodes leave their last words for one another; none: there is one node.
+pub(super) fn board(settings: &Settings) -> anyhow::Result<Option<Box<dyn Board>>> {
+    Ok(match &settings.bus {
+        BusSettings::Local => None,
+        BusSettings::Redis { url } => {
+            let beats = RedisBeats::new(url.expose(), &settings.audience, REDIS_TIMEOUT)?;
+            Some(Box::new(OnRedis(beats)))
+        }
+    })
+}
+
+/// Beats in the Redis of the bus.
+struct OnRedis(RedisBeats);
+
+impl Board for OnRedis {
+    fn exchange<'a>(&'a self, node: &'a str, text: &'a str) -> Exchange<'a> {
+        Box::pin(async move { Ok(self.0.exchange(node, text).await?) })
+    }
+}
+
+/// Where other nodes reach this one's control plane.
+pub(super) fn address(settings: &Settings) -> String {
+    let control = &settings.control;
+    let scheme = if control.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    (control.public_address.clone()).unwrap_or_else(|| format!("{scheme}://{}", control.listen))
 }
 
 /// Counts in the Redis of the bus.

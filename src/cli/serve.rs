@@ -226,6 +226,8 @@ async fn serve(settings: &Settings) -> Done {
         parts::counts(settings)?,
         told.clone(),
     ));
+    node.fleet().is_at(parts::address(settings));
+    let beating = tokio::spawn(Arc::clone(&node).keep_beating(parts::board(settings)?));
     let limits = http::serve::Limits {
         connections: CONTROL_CONNECTIONS,
         ..http::serve::Limits::default()
@@ -234,8 +236,14 @@ async fn serve(settings: &Settings) -> Done {
     let routes = control::PrivatePlane::new(router);
     let controlling = tokio::spawn(http::serve::serve(control, routes, plane, told.clone()));
     let reloading = tokio::spawn(tls.reload_when_told()?);
-    stop.await;
+    if stop.await {
+        // Balancers see it and send devices elsewhere; whoever comes meanwhile is served.
+        node.drain();
+        tracing::info!(seconds = settings.node.drain.as_secs_f64(), "draining");
+        tokio::time::sleep(settings.node.drain).await;
+    }
     reloading.abort();
+    beating.abort();
     stopper.stop();
     let _closed = tokio::task::spawn_blocking(move || devices.join()).await;
     let _closed = tokio::time::timeout(Duration::from_secs(10), controlling).await;
@@ -336,8 +344,12 @@ fn device_plane(
     let plane = http::serve::Plane::over(limits, watcher, tls);
     let feed = Feed::new(device.max_kill_listeners, node.metrics_handle());
     tokio::spawn(Arc::clone(&feed).drive(node.kill_marks(), told.clone()));
+    let bounds = Bounds {
+        late: device.shed_after,
+        ..Bounds::default()
+    };
     let service =
-        |_core| DevicePlane::new(Arc::clone(node), Bounds::default()).with_feed(Arc::clone(&feed));
+        |_core| DevicePlane::new(Arc::clone(node), bounds.clone()).with_feed(Arc::clone(&feed));
     Ok(http::serve::spawn_per_core(
         listeners, service, &plane, told,
     )?)
@@ -393,15 +405,16 @@ async fn announce(node: &Node, settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends with the first SIGTERM or SIGINT; the second ends the process where it stands.
-fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+/// Ends with the first SIGTERM or SIGINT, and says whether it was SIGTERM: who types Ctrl-C waits for no balancer.
+/// The second ends the process where it stands.
+fn stopped() -> anyhow::Result<impl Future<Output = bool>> {
     let mut term = signal(SignalKind::terminate()).context("SIGTERM cannot be listened to")?;
     let mut int = signal(SignalKind::interrupt()).context("SIGINT cannot be listened to")?;
     Ok(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
+        let by_term = tokio::select! {
+            _ = term.recv() => true,
+            _ = int.recv() => false,
+        };
         tracing::info!("stopping; a second signal stops at once");
         tokio::spawn(async move {
             tokio::select! {
@@ -410,5 +423,6 @@ fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
             }
             std::process::exit(1);
         });
+        by_term
     })
 }

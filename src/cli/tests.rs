@@ -50,6 +50,7 @@ fn what_people_type_is_understood() {
     for line in [
         "huidu serve --set device.listen=127.0.0.1:0 --review skipped",
         "huidu store check --quick",
+        "huidu fleet --json",
         "huidu app add pingan/travel --title 旅行",
         "huidu version submit a/b 1.0.0 b.zip --permission camera --permission scan --list",
         "huidu rollout share a/b ramp 0.000001% --why test --if-match 7",

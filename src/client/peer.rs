@@ -7,7 +7,8 @@ use std::{io, time::Duration};
 
 use bytes::Bytes;
 use ureq::{
-    Agent,
+    Agent, Body,
+    http::Response,
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
@@ -56,24 +57,34 @@ impl Peers {
     pub fn tell(&self, address: &str, notice: &[u8]) -> Result<Bytes, String> {
         let target = format!("{address}/peer/v1/kills");
         let request = self.agent.post(target).header("content-type", MEDIA);
-        let mut reply = request.send(notice).map_err(|error| error.to_string())?;
-        let status = reply.status().as_u16();
-        let body = reply
-            .body_mut()
-            .with_config()
-            .limit(ANSWER_BYTES)
-            .read_to_vec();
-        let body = body.map_err(|error| error.to_string())?;
-        if status == 200 {
-            return Ok(body.into());
-        }
-        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        let why = problem["code"].as_str().unwrap_or_default();
-        Err(format!(
-            "it answers {status} {}",
-            why.chars().take(40).collect::<String>()
-        ))
+        answered(request.send(notice))
     }
+
+    /// Reads what the node at `address` last said of itself.
+    pub fn hear(&self, address: &str) -> Result<Bytes, String> {
+        answered(self.agent.get(format!("{address}/peer/v1/beat")).call())
+    }
+}
+
+/// The whole answer, or why there is none.
+fn answered(reply: Result<Response<Body>, ureq::Error>) -> Result<Bytes, String> {
+    let mut reply = reply.map_err(|error| error.to_string())?;
+    let status = reply.status().as_u16();
+    let body = reply
+        .body_mut()
+        .with_config()
+        .limit(ANSWER_BYTES)
+        .read_to_vec();
+    let body = body.map_err(|error| error.to_string())?;
+    if status == 200 {
+        return Ok(body.into());
+    }
+    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let why = problem["code"].as_str().unwrap_or_default();
+    Err(format!(
+        "it answers {status} {}",
+        why.chars().take(40).collect::<String>()
+    ))
 }
 
 fn certificates(pem: &[u8]) -> io::Result<Vec<Certificate<'static>>> {

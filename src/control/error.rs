@@ -474,6 +474,7 @@ impl From<WriteError> for ApiError {
             WriteError::OtherAsk { op } => return Self::OtherAsk { op },
             WriteError::Ledger(error) => return error.into(),
             WriteError::ReadOnly => "read-only",
+            WriteError::InDoubt => "in-doubt",
             WriteError::Busy { .. } => "busy",
             WriteError::Stopping => "stopping",
         };

@@ -28,6 +28,7 @@ mod body;
 mod changes;
 mod error;
 mod explain;
+mod fleet;
 mod history;
 mod hosts;
 mod kills;
@@ -170,6 +171,7 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(status::readyz))
         .routes(routes!(status::metrics))
         .routes(routes!(status::openapi))
+        .routes(routes!(fleet::beat))
         .routes(routes!(signin::begin))
         .routes(routes!(signin::callback))
         .routes(routes!(signin::token))
@@ -179,6 +181,7 @@ fn table() -> OpenApiRouter<Control> {
         // Everything at a glance.
         .routes(routes!(signin::whoami))
         .routes(routes!(status::status))
+        .routes(routes!(fleet::fleet))
         .routes(routes!(history::list))
         .routes(routes!(history::op))
         // Who is who.

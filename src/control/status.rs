@@ -35,6 +35,12 @@ struct Readiness {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     fork: bool,
+    /// What is not as it should be, in words that never change their meaning. With 503: `nothing-loaded`, `quarantined`,
+    /// `draining`. With 200: `last-known-good`, `store-down`, `bus-down`, `left-behind`, `forked`, `doubting`,
+    /// `not-signing`, `segment-missing`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    why: Vec<&'static str>,
     /// False while the holder of the online key does not sign: answers keep their stamps, and age.
     #[serde(skip_serializing_if = "Clone::clone")]
     #[schema(required = false)]
@@ -44,8 +50,8 @@ struct Readiness {
 impl From<Health> for Readiness {
     fn from(health: Health) -> Self {
         Self {
-            // A node that serves an honest old answer serves better than none.
-            ready: health.revision > Revision::ZERO,
+            ready: health.is_ready(),
+            why: health.why(),
             revision: health.revision,
             asof: health.asof,
             store: health.store,

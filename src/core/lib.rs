@@ -44,7 +44,9 @@ pub mod rules;
 pub mod treehead;
 pub mod trust;
 // What is kept of it.
+pub mod beat;
 pub mod checkpoint;
+pub mod fingerprint;
 pub mod op;
 pub mod record;
 // What is signed offline, and by whom.

@@ -77,6 +77,9 @@ pub(super) fn hot<O: Origin, B>(
 ) -> Found {
     let digest = match hex.parse::<Digest>() {
         Ok(digest) if origin.live().knows_bundle(&digest) => digest,
+        Ok(_) if origin.live().is_withdrawn() => {
+            return Found::Reply(refused(origin, reply::not_ready(origin.rhythm())));
+        }
         Ok(_) => return Found::Reply(refused(origin, unknown())),
         Err(error) => return Found::Reply(refused(origin, malformed(error.to_string()))),
     };

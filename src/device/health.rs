@@ -1,4 +1,7 @@
 //! `/healthz` and `/readyz`: what a supervisor and a balancer ask.
+//!
+//! 503 is for what makes another node the better one; everything else that is not as it should be is said with 200.
+//! docs/operations/readiness.md says what each word means.
 
 use http::{Response, StatusCode};
 use huidu_core::{revision::Revision, time::Timestamp};
@@ -23,16 +26,22 @@ pub struct Readiness {
     pub from_store: bool,
     /// Whether the holder of the online key signs.
     pub signs: bool,
+    /// Whether devices may be sent here.
+    pub ready: bool,
+    /// What is not as it should be.
+    pub why: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
     ready: bool,
     revision: Revision,
     asof: Timestamp,
     store: bool,
     bus: bool,
     from: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    why: &'a [&'static str],
     #[serde(skip_serializing_if = "Clone::clone")]
     signs: bool,
 }
@@ -51,9 +60,10 @@ pub(super) fn ready(readiness: &Readiness) -> Response<Body> {
 impl Readiness {
     /// The reply's status and body, for both planes.
     pub fn to_json(&self) -> (StatusCode, Vec<u8>) {
-        let ready = self.revision > Revision::ZERO;
+        let ready = self.ready;
         let document = Document {
             ready,
+            why: &self.why,
             revision: self.revision,
             asof: self.asof,
             store: self.store,
@@ -89,6 +99,8 @@ mod tests {
                 bus: true,
                 from_store: true,
                 signs,
+                ready: true,
+                why: Vec::new(),
             };
             let (status, json) = readiness.to_json();
             (status, String::from_utf8(json).unwrap())

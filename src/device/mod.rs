@@ -2,8 +2,8 @@
 //!
 //! One table of routes, matched on the bytes of the path. A poll of one app is answered at once from
 //! prepared bytes: no lock, no copy of a text, no log line, no allocation besides what a reply needs.
-//! Whatever must wait (a body, a bundle from the store) is counted and bounded; what is answered at once
-//! is never refused, so under overload the 304s and the kills go on. What a device says about itself never
+//! Whatever must wait (a body, a bundle from the store) is counted and bounded; a core that is asked for more than
+//! it answers puts off what is large, then whatever can wait: the 304s and the kills go on. What a device says about itself never
 //! reaches a log line, a metric or the text of a problem.
 
 mod bundle;
@@ -14,6 +14,7 @@ mod kills;
 mod origin;
 mod papers;
 mod poll;
+mod pressure;
 mod reply;
 mod report;
 mod said;
@@ -33,7 +34,7 @@ use std::{
 use arc_swap::Guard;
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use huidu_core::{limits, time::Timestamp};
 use hyper::{
     body::{Body as HttpBody, Incoming},
@@ -42,6 +43,8 @@ use hyper::{
 
 pub use feed::Feed;
 pub use health::Readiness;
+
+use self::pressure::Pressure;
 
 use crate::{
     http::{
@@ -77,6 +80,10 @@ pub trait Origin: Send + Sync + 'static {
     fn may_sign(&self) -> bool {
         true
     }
+    /// True when the node is about to stop: whoever is answered is told to come back on another connection.
+    fn is_draining(&self) -> bool {
+        false
+    }
     /// The key that stamps are made with, where anybody may learn it from the server itself: in
     /// development alone.
     fn development_key(&self) -> Option<VerifyingKey> {
@@ -98,6 +105,8 @@ pub struct Rhythm {
 pub struct Bounds {
     /// Requests that may wait at a time (for a body, for the store); one more is answered 503.
     pub waiting: usize,
+    /// How late a core may be, again and again, before it puts off what can wait.
+    pub late: Duration,
     /// The longest silence within a request's body.
     pub body_silence: Duration,
     /// The longest time for a request's body.
@@ -108,6 +117,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             waiting: 2_000,
+            late: Duration::from_millis(250),
             body_silence: Duration::from_secs(5),
             body_whole: Duration::from_secs(15),
         }
@@ -120,6 +130,7 @@ pub struct DevicePlane<O> {
     bounds: Arc<Bounds>,
     waiting: Arc<AtomicUsize>,
     feed: Option<Arc<Feed>>,
+    pressure: Arc<Pressure>,
 }
 
 impl<O> Clone for DevicePlane<O> {
@@ -129,6 +140,7 @@ impl<O> Clone for DevicePlane<O> {
             bounds: Arc::clone(&self.bounds),
             waiting: Arc::clone(&self.waiting),
             feed: self.feed.clone(),
+            pressure: Arc::clone(&self.pressure),
         }
     }
 }
@@ -214,6 +226,7 @@ impl<O: Origin> DevicePlane<O> {
             bounds: Arc::new(bounds),
             waiting: Arc::default(),
             feed: None,
+            pressure: Arc::default(),
         }
     }
 
@@ -261,6 +274,7 @@ impl<O: Origin> DevicePlane<O> {
                     method,
                     target: request.uri(),
                     headers,
+                    is_pressed: self.pressure.is_extreme(),
                 };
                 let reply = poll::single(origin, &asked);
                 if !is_head {
@@ -283,6 +297,9 @@ impl<O: Origin> DevicePlane<O> {
                 Some(feed) => feed::events(&self.origin, feed, &request),
                 None => return no_such_path().into(),
             },
+            Route::Bundle { .. } | Route::Events if self.pressure.is_high() => {
+                return self.shed().into();
+            }
             Route::Bundle { hex } => {
                 let carrier = bundle::carrier(carrier, request.version());
                 match bundle::hot(origin, hex, &request, carrier) {
@@ -297,8 +314,13 @@ impl<O: Origin> DevicePlane<O> {
             Route::Poll => {
                 let (head, body) = request.into_parts();
                 let (origin, limits) = (Arc::clone(&self.origin), self.body_limits());
+                let pressure = Arc::clone(&self.pressure);
                 return self.later(async move {
-                    poll::batch(&*origin, &head.headers, body, limits).await
+                    let asked = poll::Asking {
+                        headers: &head.headers,
+                        pressure: &pressure,
+                    };
+                    poll::batch(&*origin, &asked, body, limits).await
                 });
             }
             Route::Events => {
@@ -339,11 +361,13 @@ impl<O: Origin> DevicePlane<O> {
                 drop(place);
                 reply
             })),
-            None => {
-                self.origin.metrics().shed.inc();
-                reply::overloaded(self.origin.rhythm()).into()
-            }
+            None => self.shed().into(),
         }
+    }
+
+    fn shed(&self) -> Problem {
+        self.origin.metrics().shed.inc();
+        reply::overloaded(self.origin.rhythm())
     }
 }
 
@@ -370,6 +394,27 @@ pub enum Answering {
     Now(Option<Response<Body>>),
     /// Comes.
     Later(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+}
+
+impl Answering {
+    /// The same, on a connection that ends with it.
+    fn and_close(self) -> Self {
+        let close = |reply: &mut Response<Body>| {
+            let value = HeaderValue::from_static("close");
+            reply.headers_mut().insert(header::CONNECTION, value);
+        };
+        match self {
+            Self::Now(mut reply) => {
+                reply.iter_mut().for_each(close);
+                Self::Now(reply)
+            }
+            Self::Later(reply) => Self::Later(Box::pin(async move {
+                let mut reply = reply.await;
+                close(&mut reply);
+                reply
+            })),
+        }
+    }
 }
 
 impl From<Problem> for Answering {
@@ -411,12 +456,24 @@ impl<O: Origin> Service<Request<Incoming>> for Connected<O> {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        self.plane.answer_over(Some(&self.carrier), request)
+        // HTTP/2 is told by a frame of its own when the ports close.
+        let is_last = request.version() < Version::HTTP_2 && self.plane.origin.is_draining();
+        let answering = self.plane.answer_over(Some(&self.carrier), request);
+        if is_last {
+            answering.and_close()
+        } else {
+            answering
+        }
     }
 }
 
 impl<O: Origin> PerConnection for DevicePlane<O> {
     type Service = Connected<O>;
+
+    fn beside(&self) {
+        let pressure = Arc::downgrade(&self.pressure);
+        tokio::spawn(pressure::keep_looking(pressure, self.bounds.late));
+    }
 
     fn answering(&self, carrier: &Arc<Carrier>) -> Connected<O> {
         Connected {

@@ -42,6 +42,8 @@ impl Origin for Node {
             bus: health.bus,
             from_store: health.from_store,
             signs: health.signs,
+            ready: health.is_ready(),
+            why: health.why(),
         }
     }
 
@@ -59,6 +61,10 @@ impl Origin for Node {
 
     fn may_sign(&self) -> bool {
         self.may_sign_now()
+    }
+
+    fn is_draining(&self) -> bool {
+        Self::is_draining(self)
     }
 
     fn development_key(&self) -> Option<VerifyingKey> {

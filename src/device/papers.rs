@@ -30,12 +30,18 @@ pub(super) fn release<O: Origin>(origin: &O, app: &str, hex: &str) -> Response<B
     let address: Option<Digest> = hex.parse().ok();
     let envelope = live.app(app).zip(address);
     let envelope = envelope.and_then(|(app, address)| app.release(&address));
+    if live.is_withdrawn() {
+        return super::reply::not_ready(origin.rhythm()).into_response();
+    }
     reply(envelope, MINUTES)
 }
 
 /// The policy of `app`.
 pub(super) fn policy<O: Origin>(origin: &O, app: &str) -> Response<Body> {
     let live = origin.live();
+    if live.is_withdrawn() {
+        return super::reply::not_ready(origin.rhythm()).into_response();
+    }
     reply(
         live.app(app).and_then(|app| app.policy().cloned()),
         ASK_AGAIN,

@@ -15,7 +15,7 @@ use huidu_core::{
 use hyper::body::Body as HttpBody;
 use sha2::{Digest as _, Sha256};
 
-use super::{Origin, reply, said::Said};
+use super::{Origin, pressure::Pressure, reply, said::Said};
 use crate::{
     http::{
         body::{self, Body, ReadError, ReadLimits},
@@ -35,6 +35,14 @@ pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
     pub(super) target: &'a Uri,
     pub(super) headers: &'a HeaderMap,
+    /// Whatever can wait is put off.
+    pub(super) is_pressed: bool,
+}
+
+/// A poll of all apps of a device, but for its body.
+pub(super) struct Asking<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) pressure: &'a Pressure,
 }
 
 /// Answers the poll of one app.
@@ -59,6 +67,9 @@ fn answered<O: Origin>(
     }
     let live = origin.live();
     let Some(app) = live.app(asked.app) else {
+        if live.is_withdrawn() {
+            return reply::not_ready(origin.rhythm()).into_response();
+        }
         origin.metrics().polls_unknown_app.inc();
         return unknown_app().into_response();
     };
@@ -68,6 +79,9 @@ fn answered<O: Origin>(
         Timestamp::EPOCH
     };
     let answer = app.resolve(asked.host, &poll.device, &poll.installed, now);
+    if asked.is_pressed && answer.may_wait && !said.has(answer.etag().as_bytes()) {
+        return shed(origin);
+    }
     answer.count();
     let Some(mut reply) = reply::prepared(answer, said) else {
         return reply::not_signed(origin.rhythm()).into_response();
@@ -147,7 +161,7 @@ fn stated<'a>(asked: &Asked<'a>, said: &Said<'a>) -> Result<&'a str, Problem> {
 /// All apps of a device, as far as their answers differ from what it has.
 pub(super) async fn batch<O, B>(
     origin: &O,
-    headers: &HeaderMap,
+    asked: &Asking<'_>,
     body: B,
     limits: ReadLimits,
 ) -> Response<Body>
@@ -160,25 +174,26 @@ where
         Err(error) => return refused(origin, unread(&error)),
     };
     match BatchPoll::from_json(&body) {
-        Ok(batch) => batch_answered(origin, headers, &batch),
+        Ok(batch) => batch_answered(origin, asked, &batch),
         Err(error) => refused(origin, misunderstood(error)),
     }
 }
 
 fn batch_answered<O: Origin>(
     origin: &O,
-    headers: &HeaderMap,
+    asked: &Asking<'_>,
     batch: &BatchPoll<'_>,
 ) -> Response<Body> {
     let (live, now, metrics) = (origin.live(), origin.now(), origin.metrics());
-    let Some(kills) = live.kills() else {
+    let Some(kills) = live.kills().filter(|_| !live.is_withdrawn()) else {
         return reply::not_ready(origin.rhythm()).into_response();
     };
-    let said = Said::of(headers);
+    let said = Said::of(asked.headers);
     news(origin, &live, &said);
     let device = batch.device();
     let mut digest = Sha256::new();
     let mut differing: Vec<(&str, Option<&LiveAnswer>)> = Vec::with_capacity(batch.apps().len());
+    let is_pressed = asked.pressure.is_extreme();
     for asked in batch.apps() {
         let answer = live
             .app(asked.app)
@@ -202,6 +217,14 @@ fn batch_answered<O: Origin>(
     // Hexadecimal digits in quotes are a header value.
     let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
     let has_all = said.has(etag.as_bytes()) || (differing.is_empty() && batch.apps().len() > 0);
+    let may_wait = || {
+        differing
+            .iter()
+            .all(|(_, answer)| answer.is_none_or(|one| one.may_wait))
+    };
+    if is_pressed && !has_all && may_wait() {
+        return shed(origin);
+    }
     let mut reply = if has_all {
         metrics.polls_not_modified.inc_by(batch.apps().len() as u64);
         let mut reply = Response::new(Body::empty());
@@ -273,6 +296,11 @@ impl TrimQuotes for [u8] {
         let open = self.strip_prefix(b"\"").unwrap_or(self);
         open.strip_suffix(b"\"").unwrap_or(open)
     }
+}
+
+fn shed<O: Origin>(origin: &O) -> Response<Body> {
+    origin.metrics().shed.inc();
+    reply::overloaded(origin.rhythm()).into_response()
 }
 
 fn refused<O: Origin>(origin: &O, problem: Problem) -> Response<Body> {

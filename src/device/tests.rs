@@ -61,6 +61,8 @@ impl Origin for Small {
             store: true,
             bus: false,
             from_store: true,
+            ready: self.live.load().revision > Revision::ZERO,
+            why: vec!["bus-down"],
         }
     }
     fn rhythm(&self) -> Rhythm {
@@ -779,7 +781,7 @@ async fn health_and_readiness() {
     cache-control: no-store
     content-type: application/json
 
-    {"ready":true,"revision":4,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store"}
+    {"ready":true,"revision":4,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store","why":["bus-down"]}
     "#);
     plane.origin.live.store(Arc::new(Live::empty()));
     insta::assert_snapshot!(ask(&plane, "GET", "/readyz", &[], "").await.whole(), @r#"
@@ -787,7 +789,7 @@ async fn health_and_readiness() {
     cache-control: no-store
     content-type: application/json
 
-    {"ready":false,"revision":0,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store"}
+    {"ready":false,"revision":0,"asof":"1970-01-01T00:16:40Z","store":true,"bus":false,"from":"store","why":["bus-down"]}
     "#);
     assert_eq!(ask(&plane, "DELETE", "/readyz", &[], "").await.status, 405);
 }
@@ -1098,7 +1100,7 @@ async fn a_poll_over_http_2_without_asking_first() {
         let reply = send.send_request(request).await.unwrap();
         assert_eq!(
             (reply.status().as_u16(), reply.version()),
-            (200, http::Version::HTTP_2)
+            (200, Version::HTTP_2)
         );
         assert_eq!(reply.headers()["huidu-stamp"].len(), seal::HEADER_BYTES);
         let body = reply.into_body().collect().await.unwrap().to_bytes();

@@ -256,6 +256,8 @@ impl<S> Answers for S where
 pub trait PerConnection: Clone + Send + 'static {
     /// What answers.
     type Service: Answers;
+    /// Begins what runs beside the connections of one listener; called once, by whoever serves it.
+    fn beside(&self) {}
     /// It, for the connection of `carrier`.
     fn answering(&self, carrier: &Arc<Carrier>) -> Self::Service;
 }
@@ -277,6 +279,7 @@ pub async fn serve<S: PerConnection>(
     mut stop: Stop,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    service.beside();
     let builder = builder(&plane.limits, Aside);
     // Every connection holds a sender: when the receiver sees the end, all of them have ended.
     let (alive, mut ended) = mpsc::channel::<Infallible>(1);

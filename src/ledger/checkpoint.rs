@@ -12,6 +12,7 @@ use huidu_core::{
     catalogue::Catalogue,
     checkpoint::{Kept, Outline},
     digest::Digest,
+    op::RecentOps,
     record::{CheckpointRef, Found},
     revision::Revision,
 };
@@ -53,7 +54,42 @@ struct Base {
     tail: Vec<Bytes>,
 }
 
+/// How two checkpoints of one revision compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// They say the same in two shapes.
+    Same,
+    /// They say different things, or one of them is not there to be read.
+    Other,
+    /// The other is of a shape that this build does not know.
+    Unknown,
+}
+
+/// A checkpoint as far as it can be read.
+enum Whole {
+    /// Whether it is in one piece, and what it says.
+    Read(Box<(bool, (Digest, Catalogue, RecentOps))>),
+    /// It, or a piece of it, is of another shape.
+    Strange,
+    /// It, or a piece of it, is gone or damaged.
+    Absent,
+}
+
+/// The pieces of an outline.
+enum Gathered {
+    All(Box<Catalogue>),
+    /// One is of another shape.
+    Strange,
+    /// One is gone or damaged.
+    Incomplete,
+}
+
 impl<F: Fold> Ledger<F> {
+    /// The ledger in `parts.store` in front of its first record: whoever follows it from there believes no checkpoint.
+    pub fn from_the_first(parts: Parts, fold: F) -> Self {
+        Self::new(parts, fold)
+    }
+
     /// Opens the ledger in `parts.store` and catches up, in front of what this build cannot read. Reads only.
     pub async fn open(parts: Parts, fold: F, start: Start) -> Result<Self, LedgerError> {
         let mut ledger = Self::new(parts, fold);
@@ -146,7 +182,7 @@ impl<F: Fold> Ledger<F> {
         let (catalogue, ops) = match kept {
             Kept::Whole(whole) => (whole.catalogue.into_owned(), whole.ops.into_owned()),
             Kept::Parted(outline) => {
-                let Some(catalogue) = self.gather(name, &outline).await? else {
+                let Gathered::All(catalogue) = self.gather(name, &outline).await? else {
                     return Ok(false);
                 };
                 let objects = outline.apps.iter().cloned().collect();
@@ -154,7 +190,7 @@ impl<F: Fold> Ledger<F> {
                     rev: name.rev,
                     objects,
                 }));
-                (catalogue, outline.ops.into_owned())
+                (*catalogue, outline.ops.into_owned())
             }
         };
         let rev = name.rev;
@@ -170,12 +206,12 @@ impl<F: Fold> Ledger<F> {
         Ok(true)
     }
 
-    /// The catalogue that an outline names the pieces of; none when one of them is gone or damaged.
+    /// The catalogue that an outline names the pieces of.
     async fn gather(
         &mut self,
         name: CheckpointRef,
         outline: &Outline<'static>,
-    ) -> Result<Option<Catalogue>, LedgerError> {
+    ) -> Result<Gathered, LedgerError> {
         let mut catalogue = outline.catalogue.clone().into_owned();
         let mut apps = Vec::with_capacity(outline.apps.len());
         let store = Arc::clone(&self.parts.store);
@@ -190,7 +226,10 @@ impl<F: Fold> Ledger<F> {
                 Err(PieceError::Store(error)) if error.is_unavailable() => return Err(error.into()),
                 Err(error) => {
                     tracing::warn!(rev = %name.rev, root = %name.root, %error, "passing over a checkpoint of which a piece cannot be read");
-                    return Ok(None);
+                    return Ok(match error {
+                        PieceError::Shape(_) => Gathered::Strange,
+                        PieceError::Store(_) => Gathered::Incomplete,
+                    });
                 }
             }
         }
@@ -198,10 +237,10 @@ impl<F: Fold> Ledger<F> {
         let named = outline.apps.iter().map(|(id, _)| id);
         if !apps.iter().map(|(id, _)| id).eq(named) {
             tracing::warn!(rev = %name.rev, root = %name.root, "passing over a checkpoint whose pieces are of other apps");
-            return Ok(None);
+            return Ok(Gathered::Incomplete);
         }
         catalogue.apps = apps.into_iter().collect();
-        Ok(Some(catalogue))
+        Ok(Gathered::All(Box::new(catalogue)))
     }
 
     /// The names of all checkpoints, newest first.
@@ -244,32 +283,53 @@ impl<F: Fold> Ledger<F> {
         }
     }
 
-    /// True when two checkpoints of one revision say the same in two shapes: one of them was written by
-    /// another build. Any doubt is a no.
-    pub(super) async fn says_the_same(&mut self, rev: Revision, roots: [Digest; 2]) -> bool {
-        let mut said = Vec::new();
-        for root in roots {
-            let name = CheckpointRef { rev, root };
-            let Ok(Some((kept, _))) = self.load(name).await else {
-                return false;
-            };
-            let (is_whole, head) = (matches!(kept, Kept::Whole(_)), kept.head());
-            let (catalogue, ops) = match kept {
-                Kept::Whole(whole) => (Some(whole.catalogue.into_owned()), whole.ops),
-                Kept::Parted(outline) => {
-                    let catalogue = self.gather(name, &outline).await.ok().flatten();
-                    (catalogue, outline.ops)
+    /// How two checkpoints of one revision, ours and another, compare: the other may have been written by another
+    /// build. A store that does not answer says nothing about either.
+    pub(super) async fn likeness(
+        &mut self,
+        rev: Revision,
+        [ours, theirs]: [Digest; 2],
+    ) -> Result<Likeness, LedgerError> {
+        let ours = self.whole(CheckpointRef { rev, root: ours }).await?;
+        let theirs = self.whole(CheckpointRef { rev, root: theirs }).await?;
+        Ok(match (ours, theirs) {
+            // What this build cannot read it neither believes nor holds against anybody.
+            (_, Whole::Strange) => Likeness::Unknown,
+            (Whole::Read(ours), Whole::Read(theirs)) => {
+                let ((is_whole, ours), (other_is_whole, theirs)) = (*ours, *theirs);
+                if is_whole != other_is_whole && ours == theirs {
+                    Likeness::Same
+                } else {
+                    Likeness::Other
                 }
-            };
-            let Some(catalogue) = catalogue else {
-                return false;
-            };
-            said.push((is_whole, (head, catalogue, ops)));
-        }
-        let [(is_whole, one), (other_is_whole, other)] = &*said else {
-            return false;
+            }
+            _ => Likeness::Other,
+        })
+    }
+
+    /// All that a checkpoint says.
+    async fn whole(&mut self, name: CheckpointRef) -> Result<Whole, LedgerError> {
+        let bytes = match self.parts.store.get(&key(name)).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_unavailable() => return Err(error.into()),
+            Err(_) => return Ok(Whole::Absent),
         };
-        is_whole != other_is_whole && one == other
+        let kept = match Kept::decode(name, &bytes) {
+            Ok(Some(kept)) => kept,
+            Ok(None) => return Ok(Whole::Absent),
+            Err(_) => return Ok(Whole::Strange),
+        };
+        let (is_whole, head) = (matches!(kept, Kept::Whole(_)), kept.head());
+        let (catalogue, ops) = match kept {
+            Kept::Whole(whole) => (whole.catalogue.into_owned(), whole.ops),
+            Kept::Parted(outline) => match self.gather(name, &outline).await? {
+                Gathered::All(catalogue) => (*catalogue, outline.ops),
+                Gathered::Strange => return Ok(Whole::Strange),
+                Gathered::Incomplete => return Ok(Whole::Absent),
+            },
+        };
+        let said = (head, catalogue, ops.into_owned());
+        Ok(Whole::Read(Box::new((is_whole, said))))
     }
 
     /// The records behind a checkpoint up to the one that names it, when the checkpoint counts.

@@ -15,7 +15,7 @@ use huidu_core::{
 };
 use tokio::time::Instant;
 
-use super::{Fold, Fork, Ledger, LedgerError, Position};
+use super::{Fold, Fork, Ledger, LedgerError, Position, checkpoint::Likeness};
 use crate::store::{Key, StoreError};
 
 /// What lies behind the last revision taken in.
@@ -111,7 +111,7 @@ impl<F: Fold> Ledger<F> {
     }
 
     /// Takes in what the store keeps in `slot`. A record that vouches for our checkpoint in the shape of
-    /// another build is no fork.
+    /// another build is no fork, nor is one that this build cannot read.
     pub(super) async fn take_in(
         &mut self,
         slot: Revision,
@@ -126,12 +126,24 @@ impl<F: Fold> Ledger<F> {
         else {
             return offered;
         };
-        if !self.says_the_same(rev, [ours, announced]).await {
-            return offered;
-        }
-        tracing::info!(%rev, %announced, "it is the same checkpoint in the shape of another build");
-        self.alias = Some(announced);
+        // Not before it is known is it a fork: a store that does not answer now is asked again.
         self.fork = None;
+        match self.likeness(rev, [ours, announced]).await? {
+            Likeness::Same => {
+                tracing::info!(%rev, %announced, "it is the same checkpoint in the shape of another build");
+            }
+            Likeness::Unknown => {
+                tracing::warn!(%rev, %announced, "a checkpoint in a shape that this build does not know; nothing follows from it");
+            }
+            Likeness::Other => {
+                return Err(self.forked(Fork::Diverged {
+                    rev,
+                    ours,
+                    announced,
+                }));
+            }
+        }
+        self.alias = Some(announced);
         self.offer(slot, bytes)
     }
 

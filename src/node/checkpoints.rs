@@ -15,7 +15,8 @@ use crate::{
 pub(super) struct Checkpoints {
     /// Changes between two.
     every: u64,
-    /// Changes since the last one was begun.
+    /// Changes since the last one was begun; not 0 at the beginning, so that nodes that were started together do
+    /// not write theirs together.
     since: u64,
     /// The one that is being written.
     writing: Option<JoinHandle<Result<Written, LedgerError>>>,
@@ -23,10 +24,10 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// One after every `every` changes.
-    pub(super) const fn new(every: u64) -> Self {
+    pub(super) fn new(every: u64) -> Self {
         Self {
             every,
-            since: 0,
+            since: fastrand::u64(0..=every / 4),
             writing: None,
         }
     }
@@ -34,6 +35,14 @@ impl Checkpoints {
     /// So many changes more.
     pub(super) const fn grew(&mut self, records: u64) {
         self.since = self.since.saturating_add(records);
+    }
+
+    /// What was written before is not gone on from; the one under way is not announced.
+    pub(super) fn begin_anew(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            writing.abort();
+        }
+        self.since = self.every;
     }
 
     /// Begins to write one, when one is due and none is being written.

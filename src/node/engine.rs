@@ -6,6 +6,7 @@
 //! dispensable.
 
 mod ahead;
+mod doubt;
 mod serving;
 mod writing;
 
@@ -19,18 +20,22 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+use doubt::Doubts;
+
 use super::{
     Parts, Shared,
     checkpoints::Checkpoints,
     fold::Folded,
     front::Front,
     kills::Kills,
+    mirror::{End, Mirror},
     segments::Segments,
+    standing::Soundness,
     write::{Change, OpState, WriteError, Written},
 };
 use crate::{
     bus::{Hint, Wake},
-    ledger::{Ledger, LedgerError, Position, Start, Tail, Trust},
+    ledger::{Fork, Ledger, LedgerError, Position, Start, Tail, Trust},
     store::{
         Place, Store, StoreError,
         probe::{self, Depth, Verdict},
@@ -52,6 +57,10 @@ pub(super) enum Ask {
     Op(OpId, oneshot::Sender<(OpState, Option<Box<Record>>)>),
     /// Look at the ledger now.
     Look,
+    /// Other nodes came to another state at this revision; more of them than to this node's.
+    Doubt(Revision, bool),
+    /// Nobody did.
+    NoDoubt,
 }
 
 /// Where what this node serves comes from.
@@ -75,6 +84,7 @@ pub(super) struct Engine {
     front: Arc<Front>,
     kills: Arc<Kills>,
     storing: bool,
+    doubts: Doubts,
 }
 
 impl Engine {
@@ -99,6 +109,7 @@ impl Engine {
             front,
             kills,
             storing: true,
+            doubts: Doubts::new(),
         };
         let opened = if engine.unproved.is_empty() {
             engine.open_store(None).await
@@ -118,15 +129,9 @@ impl Engine {
                     return Err(error);
                 };
                 tracing::error!(%error, "the store does not answer; serving the last-known-good copy");
-                let fold = Folded::new(None);
-                let start = Start {
-                    known: None,
-                    trust: Trust::OwnCopy,
-                };
-                let mut ledger = Ledger::open(engine.parts.ledger_parts(copy), fold, start).await?;
-                if ledger.revision() == Revision::ZERO {
+                let Some(mut ledger) = engine.open_copy(copy).await else {
                     return Err(error);
-                }
+                };
                 engine.source = Source::Mirror {
                     at: ledger.position(),
                 };
@@ -139,6 +144,38 @@ impl Engine {
             }
         }
         Ok(engine)
+    }
+
+    /// Opens the last-known-good copy; none when there is nothing in it, or it is damaged: it is served to its
+    /// last bit or not at all, because what is missing may be what must not run.
+    async fn open_copy(&self, copy: Arc<dyn Store>) -> Option<Ledger<Folded>> {
+        let end = self.parts.mirror.as_ref().map(Mirror::end_at_start);
+        let known = match end {
+            Some(End::At(at)) => Some(at),
+            Some(End::Damaged) => {
+                tracing::error!(
+                    "the last-known-good copy is DAMAGED: what says where it ends cannot be read; it is not served"
+                );
+                return None;
+            }
+            Some(End::Unsaid) | None => None,
+        };
+        let start = Start {
+            known,
+            trust: Trust::OwnCopy,
+        };
+        let opened = Ledger::open(self.parts.ledger_parts(copy), Folded::new(None), start).await;
+        match opened {
+            Ok(ledger) if known.is_some_and(|known| ledger.revision() < known.rev) => {
+                tracing::error!(revision = %ledger.revision(), "the last-known-good copy is DAMAGED behind this revision; it is not served");
+                None
+            }
+            Ok(ledger) => (ledger.revision() > Revision::ZERO).then_some(ledger),
+            Err(error) => {
+                tracing::error!(%error, "the last-known-good copy is DAMAGED; it is not served");
+                None
+            }
+        }
     }
 
     /// Opens the ledger in the store, which must hold what is `known` already. Answers when it was proved
@@ -172,7 +209,8 @@ impl Engine {
         let mut wakes = self.parts.bus.subscribe();
         let shared = Arc::clone(&self.shared);
         let mut hinted = true;
-        let mut next_tick = Instant::now();
+        // A fleet that was started at once does not look at once: it has just read to the end.
+        let mut next_tick = Instant::now() + self.parts.settings.tick.mul_f64(fastrand::f64());
         loop {
             tokio::select! {
                 biased;
@@ -184,7 +222,10 @@ impl Engine {
                             self.write(*change, by).await
                         };
                         let _asker_gone = answer.send(result);
-                        if let Source::Store(ledger) = &self.source {
+                        if let Source::Store(ledger) = &self.source
+                            && self.shared.health.soundness() == Soundness::Sound
+                            && self.shared.fleet.reads_checkpoints()
+                        {
                             self.checkpoints.begin_if_due(ledger);
                         }
                     }
@@ -192,6 +233,8 @@ impl Engine {
                         let _asker_gone = answer.send(self.op(&op));
                     }
                     Some(Ask::Look) => self.follow().await,
+                    Some(Ask::Doubt(rev, outvoted)) => self.doubt(rev, outvoted),
+                    Some(Ask::NoDoubt) => self.no_doubt().await,
                     None => return,
                 },
                 wake = wakes.recv(), if hinted => match wake {
@@ -209,11 +252,15 @@ impl Engine {
                     };
                     self.checkpoints.note(ended, ledger, &self.parts.metrics);
                 }
+                ended = self.doubts.ended() => self.refolded(ended).await,
                 () = sleep_until(next_tick) => {
                     self.settle().await;
+                    self.replace().await;
                     self.follow().await;
                     self.append_kills().await;
-                    self.enact_due().await;
+                    if self.shared.health.soundness() == Soundness::Sound {
+                        self.enact_due().await;
+                    }
                     self.retry_waiting().await;
                     next_tick = Instant::now() + self.jittered_tick();
                 }
@@ -324,8 +371,14 @@ impl Engine {
         }
         self.storing = storing;
         self.shared.health.set_store(storing);
-        if matches!(error, Some(LedgerError::Fork(_))) {
+        let left_behind = matches!(error, Some(LedgerError::Unreadable { .. }));
+        self.shared.health.set_left_behind(left_behind);
+        if let Some(LedgerError::Fork(fork)) = error {
             self.shared.health.set_fork(true);
+            // Somebody came to another state; it is not said that it is this node.
+            if let Fork::Diverged { rev, .. } = fork {
+                self.doubt(*rev, false);
+            }
         }
     }
 

@@ -4,12 +4,13 @@
 //! Called by the ledger once for each revision, in order, whoever wrote it: a node learns of its own
 //! changes the same way as of everybody's.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use huidu_core::{
     catalogue::{Catalogue, Touched},
     event::Event,
+    fingerprint::MARK_EVERY,
     op::{OpId, Settled},
     record::{CheckpointRef, Found, Record},
     revision::Revision,
@@ -24,18 +25,50 @@ use crate::{ledger::Fold, store::Key};
 
 /// The catalogue, shared between the task that changes it and those that read it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shared(Arc<RwLock<Catalogue>>);
+pub(super) struct Shared {
+    catalogue: Arc<RwLock<Catalogue>>,
+    /// What was true at the latest marks, until a fingerprint was taken of it.
+    marks: Arc<Mutex<Vec<Catalogue>>>,
+}
+
+/// The most marks that wait for a fingerprint: more are passed only by a node that catches up.
+const MARKS: usize = 4;
 
 impl Shared {
     /// The catalogue at this moment. Held for as short as possible; never on the poll path.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Catalogue> {
         // A poisoned lock means that a reader panicked; the catalogue itself is only changed by `apply`,
         // which is total, so what is in it is whole.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.catalogue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was true at marks that were passed since the last call.
+    pub(super) fn take_marks(&self) -> Vec<Catalogue> {
+        std::mem::take(&mut *self.marks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps what is true now, which shares all apps with what will be.
+    fn mark(&self) {
+        let now = self.read().clone();
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        if marks.len() == MARKS {
+            marks.remove(0);
+        }
+        marks.push(now);
+    }
+
+    /// Changes what is true here and nowhere else, as memory does that goes bad.
+    #[cfg(test)]
+    pub(super) fn spoil(&self, how: impl FnOnce(&mut Catalogue)) {
+        how(&mut self.write());
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Catalogue> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.catalogue
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,6 +78,18 @@ pub(super) struct Folded {
     shared: Shared,
     mirror: Option<Mirror>,
     changed: Changed,
+    marking: Marking,
+}
+
+/// At which revisions what is true is kept for a fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marking {
+    /// At none, as long as nobody sees it.
+    Nothing,
+    /// At every mark.
+    Marks,
+    /// At this one alone.
+    At(Revision),
 }
 
 /// How a want ended.
@@ -80,6 +125,31 @@ impl Folded {
             shared: Shared::default(),
             mirror,
             changed,
+            marking: Marking::Nothing,
+        }
+    }
+
+    /// The same, to see what is true at `rev`.
+    pub(super) fn marking(mirror: Option<Mirror>, rev: Revision) -> Self {
+        Self {
+            marking: Marking::At(rev),
+            ..Self::new(mirror)
+        }
+    }
+
+    /// What was true at the revision that it was made for.
+    pub(super) fn take_marked(&mut self) -> Option<Catalogue> {
+        self.shared.take_marks().pop()
+    }
+
+    fn mark_if_due(&self, rev: Revision) {
+        let is_due = match self.marking {
+            Marking::Nothing => false,
+            Marking::Marks => rev.get() % MARK_EVERY == 0,
+            Marking::At(at) => at == rev,
+        };
+        if is_due {
+            self.shared.mark();
         }
     }
 
@@ -89,6 +159,7 @@ impl Folded {
         let catalogue = std::mem::take(&mut *self.shared.write());
         *shared.write() = catalogue;
         self.shared = shared.clone();
+        self.marking = Marking::Marks;
     }
 
     /// What has changed since the last call.
@@ -119,6 +190,7 @@ impl Fold for Folded {
     fn skip(&mut self, rev: Revision, bytes: &Bytes, why: &Invalid) {
         tracing::error!(revision = %rev, %why, "a record in the store does not count: somebody wrote it past the servers");
         self.shared.write().apply(rev, Timestamp::EPOCH, &[]);
+        self.mark_if_due(rev);
         self.changed.invalid += 1;
         self.changed.records += 1;
         if let Some(mirror) = &self.mirror {
@@ -137,6 +209,7 @@ impl Fold for Folded {
                 .push((voided, Settled::Voided(record.rev)));
         }
         let touched = record.make_true(&mut self.shared.write());
+        self.mark_if_due(record.rev);
         self.changed.touched.apps.extend(touched.apps);
         self.changed.touched.segments.extend(touched.segments);
         self.changed.touched.kills |= touched.kills;

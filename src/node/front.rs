@@ -53,6 +53,8 @@ struct Top {
     ended: RecentOps,
     /// As the engine last had them.
     segments: Arc<Segments>,
+    /// Nothing but what stops is served.
+    withdrawn: bool,
 }
 
 /// A kill that is in force here and not in the ledger.
@@ -115,6 +117,7 @@ impl Front {
                 held: BTreeMap::new(),
                 ended: RecentOps::default(),
                 segments: Arc::default(),
+                withdrawn: false,
             }),
         }
     }
@@ -318,7 +321,17 @@ impl Front {
             .set(i64::try_from(revision.get()).unwrap_or(i64::MAX));
     }
 
+    /// Whether nothing but what stops is served from the next swap on. Answers how it was.
+    pub(super) fn withdraw(&self, everything: bool) -> bool {
+        std::mem::replace(&mut self.top().withdrawn, everything)
+    }
+
     fn serve(&self, top: &mut Top, live: Live) {
+        let live = if top.withdrawn {
+            live.withdrawn()
+        } else {
+            live
+        };
         let mark = live.kills_mark();
         top.retired = self.shared.live.swap(Arc::new(live));
         self.shared.kills.send_if_modified(|known| {

@@ -15,6 +15,9 @@
 //! segments.rs     uploaded lists of units, in memory
 //! bundles.rs      the archives devices run: files of this disk, hot ones in memory
 //! counters.rs     what devices reported, counted
+//! fleet.rs        the other nodes, as this one hears of them
+//! beats.rs        what this node says of itself, once a second
+//! standing.rs     whether devices may be sent here, and what is not as it should be
 //! metered.rs      the store, counted and timed
 //! mirror.rs       the last-known-good copy on this node's disk
 //! pace.rs         so many a second and no more
@@ -24,12 +27,16 @@
 //! A node has one way to learn of a change, also of its own: following the ledger. It never answers a
 //! change before it serves it, and it goes on serving what it last knew whatever is down.
 
+pub mod beats;
 pub mod bundles;
 mod checkpoints;
 mod compiling;
 pub mod counters;
 mod decided;
+#[cfg(test)]
+mod doubting;
 mod engine;
+pub mod fleet;
 mod fold;
 mod front;
 mod heads;
@@ -42,15 +49,13 @@ mod mirror;
 mod pace;
 pub mod peers;
 mod segments;
+mod standing;
 mod write;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError, RwLockReadGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, RwLockReadGuard, atomic::Ordering},
     time::Duration,
 };
 
@@ -77,12 +82,14 @@ use huidu_core::{
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use crate::clock::derived_op;
+pub use standing::{Health, Soundness};
 pub use write::{Change, OpState, WriteError, Written};
 
 use self::{
     bundles::Bundles,
     counters::Counters,
     engine::{Ask, Engine},
+    fleet::{Fleet, Opinion},
     front::Front,
     kills::{Kills, NotHeard, Receipt},
     live::{Live, Stamper},
@@ -90,6 +97,7 @@ use self::{
     mirror::Mirror,
     pace::{Gap, Pace},
     peers::Peers,
+    standing::Flags,
 };
 use crate::{
     backoff::Backoff,
@@ -204,26 +212,9 @@ struct Shared {
     kills: watch::Sender<u64>,
     /// Somebody has told this node something that it will understand once it has looked at the ledger.
     behind: Notify,
+    fleet: Fleet,
     /// Segments this node has just made, by digest: the engine need not load them again.
     made: Mutex<HashMap<Digest, Arc<Segment>>>,
-}
-
-#[derive(Debug, Default)]
-struct Flags {
-    asof: AtomicU64,
-    store: AtomicBool,
-    fork: AtomicBool,
-    from_store: AtomicBool,
-}
-
-impl Flags {
-    fn set_store(&self, answers: bool) {
-        self.store.store(answers, Ordering::Relaxed);
-    }
-
-    fn set_fork(&self, forked: bool) {
-        self.fork.store(forked, Ordering::Relaxed);
-    }
 }
 
 impl Shared {
@@ -260,26 +251,6 @@ impl live::Served for Shared {
     fn stamper(&self) -> Arc<Stamper> {
         Arc::clone(&self.stamper)
     }
-}
-
-/// How a node is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// The revision it serves.
-    pub revision: Revision,
-    /// When it last proved that this was all there is.
-    pub asof: Timestamp,
-    /// Whether the store answers.
-    pub store: bool,
-    /// Whether the bus is connected.
-    pub bus: bool,
-    /// Whether what it serves has been read from the store since the start; else it is the
-    /// last-known-good copy.
-    pub from_store: bool,
-    /// Whether the store's chain is not the one this node knows: nothing is written until people look.
-    pub fork: bool,
-    /// Whether the holder of the online key signs; else answers keep their stamps, and age.
-    pub signs: bool,
 }
 
 /// Milliseconds between two looks at the ledger because devices heard of more: ten a second, at most.
@@ -334,6 +305,7 @@ impl Node {
             health: Flags::default(),
             kills: watch::Sender::new(0),
             behind: Notify::new(),
+            fleet: Fleet::new(settings.name.clone(), ids.op().to_string(), clock.now()),
             made: Mutex::default(),
         });
         let memory = settings.bundle_memory;
@@ -681,7 +653,38 @@ impl Node {
             from_store: flags.from_store.load(Ordering::Relaxed),
             fork: flags.fork.load(Ordering::Relaxed),
             signs: !self.shared.stamper.is_failing(),
+            soundness: flags.soundness(),
+            draining: flags.draining.load(Ordering::Relaxed),
+            left_behind: flags.left_behind.load(Ordering::Relaxed),
+            lacks_segments: flags.lacks_segments.load(Ordering::Relaxed),
         }
+    }
+
+    /// From now on balancers are told to send devices elsewhere; whoever comes is served as before.
+    pub fn drain(&self) {
+        self.shared.health.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// True since then.
+    pub fn is_draining(&self) -> bool {
+        self.shared.health.draining.load(Ordering::Relaxed)
+    }
+
+    /// The fleet, as this node knows it.
+    pub fn fleet(&self) -> &Fleet {
+        &self.shared.fleet
+    }
+
+    /// Has the engine look who is right, where that is not known.
+    fn tell_opinion(&self, opinion: &Opinion) {
+        let is_sound = self.shared.health.soundness() == Soundness::Sound;
+        let ask = match opinion {
+            Opinion::Doubt { rev, outvoted } => Ask::Doubt(*rev, *outvoted),
+            Opinion::Agreed if !is_sound => Ask::NoDoubt,
+            Opinion::Agreed | Opinion::Others(_) => return,
+        };
+        // Full: it is told again with the next beat.
+        let _told = self.asks.try_send(ask);
     }
 
     /// Waits until this node serves `revision` or a later one.
@@ -714,6 +717,7 @@ impl Node {
             .set(i64::try_from(age).unwrap_or(i64::MAX));
         metrics.store_up.set(i64::from(health.store));
         metrics.bus_up.set(i64::from(health.bus));
+        self.tell_fleet();
         self.live().tell();
         let now = self.now();
         let (mut expiring, mut expired) = (0, 0);
@@ -724,6 +728,25 @@ impl Node {
         metrics.tokens_expiring.set(expiring);
         metrics.tokens_expired.set(expired);
         metrics.render()
+    }
+
+    /// Tells the metrics who there is.
+    fn tell_fleet(&self) {
+        let (metrics, members) = (self.metrics(), self.fleet().members());
+        let heard = || members.iter().filter(|member| !member.is_silent);
+        let versions: BTreeSet<&str> = heard().map(|one| one.beat.version.as_str()).collect();
+        let furthest = heard().map(|member| member.beat.revision).max();
+        let behind = furthest.unwrap_or_default().get();
+        let behind = behind.saturating_sub(self.live().revision.get());
+        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        metrics.fleet_nodes.set(gauge(heard().count()));
+        metrics
+            .fleet_silent
+            .set(gauge(members.len() - heard().count()));
+        metrics.fleet_versions.set(gauge(versions.len()));
+        metrics
+            .fleet_behind
+            .set(i64::try_from(behind).unwrap_or(i64::MAX));
     }
 
     /// The metrics, to keep.

@@ -15,14 +15,16 @@ use bytes::Bytes;
 /// Nodes that are learnt at most: beyond it the newest are not taken in.
 const LEARNT: usize = 1_000;
 
+/// What a node answers; an error says why there is no answer, in few words.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send + 'a>>;
+
 /// Carries a message to one node, and its answer back, within a second or not at all.
 pub trait Reach: Send + Sync + 'static {
-    /// Sends `message` to the node at `address`. An error says why there is no answer, in few words.
-    fn tell<'a>(
-        &'a self,
-        address: &'a str,
-        message: Bytes,
-    ) -> Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send + 'a>>;
+    /// Tells the node at `address` of a kill.
+    fn tell<'a>(&'a self, address: &'a str, message: Bytes) -> Answer<'a>;
+
+    /// Reads the last words of the node at `address`.
+    fn hear<'a>(&'a self, address: &'a str) -> Answer<'a>;
 }
 
 /// The other nodes, by the addresses of their private ports.

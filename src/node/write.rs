@@ -85,6 +85,11 @@ pub enum WriteError {
         "this node serves its last-known-good copy and cannot write until the store answers; try another node, or later"
     )]
     ReadOnly,
+    /// Other nodes came to another state than this one, which looks who is right.
+    #[error(
+        "other nodes came to another state than this one, which goes through the ledger again; until it knows who is right it changes nothing but what stops; try another node, or later"
+    )]
+    InDoubt,
     /// Too many changes wait already.
     #[error("{waiting} changes wait already; try again in a second")]
     Busy {

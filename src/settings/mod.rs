@@ -72,6 +72,8 @@ pub struct DeviceSettings {
     pub poll_spread: Duration,
     /// How long an answer may be trusted.
     pub lease: Duration,
+    /// How late a core may be, again and again, before it puts off what can wait.
+    pub shed_after: Duration,
     /// The certificate it shows; none: it speaks without TLS.
     pub tls: Option<TlsFiles>,
 }
@@ -164,6 +166,8 @@ pub struct NodeSettings {
     pub name: String,
     /// How often it looks for news by itself.
     pub tick: Duration,
+    /// How long it serves on after it was told to stop, and says that it is not ready.
+    pub drain: Duration,
     /// After how many changes a checkpoint is written.
     pub checkpoint_every: u64,
     /// The private ports of the other nodes, `http://…`.
@@ -320,6 +324,7 @@ impl Reader {
             poll_after: self.parsed("device.poll_after", |t| duration(t, 100, 7 * 86_400_000)),
             poll_spread: self.parsed("device.poll_spread", |t| duration(t, 0, 7 * 86_400_000)),
             lease: self.parsed("device.lease", |t| duration(t, 1_000, 86_400_000)),
+            shed_after: self.parsed("device.shed_after", |t| duration(t, 1, 60_000)),
             tls: self.tls("device.tls.cert", "device.tls.key"),
         };
         if device.listen.port() != 0 && self.text("control.listen").0 == device.listen.to_string() {
@@ -512,6 +517,7 @@ impl Reader {
                 })
                 .unwrap_or_else(machine_name),
             tick: self.parsed("node.tick", |text| duration(text, 50, 60_000)),
+            drain: self.parsed("node.drain", |text| duration(text, 0, 600_000)),
             checkpoint_every: self.parsed("node.checkpoint_every", |text| whole(text, 1, 100_000)),
             peers: self.list("node.peers", url),
             peers_ca_file: self.optional("node.peers_ca_file", |text| Ok(PathBuf::from(text))),

@@ -313,7 +313,7 @@ fn settings(
     format!(
         "data_dir = \"{}\"\nreview = \"skipped\"\n\
          [device]\nlisten = \"{device}\"\n{device_table}\n[control]\nlisten = \"{control}\"\n\
-         [store]\n{store}\n[bus]\n{bus}\n[node]\nname = \"node-{n}\"\n",
+         [store]\n{store}\n[bus]\n{bus}\n[node]\nname = \"node-{n}\"\ndrain = \"0s\"\n",
         dir.display()
     )
 }

@@ -83,8 +83,8 @@ const ONLY: &[Only] = &[
     ),
     (
         &["redis"],
-        &["bus/redis", "bus/counts"],
-        "hints and live counts, and nothing else, go through Redis",
+        &["bus/redis", "bus/counts", "bus/beats"],
+        "hints, live counts and beats, and nothing else, go through Redis",
     ),
     (
         &["utoipa", "utoipa_axum"],
@@ -290,7 +290,10 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
             "trust",
         ],
     ),
-    ("kept", &["checkpoint", "op", "record"]),
+    (
+        "kept",
+        &["beat", "checkpoint", "fingerprint", "op", "record"],
+    ),
     (
         "judged",
         &[

@@ -242,6 +242,7 @@ async fn every_role_may_call_exactly_this() {
     +++++--  POST /api/v1/changes/{id}/withdraw
     +++++++  GET /api/v1/eyes
     +---+--  PUT /api/v1/eyes
+    ++++++-  GET /api/v1/fleet
     ++++++-  GET /api/v1/history
     +++++++  GET /api/v1/hosts
     ++-----  POST /api/v1/hosts
@@ -275,6 +276,7 @@ async fn every_role_may_call_exactly_this() {
     +++++++  GET /api/v1/whoami
     ?        GET /healthz
     ?        GET /metrics
+    ?        GET /peer/v1/beat
     ?        POST /peer/v1/kills
     ?        GET /readyz
     "#);

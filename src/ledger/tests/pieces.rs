@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use huidu_core::{checkpoint::Checkpoint, record::V1};
+use serde_json::Value;
 
 use super::*;
 
@@ -168,6 +169,94 @@ async fn the_same_state_in_the_shape_of_another_build_is_no_fork_and_another_sta
         .put(&Key::Log(3), announcing.encode().unwrap())
         .await;
     let error = ours.next().await.unwrap_err();
+    assert!(
+        matches!(error, LedgerError::Fork(Fork::Diverged { .. })),
+        "{error}"
+    );
+}
+
+/// A record after `ours` that vouches for a checkpoint of the same revision whose bytes are these.
+async fn vouching(cluster: &Cluster, ours: &Ledger<Seen>, bytes: &[u8]) {
+    let name = CheckpointRef {
+        rev: ours.position().rev,
+        root: Digest::of(bytes),
+    };
+    let (rev, digest) = (name.rev.get(), name.root);
+    let bytes = Bytes::copy_from_slice(bytes);
+    let key = Key::Checkpoint { rev, digest };
+    cluster.put(&key, bytes).await;
+    let mut announcing = record(ours.position());
+    announcing.ck = Some(name);
+    let slot = Key::Log(rev + 1);
+    cluster
+        .put(&slot, announcing.seal(&log_key()).unwrap())
+        .await;
+}
+
+/// What a later build writes is not believed and is no fork: in another shape, with a field more, or with pieces of
+/// another shape.
+#[tokio::test]
+async fn a_checkpoint_in_a_shape_that_is_not_known_here_is_neither_believed_nor_a_fork() {
+    let one = Cluster::new();
+    let mut ours = with_apps(&one, 1, &["a", "b"]).await;
+    let own = ours.checkpoint().await.unwrap();
+    let (rev, digest) = (own.rev.get(), own.root);
+    let bytes = one
+        .store
+        .get(&Key::Checkpoint { rev, digest })
+        .await
+        .unwrap();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let outline: Value = serde_json::from_str(&text).unwrap();
+    let piece = outline["apps"][0][1].as_str().unwrap().to_owned();
+    let digest: Digest = piece.parse().unwrap();
+    let mut strange = one.store.get(&Key::Cas(digest)).await.unwrap().to_vec();
+    strange[0] = 9;
+    let strange = Bytes::from(strange);
+    let shapes = [
+        text.replacen("\"v\":2", "\"v\":3", 1),
+        text.replacen("{\"v\":2,", "{\"v\":2,\"mood\":1,", 1),
+        text.replacen(&piece, &Digest::of(&strange).to_string(), 1),
+    ];
+    for shape in shapes {
+        assert_ne!(shape, text);
+        let cluster = Cluster::new();
+        let mut ours = with_apps(&cluster, 1, &["a", "b"]).await;
+        assert_eq!(ours.checkpoint().await.unwrap(), own, "the same state");
+        cluster
+            .put(&Key::Cas(Digest::of(&strange)), strange.clone())
+            .await;
+        vouching(&cluster, &ours, shape.as_bytes()).await;
+        ours.catch_up().await.unwrap();
+        assert_eq!((ours.revision(), ours.fork()), (rev_after(own), None));
+        // A node that starts now starts from the records: it does not believe it either.
+        let new = cluster.node(2).await;
+        assert_eq!(new.fold().restored, None);
+        assert_eq!(new.fold().catalogue, ours.fold().catalogue);
+    }
+}
+
+fn rev_after(name: CheckpointRef) -> Revision {
+    name.rev.next()
+}
+
+/// In the shape of this build another state is a fork, as ever: whoever lets that pass is found out.
+#[tokio::test]
+async fn another_state_in_the_shape_of_this_build_is_a_fork() {
+    let one = Cluster::new();
+    let mut other = with_apps(&one, 1, &["a", "x"]).await;
+    let theirs = other.checkpoint().await.unwrap();
+    let (rev, digest) = (theirs.rev.get(), theirs.root);
+    let bytes = one
+        .store
+        .get(&Key::Checkpoint { rev, digest })
+        .await
+        .unwrap();
+    let cluster = Cluster::new();
+    let mut ours = with_apps(&cluster, 1, &["a", "b"]).await;
+    ours.checkpoint().await.unwrap();
+    vouching(&cluster, &ours, &bytes).await;
+    let error = ours.catch_up().await.unwrap_err();
     assert!(
         matches!(error, LedgerError::Fork(Fork::Diverged { .. })),
         "{error}"

@@ -2,7 +2,10 @@
 //!
 //! Nothing here reads the ledger, and nothing is ever taken from what is served because something else failed.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use huidu_core::{
     catalogue::Touched,
@@ -52,6 +55,8 @@ impl Engine {
             let live = self.front.compiled(&self.segments, &live, &later, &changed);
             self.front.swap(live, revision, &self.segments);
         }
+        let lacks = &self.shared.health.lacks_segments;
+        lacks.store(!self.waiting.is_empty(), Ordering::Relaxed);
         // At a start everything was known long before it could be served.
         for known_at in changed.known_at.iter().filter(|_| !changed.everything) {
             let took = known_at.elapsed().as_secs_f64();

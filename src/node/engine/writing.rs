@@ -36,6 +36,9 @@ impl Engine {
         change: Change,
         by: Instant,
     ) -> Result<Written, WriteError> {
+        if !self.may_write(&change.command) {
+            return Err(WriteError::InDoubt);
+        }
         let Source::Store(ledger) = &mut self.source else {
             return Err(WriteError::ReadOnly);
         };

@@ -30,7 +30,10 @@ use crate::{
     bus::{Bus, local::LocalBus},
     clock::{RandomIds, System},
     metrics::Metrics,
-    node::{Killed, Node, NodeParts, NodeSettings, OpState, peers::Reach},
+    node::{
+        Killed, Node, NodeParts, NodeSettings, OpState,
+        peers::{Answer, Reach},
+    },
     store::{
         Store,
         faulty::{Fault, FaultyStore, Switch},
@@ -49,17 +52,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Lines(Mutex<BTreeMap<String, Weak<Node>>>);
 
 impl Reach for Lines {
-    fn tell<'a>(
-        &'a self,
-        address: &'a str,
-        message: Bytes,
-    ) -> Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send + 'a>> {
+    fn tell<'a>(&'a self, address: &'a str, message: Bytes) -> Answer<'a> {
         let node = self.0.lock().unwrap().get(address).and_then(Weak::upgrade);
         Box::pin(async move {
             let node = node.ok_or("dead")?;
             let told = node.hear_kill(message).await;
             told.map_err(|error| error.to_string())
         })
+    }
+
+    fn hear<'a>(&'a self, address: &'a str) -> Answer<'a> {
+        let node = self.0.lock().unwrap().get(address).and_then(Weak::upgrade);
+        let words = node.and_then(|node| node.fleet().last_words());
+        Box::pin(async move { words.map(Bytes::from).ok_or_else(|| "dead".to_owned()) })
     }
 }
 
@@ -730,4 +735,27 @@ async fn a_full_disk_is_told_and_stops_no_kill() {
     let receipt = killed.receipt.unwrap();
     assert!(receipt.kept_at.is_none() && !receipt.nodes["a"].kept && receipt.nodes["b"].kept);
     assert_eq!(fleet.node(0).parts.metrics.kill_disk_failures.get(), 1);
+}
+
+/// Where no board has anybody's words, nodes hear one another from themselves, and learn where each says it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_board_nodes_hear_one_another_and_learn_where_they_are() {
+    let fleet = Fleet::start().await;
+    for (n, name) in NAMES.iter().enumerate() {
+        let moved = format!("moved-{name}");
+        fleet.node(n).fleet().is_at(moved.clone());
+        let there = Arc::downgrade(&fleet.node(n));
+        fleet.lines.0.lock().unwrap().insert(moved, there);
+    }
+    for turn in 0..2 {
+        for n in 0..3 {
+            fleet.node(n).beat(None, turn == 0).await.unwrap();
+        }
+    }
+    let node = fleet.node(0);
+    let heard = node.fleet().members();
+    let heard: Vec<_> = heard.iter().map(|one| one.beat.node.as_str()).collect();
+    assert_eq!(heard, NAMES);
+    let known = node.peers().addresses();
+    assert!(known.contains("moved-b") && known.contains("moved-c") && !known.contains("moved-a"));
 }

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use huidu_core::{
     compile::Answer,
     digest::Digest,
+    manifest::State,
     name::{AppId, ArmName, RuleName},
     revision::Revision,
     seal::{self, Stamp},
@@ -128,6 +129,8 @@ pub struct LiveAnswer {
     told: Box<Told>,
     /// The beginning of the body's digest, from which the entity tag is made.
     pub tag: [u8; 16],
+    /// True when a device loses nothing by hearing it later: it says what to run, and stops nothing.
+    pub may_wait: bool,
     asked: AtomicBool,
 }
 
@@ -155,6 +158,7 @@ impl LiveAnswer {
         metrics: &Metrics,
         manifest: Option<(&AppId, &Answer)>,
     ) -> Self {
+        let may_wait = manifest.is_some_and(|(_, answer)| answer.state == State::Run);
         let (served, outcome) = match manifest {
             Some((app, answer)) => {
                 let version = answer
@@ -193,6 +197,7 @@ impl LiveAnswer {
             stamper: Arc::clone(stamper),
             told: Box::new(told),
             tag,
+            may_wait,
             // Where whoever answers may not sign, it is signed before anybody asks.
             asked: AtomicBool::new(!stamper.is_quick()),
         }

@@ -60,6 +60,8 @@ pub struct Live {
     /// The envelope of keyring N at place N − 1.
     keyrings: Arc<[Bytes]>,
     answers: usize,
+    /// Nothing but what stops is served.
+    withdrawn: bool,
 }
 
 impl Live {
@@ -74,12 +76,30 @@ impl Live {
             mark: 0,
             keyrings: Arc::default(),
             answers: 0,
+            withdrawn: false,
         }
     }
 
     /// The app `tenant/app`.
     pub fn app(&self, id: &str) -> Option<&Arc<LiveApp>> {
         self.apps.get(id)
+    }
+
+    /// Nothing but what stops: the list of kills, and the keyrings it is checked with.
+    #[must_use]
+    pub fn withdrawn(&self) -> Self {
+        Self {
+            apps: Shards::default(),
+            bundles: Shards::default(),
+            answers: 0,
+            withdrawn: true,
+            ..self.clone()
+        }
+    }
+
+    /// True when an app that is not here may yet exist: nobody may be told that it does not.
+    pub const fn is_withdrawn(&self) -> bool {
+        self.withdrawn
     }
 
     /// All apps, in no order.
