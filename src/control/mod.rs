@@ -82,7 +82,7 @@ pub use service::PrivatePlane;
 use self::{error::ApiError, precondition::Intent, used::LastUsed};
 use crate::{
     archive::ArchiveLimits,
-    node::{Change, Killed, Node, Written},
+    node::{Change, Node, Written, kills::Killed},
     signin::SignIn,
 };
 

@@ -827,7 +827,7 @@ async fn paths_that_are_not_served() {
     cache-control: no-store
     content-type: application/problem+json
 
-    {"type":"urn:huidu:problem:unknown-path","title":"Unknown path","status":404,"detail":"this path is not served here; the device plane serves /v1/manifest/{host}/{tenant}/{app}, /v1/poll, /v1/kills, /v1/bundles/sha256/{hex} and /v1/events","code":"unknown-path"}
+    {"type":"urn:huidu:problem:unknown-path","title":"Unknown path","status":404,"detail":"this path is not served here; the device plane serves /v1/manifest/{host}/{tenant}/{app}, /v1/poll, /v1/kills, /v1/kills/events, /v1/bundles/sha256/{hex} and /v1/events","code":"unknown-path"}
     "#);
     for path in [
         "/",

@@ -125,6 +125,7 @@ async fn every_scope_opens_exactly_this() {
     catalogue      POST /api/v1/hosts
     read           GET /api/v1/keyring
     keys           POST /api/v1/keyring
+    read           GET /api/v1/kills/{op}
     read           GET /api/v1/members
     members        DELETE /api/v1/members/{member}
     members        PUT /api/v1/members/{member}

@@ -13,10 +13,12 @@
 //! The opposite of a kill never comes this way.
 //!
 //! ```text
+//! asked.rs    what is asked of a node about kills
 //! disk.rs     what survives the end of the process
 //! receipt.rs  what is known of one kill
 //! ```
 
+mod asked;
 mod disk;
 mod receipt;
 #[cfg(test)]
@@ -44,6 +46,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+pub use asked::Killed;
 pub use receipt::{Reached, Receipt, State};
 
 use self::disk::Disk;
@@ -103,6 +106,10 @@ pub(super) struct Kills {
     #[cfg(test)]
     pub(super) mutations: Mutations,
 }
+
+/// When a kill was in force here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun(Instant);
 
 /// Why a notice was not taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -211,25 +218,28 @@ impl Kills {
         sealed.ok()
     }
 
-    /// Puts a kill that this node takes in force, and tells everybody. Comes back when it is on this disk and
-    /// everybody has answered or had the time to.
-    pub(super) async fn take(self: &Arc<Self>, sealed: Sealed) -> Result<(), NotHeard> {
-        let begun = Instant::now();
-        let this = Arc::clone(self);
-        let taken = sealed.clone();
+    /// Puts a kill that this node takes in force here. Nothing is told to anybody before that, the ledger included.
+    pub(super) async fn begin(self: &Arc<Self>, sealed: &Sealed) -> Result<Begun, NotHeard> {
+        let at = Instant::now();
+        let (this, taken) = (Arc::clone(self), sealed.clone());
         let held = spawn_blocking(move || this.front.hold(taken, true)).await;
         let asof = match held {
             Ok(Hold::InForce(asof) | Hold::Already(asof)) => asof,
-            Ok(Hold::Settled(_)) => return Ok(()),
+            Ok(Hold::Settled(_)) => self.shared.stamper.asof(),
             Ok(Hold::Full) | Err(_) => return Err(NotHeard::Full),
         };
-        let ack = self.ack(&sealed, asof, self.disk.is_some());
+        let ack = self.ack(sealed, asof, self.disk.is_some());
         self.note(sealed.notice(), State::Provisional, |receipt| {
-            receipt.heard(None, &ack, ms_since(begun));
+            receipt.heard(None, &ack, ms_since(at));
         });
+        Ok(Begun(at))
+    }
+
+    /// Keeps it on this disk, and tells everybody. Comes back when it is kept and everybody has answered or had the
+    /// time to.
+    pub(super) async fn spread(self: &Arc<Self>, sealed: &Sealed, begun: Begun) {
         self.parts.bus.spread(sealed.bytes().clone());
-        tokio::join!(self.lasts(&sealed), self.tell_all(&sealed, begun));
-        Ok(())
+        tokio::join!(self.lasts(sealed), self.tell_all(sealed, begun.0));
     }
 
     /// Whether a kill that is in force here lasts. Whoever asks while it is being written waits for that.
@@ -502,6 +512,7 @@ impl Kills {
             kept: true,
         };
         self.note(&notice, State::Committed(revision), |receipt| {
+            receipt.state = State::Committed(revision);
             receipt.ledger_at.get_or_insert(notice.at);
             let name = self.parts.settings.name.clone();
             receipt.nodes.entry(name).or_insert(own);
