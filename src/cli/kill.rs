@@ -76,12 +76,21 @@ impl Kill {
             });
             return Ok(0);
         }
-        let done = if receipt.is_empty() {
-            done
-        } else {
-            format!("{done}\n{receipt}\n")
-        };
-        context.changed(&reply.document, done.trim_end_matches('\n'));
+        if receipt.is_empty() {
+            context.changed(&reply.document, &done);
+            return Ok(0);
+        }
+        context.answer(&reply.document, |document| {
+            let repeated = if document["repeated"] == true {
+                ", as before"
+            } else {
+                ""
+            };
+            format!(
+                "{done} (revision {}{repeated})\n{receipt}",
+                document["revision"]
+            )
+        });
         Ok(0)
     }
 

@@ -268,7 +268,9 @@ impl Kills {
             tracing::error!(%op, %error, "a kill is in force here and cannot be kept on this disk: it would not survive the end of this process");
             self.change(&op, |receipt| {
                 let own = receipt.nodes.get_mut(&self.parts.settings.name);
-                own.map(|own| own.kept = false);
+                if let Some(own) = own {
+                    own.kept = false;
+                }
             });
             return false;
         }
@@ -447,7 +449,9 @@ impl Kills {
             let ops: Vec<OpId> = cleared.ops.iter().map(|(op, ..)| *op).collect();
             // Nobody waits for a file to go: one that stays is settled again at the next start.
             drop(spawn_blocking(move || {
-                ops.iter().for_each(|op| disk.forget(op))
+                for op in &ops {
+                    disk.forget(op);
+                }
             }));
         }
     }

@@ -347,7 +347,8 @@ async fn a_kill_is_in_force_on_every_node_and_in_the_ledger_when_it_is_answered(
     assert_eq!(receipt.state, State::Committed(written.revision));
     assert_eq!(receipt.nodes.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
     assert!(receipt.nodes.values().all(|node| node.kept) && receipt.unreached.is_empty());
-    assert!(receipt.kept_at.is_some() && receipt.ledger_at.is_some());
+    // In the ledger; on the disk as well, unless the ledger was quicker.
+    assert!(receipt.ledger_at.is_some());
     let known_by = receipt.known_by.unwrap();
     assert_eq!(receipt.complete_by(), Some(known_by.plus_ms(60_000)));
     for n in 0..3 {
@@ -389,6 +390,7 @@ async fn provisional_outlasts(planted: Mutations) -> bool {
         (State::Provisional, 3)
     );
     assert_eq!(fleet.told(), ["killed"; 3]);
+    assert!(receipt.kept_at.is_some() && receipt.complete_by().is_some());
     assert_eq!(
         told(&fleet.node(0), "pingan/coffee"),
         "run",

@@ -40,7 +40,7 @@ struct Phone {
 
 impl Phone {
     fn waits(node: &Node, n: usize, mark: &str) -> Self {
-        let by_events = n % 2 == 0;
+        let by_events = n.is_multiple_of(2);
         let mut stream = TcpStream::connect(node.device).unwrap();
         let request = if by_events {
             format!("GET /v1/kills/events HTTP/1.1\r\nhost: x\r\nlast-event-id: {mark}\r\n\r\n")
