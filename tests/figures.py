@@ -55,6 +55,11 @@ FIGURES = [
     ("commands by role and scope", f"{CORE} a_credential_may_what_its_role", r"commands by role and scope (\d+)", "at least 10000, as the table says", lambda n: n >= 10_000),
     ("requests by a session that is no longer fresh", f"{LIB} every_grave_change_takes_a_fresh_proof", r"no longer fresh (\d+)", "every route, the 11 grave ones refused", lambda n: n >= 60),
     ("hostile statements of an identity provider", f"{LIB} signin::hostile", r"figure: hostile statements (\d+) refused", "at least 100, believed 0", lambda n: n >= 100),
+    ("damaged copies of the ledger on a node's disk", f"{LIB} a_damaged_copy_is_found_out", r"figure: damaged copies (\d+) tried, served wrong: 0", "at least 60, served wrong 0", lambda n: n >= 60),
+    ("cold start without store and Redis, ms from exec to the first right answer", f"{IT} a_node_starts_with_nothing_but_its_copy", r"first right answer after (\d+) ms", "at most 5000", lambda n: n <= 5_000),
+    ("polls a second of that node, of those of a healthy one", f"{IT} a_node_starts_with_nothing_but_its_copy", r"polls of a healthy node ([\d.]+)", "at least 0.9", lambda n: n >= 0.9),
+    ("polls failed in a rolling restart behind a client that follows readyz", f"{IT} no_poll_fails_while_nodes", r"figure: polls failed in a rolling restart (\d+) of", "0", lambda n: n == 0),
+    ("304s answered by an overloaded core", f"{IT} an_overloaded_core_answers", r"figure: under overload 304s (\d+) and lists of kills \d+ answered, put off: 0", "at least 40, put off 0", lambda n: n >= 40),
     ("polls with stamps, beside polls without", "cargo bench --locked -p huidu --bench stamps", r"cost ([\d.]+) of polls without", "at most 1.03 at 5000 live answers and a lease of ten minutes", lambda n: n <= 1.03),
     ("an answer believed with its papers, microseconds", "cargo bench --locked -p huidu-core --bench verify", r"with its papers, at best: (\d+)", "at most 500", lambda n: n <= 500),
 ]
