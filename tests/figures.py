@@ -65,6 +65,11 @@ FIGURES = [
     ("kill asked to last of 3 nodes refusing, healthy, p99 ms", f"{IT} the_last_of_three_nodes_refuses", r"figure: healthy: 50 kills, .*asked to last refusal p50 [\d.]+ ms, p99 ([\d.]+) ms", "at most 250", lambda n: n <= 250),
     ("memory of a node with 10000 idle listeners, MiB", f"{IT} ten_thousand_idle_listeners", r"figure: 10000 idle listeners: (\d+) MiB", "at most 300", lambda n: n <= 300),
     ("all of them told of a kill, ms", f"{IT} ten_thousand_idle_listeners", r"all told of a kill after (\d+) ms", "at most 10000", lambda n: n <= 10_000),
+    ("damaged copies of the ledger on a node's disk", f"{LIB} a_damaged_copy_is_found_out", r"figure: damaged copies (\d+) tried, served wrong: 0", "at least 60, served wrong 0", lambda n: n >= 60),
+    ("cold start without store and Redis, ms from exec to the first right answer", f"{IT} a_node_starts_with_nothing_but_its_copy", r"first right answer after (\d+) ms", "at most 5000", lambda n: n <= 5_000),
+    ("polls a second of that node, of those of a healthy one", f"{IT} a_node_starts_with_nothing_but_its_copy", r"polls of a healthy node ([\d.]+)", "at least 0.9", lambda n: n >= 0.9),
+    ("polls failed in a rolling restart behind a client that follows readyz", f"{IT} no_poll_fails_while_nodes", r"figure: polls failed in a rolling restart (\d+) of", "0", lambda n: n == 0),
+    ("304s answered by an overloaded core", f"{IT} an_overloaded_core_answers", r"figure: under overload 304s (\d+) and lists of kills \d+ answered, put off: 0", "at least 40, put off 0", lambda n: n >= 40),
     ("polls with stamps, beside polls without", "cargo bench --locked -p huidu --bench stamps", r"cost ([\d.]+) of polls without", "at most 1.03 at 5000 live answers and a lease of ten minutes", lambda n: n <= 1.03),
     ("an answer believed with its papers, microseconds", "cargo bench --locked -p huidu-core --bench verify", r"with its papers, at best: (\d+)", "at most 500", lambda n: n <= 500),
 ]

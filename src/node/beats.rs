@@ -38,7 +38,9 @@ impl Node {
     pub async fn keep_beating(self: Arc<Self>, board: Option<Box<dyn Board>>) {
         let mut is_known = true;
         for turn in 0_u64.. {
-            let told = self.beat(board.as_deref(), turn % LOOK_EVERY == 0).await;
+            let told = self
+                .beat(board.as_deref(), turn.is_multiple_of(LOOK_EVERY))
+                .await;
             if let Err(error) = &told {
                 self.metrics().fleet_beat_failures.inc();
                 if is_known {

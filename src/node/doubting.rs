@@ -195,7 +195,8 @@ async fn a_node_that_came_to_another_state_is_quarantined_and_repairs_itself() {
     // The next change makes its state a new one, so that it is told what it was not before.
     nodes.cut(1, false);
     nodes.does(0, app_added("t/c")).await.unwrap();
-    nodes[1].serves(nodes[0].catalogue().revision).await;
+    let newest = nodes[0].catalogue().revision;
+    nodes[1].serves(newest).await;
     nodes.cut(1, true);
     nodes
         .beat_until("it is quarantined", || {
@@ -240,7 +241,8 @@ async fn of_two_nodes_that_differ_the_one_that_is_wrong_finds_out() {
     nodes.agree().await;
     nodes.spoil(1, |catalogue| catalogue.audience.push('x'));
     nodes.does(0, app_added("t/c")).await.unwrap();
-    nodes[1].serves(nodes[0].catalogue().revision).await;
+    let newest = nodes[0].catalogue().revision;
+    nodes[1].serves(newest).await;
     nodes.cut(0, true);
     nodes.cut(1, true);
     nodes

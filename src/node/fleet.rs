@@ -266,8 +266,8 @@ impl Fleet {
                 let beat = &known.heard.beat;
                 let theirs = beat.states.iter().chain(&beat.verified);
                 match theirs
-                    .filter_map(|theirs| ours.agrees(theirs).zip(Some(theirs)))
-                    .last()
+                    .rev()
+                    .find_map(|theirs| ours.agrees(theirs).zip(Some(theirs)))
                 {
                     Some((true, _)) => agree += 1,
                     Some((false, theirs)) => {

@@ -145,7 +145,7 @@ impl Folded {
     fn mark_if_due(&self, rev: Revision) {
         let is_due = match self.marking {
             Marking::Nothing => false,
-            Marking::Marks => rev.get() % MARK_EVERY == 0,
+            Marking::Marks => rev.get().is_multiple_of(MARK_EVERY),
             Marking::At(at) => at == rev,
         };
         if is_due {

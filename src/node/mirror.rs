@@ -5,7 +5,7 @@
 //! the real one and every byte is checked by hash on the way in. It is written behind the node's back, in
 //! order, and is never read while the store answers; losing it costs nothing but a cold start.
 //!
-//! `head` says where the copy ends. Objects are named by their digests and each record names the one before it, so
+//! `end` says where the copy ends. Objects are named by their digests and each record names the one before it, so
 //! with the digest of the last one every bit of the copy is vouched for: one that was damaged, cut off or set back
 //! is not served. What the store gives takes the place of whatever is damaged here.
 
@@ -23,7 +23,7 @@ const QUEUE: usize = 65_536;
 const ASIDE: &str = ".mirror.";
 
 /// Where the copy ends.
-const HEAD: &str = "head";
+const END: &str = "end";
 
 /// The writing end of a mirror.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ impl Mirror {
             fs::create_dir_all(root.join(folder))?;
         }
         sweep(root)?;
-        let end = read_head(root)?;
+        let end = read_end(root)?;
         let (queue, tasks) = mpsc::sync_channel(QUEUE);
         let at = root.to_owned();
         thread::Builder::new()
@@ -119,13 +119,13 @@ fn run(root: &Path, tasks: &mpsc::Receiver<Task>) {
                     }
                 }
                 Task::End(done) => {
-                    write_head(root, &mut reached);
+                    write_end(root, &mut reached);
                     let _gone = done.send(());
                     return;
                 }
             }
         }
-        write_head(root, &mut reached);
+        write_end(root, &mut reached);
     }
 }
 
@@ -148,20 +148,20 @@ impl Reached {
     }
 }
 
-fn write_head(root: &Path, reached: &mut Reached) {
+fn write_end(root: &Path, reached: &mut Reached) {
     let Some(at) = reached.at.filter(|_| reached.is_new) else {
         return;
     };
     reached.is_new = false;
     let line = format!("{} {}", at.rev, at.head);
     let text = format!("{line}\n{}\n", Digest::of(line.as_bytes()));
-    if let Err(error) = replace(root, &root.join(HEAD), text.as_bytes()) {
+    if let Err(error) = replace(root, &root.join(END), text.as_bytes()) {
         tracing::error!(%error, "the mirror cannot say where it ends; a cold start without the store may know less");
     }
 }
 
-fn read_head(root: &Path) -> io::Result<End> {
-    let text = match fs::read(root.join(HEAD)) {
+fn read_end(root: &Path) -> io::Result<End> {
+    let text = match fs::read(root.join(END)) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(End::Unsaid),
         Err(error) => return Err(error),
@@ -245,15 +245,15 @@ mod tests {
             rev: Revision::new(9),
             head: Digest::of(b"record 9"),
         };
-        assert_eq!(read_head(root).unwrap(), End::At(at));
-        let head = fs::read(root.join(HEAD)).unwrap();
+        assert_eq!(read_end(root).unwrap(), End::At(at));
+        let head = fs::read(root.join(END)).unwrap();
         for at in 0..head.len() {
             let mut changed = head.clone();
             changed[at] ^= 1;
-            fs::write(root.join(HEAD), changed).unwrap();
-            assert_eq!(read_head(root).unwrap(), End::Damaged, "byte {at}");
-            fs::write(root.join(HEAD), &head[..at]).unwrap();
-            assert_eq!(read_head(root).unwrap(), End::Damaged, "cut at {at}");
+            fs::write(root.join(END), changed).unwrap();
+            assert_eq!(read_end(root).unwrap(), End::Damaged, "byte {at}");
+            fs::write(root.join(END), &head[..at]).unwrap();
+            assert_eq!(read_end(root).unwrap(), End::Damaged, "cut at {at}");
         }
     }
 

@@ -31,6 +31,8 @@ pub mod beats;
 pub mod bundles;
 mod checkpoints;
 mod compiling;
+#[cfg(test)]
+mod copies;
 pub mod counters;
 mod decided;
 #[cfg(test)]

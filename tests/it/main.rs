@@ -16,6 +16,7 @@ mod components;
 mod crash;
 mod deploy;
 mod kills;
+mod fleet;
 mod ledger;
 mod node;
 mod redis;

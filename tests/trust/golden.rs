@@ -9,6 +9,7 @@ use ed25519_dalek::SigningKey;
 use huidu_core::{
     catalogue::Catalogue,
     digest::Digest,
+    fingerprint::Fingerprints,
     record::{Found, GENESIS, Record},
     revision::Revision,
     rules::Rules,
@@ -105,6 +106,25 @@ fn every_record_of_the_second_form_counts_for_ever() {
     assert_eq!(records.len(), 120);
     let led_to = "993fd633af0d2ae3ffa8e73428bf4af9f5e983765976e994006af6ec5692ef8a";
     assert_eq!(state(&fold(&records)), led_to);
+}
+
+/// Nodes of different versions that came to the same say so in the same digits. One that does not, in a later
+/// version, makes fingerprints another way, and gets another number for it.
+#[test]
+fn what_golden_ledgers_lead_to_has_one_fingerprint_in_all_versions() {
+    for (rules, known) in [
+        (
+            Rules::One,
+            "5f528df0f36aab8256cb7bc8192f823625df20b62c91f15c2a204d57c00a22b4",
+        ),
+        (
+            Rules::Two,
+            "3d1e1724c60280847894d5db856f18549f00daf8eae0469bd8e94fcd4f6db1dd",
+        ),
+    ] {
+        let state = Fingerprints::default().of(&fold(&read(rules))).unwrap();
+        assert_eq!((state.way, state.hash.to_string().as_str()), (1, known));
+    }
 }
 
 /// What is written today counts as well; with `--no-capture` it is shown as the file of the next number would be.

@@ -120,6 +120,7 @@ async fn every_scope_opens_exactly_this() {
     changes        POST /api/v1/changes/{id}/withdraw
     read           GET /api/v1/eyes
     policies       PUT /api/v1/eyes
+    read           GET /api/v1/fleet
     read           GET /api/v1/history
     read           GET /api/v1/hosts
     catalogue      POST /api/v1/hosts
