@@ -52,6 +52,9 @@ pub(super) async fn keep(
         }
         // What comes in quick succession is signed for once.
         sleep(parts.settings.tick.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
+        if shared.strong_count() == 0 {
+            return;
+        }
         if let Err(error) = step(&shared, &parts, &key, &mut tree, &revisions).await {
             tracing::warn!(%error, "no signed head could be written; it is tried again");
             parts.metrics.heads.with_label_values(&["failed"]).inc();
