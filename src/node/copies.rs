@@ -198,9 +198,10 @@ fn truth(node: &Node) -> (Revision, Catalogue, Bytes) {
 /// A copy with every kind of file in it, and what it stands for.
 async fn copy(root: &Path) -> (Arc<dyn Store>, (Revision, Catalogue, Bytes)) {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let first = started(Arc::clone(&store), None).await.unwrap();
+    let first = started(Arc::clone(&store), Some(root)).await.unwrap();
     furnish(&first).await;
     let known = truth(&first);
+    first.flush();
     drop(first);
     // One that begins from a checkpoint has that in its copy as well.
     let second = started(Arc::clone(&store), Some(root)).await.unwrap();
@@ -262,14 +263,13 @@ async fn a_damaged_copy_is_found_out_whatever_of_it_was_damaged() {
                 assert_eq!(truth(&node), known, "{} is mended", file.display());
                 assert!(!node.health().lacks_segments);
             }
-            fs::remove_dir_all(&place).unwrap();
         }
     }
     println!(
         "figure: damaged copies {tried} tried, served wrong: 0; {refused} refused, {passed_over} passed over, {said} said"
     );
     assert!(
-        tried >= 60 && refused > 20 && passed_over > 0,
+        tried >= 60 && refused > 10 && passed_over > 0 && said > 0,
         "{tried} {refused} {passed_over} {said}"
     );
 }
