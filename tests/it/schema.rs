@@ -278,8 +278,8 @@ const UNDER_REVIEW: [&str; 5] = ["2.1.0", "2.2.0", "2.3.0", "2.4.0", "2.5.0"];
 
 /// Operations that no document can lead to a success, because they take what nobody draws by chance: a signature,
 /// an archive, the secret name of a link, a change that waits, an identity provider, an exemption that is not as it
-/// already is.
-const NEVER: [&str; 13] = [
+/// already is, the op of a kill, the word of another node.
+const NEVER: [&str; 15] = [
     "PUT /api/v1/apps/{tenant}/{app}/internal",
     "GET /api/v1/apps/{tenant}/{app}/policy",
     "PUT /api/v1/apps/{tenant}/{app}/policy",
@@ -289,10 +289,12 @@ const NEVER: [&str; 13] = [
     "POST /api/v1/changes/{id}/approve",
     "POST /api/v1/changes/{id}/withdraw",
     "POST /api/v1/keyring",
+    "GET /api/v1/kills/{op}",
     "GET /api/v1/signin",
     "GET /api/v1/signin/callback",
     "POST /api/v1/signin/token",
     "POST /api/v1/signout",
+    "POST /peer/v1/kills",
 ];
 
 /// Mistakes that it must find: an answer that lacks what was promised, a status that was not, a header of another
