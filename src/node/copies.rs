@@ -51,7 +51,7 @@ async fn started(store: Arc<dyn Store>, copy: Option<&Path>) -> Result<Arc<Node>
         unproved: Vec::new(),
         mirror,
         kills_dir: None,
-        peers: std::sync::Arc::new(crate::node::peers::Peers::none()),
+        peers: Arc::new(Peers::none()),
         bus: Arc::new(LocalBus::new()),
         clock: Arc::new(System),
         ids: Arc::new(RandomIds::new().unwrap()),
