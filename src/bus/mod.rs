@@ -24,7 +24,7 @@ use huidu_core::revision::Revision;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Wakes kept for one subscriber; one that lags further behind is told to read the ledger instead.
-const WAKES: usize = 256;
+pub(crate) const WAKES: usize = 256;
 
 /// Carries hints to whoever subscribed, this node included.
 pub trait Bus: Send + Sync + 'static {
@@ -112,7 +112,7 @@ pub struct Wakes {
 }
 
 impl Wakes {
-    const fn new(wakes: broadcast::Receiver<Wake>) -> Self {
+    pub(crate) const fn new(wakes: broadcast::Receiver<Wake>) -> Self {
         Self {
             wakes,
             begun: false,

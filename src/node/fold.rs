@@ -18,7 +18,7 @@ use huidu_core::{
 
 use tokio::time::Instant;
 
-use super::mirror::Mirror;
+use super::mirror::Copies;
 use crate::{ledger::Fold, store::Key};
 
 /// The catalogue, shared between the task that changes it and those that read it.
@@ -42,7 +42,7 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Folded {
     shared: Shared,
-    mirror: Option<Mirror>,
+    mirror: Option<Arc<dyn Copies>>,
     changed: Changed,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Changed {
 
 impl Folded {
     /// Begins from nothing, seen by nobody, with copies to `mirror`.
-    pub(super) fn new(mirror: Option<Mirror>) -> Self {
+    pub(super) fn new(mirror: Option<Arc<dyn Copies>>) -> Self {
         let changed = Changed {
             everything: true,
             ..Changed::default()
@@ -106,6 +106,12 @@ impl Fold for Folded {
     }
 
     fn judge(&self, found: &Found) -> Verdict {
+        #[cfg(test)]
+        if crate::planted::is_planted(crate::planted::Bug::JudgeBlind) {
+            return found
+                .record()
+                .map_or(Verdict::Unreadable, |_| Verdict::Counts);
+        }
         validity::judge(&self.shared.read(), found)
     }
 

@@ -4,8 +4,17 @@
 //! is that of a directory store (`log/…`, `snap/…`, `cas/…`), so it is opened by the same code that opens
 //! the real one and every byte is checked by hash on the way in. It is written behind the node's back, in
 //! order, and is never read while the store answers; losing it costs nothing but a cold start.
+//!
+//! [`Copies`] is the seam between what is kept and where: a directory, or a disk that a simulation crashes.
 
-use std::{fs, io, path::Path, sync::mpsc, thread};
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use bytes::Bytes;
 
@@ -17,9 +26,44 @@ const QUEUE: usize = 65_536;
 /// What the name of a copy that is being written begins with.
 const ASIDE: &str = ".mirror.";
 
-/// The writing end of a mirror.
+/// Takes copies, and puts them where they survive a restart.
+pub trait Copies: fmt::Debug + Send + Sync + 'static {
+    /// Keeps a copy of an object, soon; whole, or not at all. Never waits for a disk.
+    fn put(&self, key: Key, bytes: Bytes);
+
+    /// Waits until everything handed in so far is kept. Nothing is kept after that: the process may end at
+    /// any moment, and a copy half written would be left behind.
+    fn end(&self);
+}
+
+/// Where a node keeps its copy.
 #[derive(Debug, Clone)]
-pub(super) struct Mirror {
+pub enum Shelf {
+    /// In this directory.
+    Directory(PathBuf),
+    /// Where this puts it.
+    Other(Arc<dyn Copies>),
+}
+
+impl From<PathBuf> for Shelf {
+    fn from(root: PathBuf) -> Self {
+        Self::Directory(root)
+    }
+}
+
+impl Shelf {
+    /// Opens, or makes, what takes the copies.
+    pub(super) fn open(self) -> io::Result<Arc<dyn Copies>> {
+        Ok(match self {
+            Self::Directory(root) => Arc::new(Mirror::open(&root)?),
+            Self::Other(copies) => copies,
+        })
+    }
+}
+
+/// The writing end of a mirror in a directory.
+#[derive(Debug, Clone)]
+struct Mirror {
     queue: mpsc::SyncSender<Task>,
 }
 
@@ -30,7 +74,7 @@ enum Task {
 
 impl Mirror {
     /// Opens, or makes, a mirror under `root`.
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
+    fn open(root: &Path) -> io::Result<Self> {
         for folder in ["log", "snap", "cas/sha256"] {
             fs::create_dir_all(root.join(folder))?;
         }
@@ -42,9 +86,10 @@ impl Mirror {
             .spawn(move || run(&at, &tasks))?;
         Ok(Self { queue })
     }
+}
 
-    /// Keeps a copy of an object, soon.
-    pub(super) fn put(&self, key: Key, bytes: Bytes) {
+impl Copies for Mirror {
+    fn put(&self, key: Key, bytes: Bytes) {
         // Disconnected: it has ended, and so does the node.
         if let Err(mpsc::TrySendError::Full(_)) = self.queue.try_send(Task::Put(key, bytes)) {
             tracing::warn!(
@@ -53,9 +98,7 @@ impl Mirror {
         }
     }
 
-    /// Waits until everything handed in so far is on disk. Nothing is written after that: the process may
-    /// end at any moment, and a copy half written would be left behind.
-    pub(super) fn end(&self) {
+    fn end(&self) {
         let (done, wait) = mpsc::channel();
         if self.queue.send(Task::End(done)).is_ok() {
             let _stopped = wait.recv();
@@ -93,14 +136,17 @@ fn sweep(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Written aside and renamed: a torn write leaves the old object or none, never half of one.
+/// Written aside, synced and renamed: a torn write, or a machine that loses its power, leaves the old object
+/// or none, never half of one. A name whose bytes were lost would look like a ledger that somebody rewrote.
 fn put(root: &Path, key: &Key, bytes: &[u8]) -> io::Result<()> {
     let path = root.join(key.to_string());
     if path.exists() {
         return Ok(());
     }
     let aside = root.join(format!("{ASIDE}{}", std::process::id()));
-    fs::write(&aside, bytes)?;
+    let mut file = File::create(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
     fs::rename(&aside, &path)
 }
 

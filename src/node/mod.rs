@@ -40,7 +40,6 @@ mod write;
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -71,6 +70,7 @@ use huidu_core::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use crate::clock::derived_op;
+pub use mirror::{Copies, Shelf};
 pub use write::{Change, OpState, WriteError, Written};
 
 use self::{
@@ -79,7 +79,6 @@ use self::{
     engine::{Ask, Engine},
     live::{Live, Stamper},
     metered::Metered,
-    mirror::Mirror,
     pace::{Gap, Pace},
 };
 use crate::{
@@ -126,7 +125,7 @@ pub struct NodeParts {
     pub unproved: Vec<Arc<dyn Store>>,
     /// Where the last-known-good copy lies, and the same place as a store; none: no copy, because the
     /// store is this disk already.
-    pub mirror: Option<(PathBuf, Arc<dyn Store>)>,
+    pub mirror: Option<(Shelf, Arc<dyn Store>)>,
     /// Where copies of a distant store's bundles are kept on this disk; none: no copies.
     pub bundle_disk: Option<bundles::Disk>,
     /// Hints.
@@ -149,7 +148,7 @@ pub struct NodeParts {
 /// The parts as the engine holds them.
 struct Parts {
     store: Arc<dyn Store>,
-    mirror: Option<Mirror>,
+    mirror: Option<Arc<dyn Copies>>,
     mirror_store: Option<Arc<dyn Store>>,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
@@ -297,7 +296,7 @@ impl Node {
         } = parts;
         let store: Arc<dyn Store> = Arc::new(Metered::new(store, Arc::clone(&metrics)));
         let (mirror, mirror_store) = match mirror {
-            Some((root, copy)) => (Some(open_mirror(&root)?), Some(copy)),
+            Some((shelf, copy)) => (Some(open_mirror(shelf)?), Some(copy)),
             None => (None, None),
         };
         let stamper = Arc::new(Stamper::new(key, settings.lease_ms));
@@ -625,6 +624,20 @@ impl Node {
     }
 }
 
+/// What only a simulation does to a node, to see that it would notice.
+#[cfg(test)]
+impl Node {
+    /// Takes now for a time at which everything was known.
+    pub(crate) fn mints_now(&self) {
+        self.shared.proved(self.now());
+    }
+
+    /// Serves once more what was served before.
+    pub(crate) fn serves_again(&self, older: Arc<Live>) {
+        self.shared.live.store(older);
+    }
+}
+
 /// A part of the history.
 #[derive(Debug)]
 pub struct History {
@@ -638,6 +651,8 @@ fn concerns(record: &Record, app: &AppId) -> bool {
     record.events.iter().any(|event| event.app() == Some(app))
 }
 
-fn open_mirror(root: &Path) -> Result<Mirror, StoreError> {
-    Mirror::open(root).map_err(|error| StoreError::unavailable(Place::Store, error))
+fn open_mirror(shelf: Shelf) -> Result<Arc<dyn Copies>, StoreError> {
+    shelf
+        .open()
+        .map_err(|error| StoreError::unavailable(Place::Store, error))
 }
