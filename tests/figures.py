@@ -55,6 +55,10 @@ FIGURES = [
     ("commands by role and scope", f"{CORE} a_credential_may_what_its_role", r"commands by role and scope (\d+)", "at least 10000, as the table says", lambda n: n >= 10_000),
     ("requests by a session that is no longer fresh", f"{LIB} every_grave_change_takes_a_fresh_proof", r"no longer fresh (\d+)", "every route, the 11 grave ones refused", lambda n: n >= 60),
     ("hostile statements of an identity provider", f"{LIB} signin::hostile", r"figure: hostile statements (\d+) refused", "at least 100, believed 0", lambda n: n >= 100),
+    ("seeds of the simulation", f"{LIB} simulated_no_promise", r"simulation: (\d+) seeds, violations: 0", "at least 2000, violations 0", lambda n: n >= 2_000),
+    ("faults in those seeds", f"{LIB} simulated_no_promise", r"simulation: (\d+) faults in it", "at least 20000", lambda n: n >= 20_000),
+    ("stories of the simulation told twice", f"{LIB} simulated_twice", r"simulation: (\d+) stories told twice, different: 0", "at least 40, different 0", lambda n: n >= 40),
+    ("mistakes planted into the simulation", f"{LIB} simulated_every", r"simulation: (\d+) planted mistakes found", "at least 8, all found", lambda n: n >= 8),
     ("polls with stamps, beside polls without", "cargo bench --locked -p huidu --bench stamps", r"cost ([\d.]+) of polls without", "at most 1.03 at 5000 live answers and a lease of ten minutes", lambda n: n <= 1.03),
     ("an answer believed with its papers, microseconds", "cargo bench --locked -p huidu-core --bench verify", r"with its papers, at best: (\d+)", "at most 500", lambda n: n <= 500),
 ]

@@ -162,6 +162,11 @@ async fn run(world: Arc<World>, answers: &[(String, Reply)]) -> Ended {
         for node in 0..world.places.len() {
             world.look(node);
         }
+        while let Some(ended) = all.try_join_next() {
+            if let Err(panic) = ended {
+                world.broken("nobody panics", format_args!("{panic}"));
+            }
+        }
         if world.elapsed_ms() > until + 4_000 && world.agree() {
             break;
         }

@@ -210,7 +210,7 @@ fn approve(app: &AppId, version: &Version, seeds: &[u8]) -> Command {
 
 fn rollout(app: &AppId, stable: &Number, ramped: Option<(&Number, u32)>) -> Command {
     let rules = ramped.map_or(String::new(), |(version, percent)| {
-        format!(r#","rules":[{{"name":"ramp","share":"{percent}%","serve":"{version}"}}]"#)
+        format!(r#","rule":[{{"name":"ramp","share":"{percent}%","serve":"{version}"}}]"#)
     });
     let text = format!(r#"{{"app":"{app}","hosts":["{HOST}"],"stable":"{stable}"{rules}}}"#);
     let rollout: Rollout = serde_json::from_str(&text).unwrap();

@@ -275,7 +275,9 @@ fn date(now: Timestamp) -> Timestamp {
 impl Store for Way {
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Bytes, StoreError>> {
         Box::pin(async move {
-            let found = self.asked(key.into(), |world| Ok(world.object(key))).await?;
+            let found = self
+                .asked(key.into(), |world| Ok(world.object(key)))
+                .await?;
             let absent = StoreError::NotFound {
                 key: key.clone(),
                 // It is said when the reply is on its way: later than it was looked, never by more than it took.

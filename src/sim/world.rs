@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     hash::{DefaultHasher, Hasher as _},
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -89,7 +89,8 @@ pub(super) struct World {
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap()
+    // Whoever panicked ends the story; what came before it is still to be told.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl World {
