@@ -388,7 +388,7 @@ impl World {
     pub(super) async fn works(self: Arc<Self>, clerk: usize) {
         let ids = CountedIds::series(self.series());
         while self.elapsed_ms() < self.plan.stormy_ms {
-            sleep(self.up_to(1_200)).await;
+            sleep(self.up_to(700)).await;
             let Some((who, command)) = self.wish() else {
                 continue;
             };

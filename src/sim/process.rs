@@ -11,7 +11,7 @@ use std::{
 use ed25519_dalek::SigningKey;
 use huidu_core::{digest::Digest, name::AppId, time::Timestamp};
 use tokio::{
-    sync::{broadcast, watch},
+    sync::{Notify, broadcast},
     time::sleep,
 };
 
@@ -49,46 +49,57 @@ enum Pulse {
 
 /// What everything that goes in or out of one life of a process passes.
 #[derive(Debug, Clone)]
-pub(super) struct Gate(watch::Sender<Pulse>);
+pub(super) struct Gate(Arc<Door>);
+
+#[derive(Debug)]
+struct Door {
+    pulse: Mutex<Pulse>,
+    /// Wakes whoever waits in the order in which they came; a watch channel would wake them in any.
+    turned: Notify,
+}
 
 impl Gate {
     fn open() -> Self {
-        Self(watch::Sender::new(Pulse::Beats))
+        Self(Arc::new(Door {
+            pulse: Mutex::new(Pulse::Beats),
+            turned: Notify::new(),
+        }))
+    }
+
+    fn pulse(&self) -> Pulse {
+        *locked(&self.0.pulse)
     }
 
     /// Waits while the process is paused; for ever when it is dead.
     pub(super) async fn pass(&self) {
-        let pulse = *self.0.borrow();
-        match pulse {
-            Pulse::Beats => return,
-            Pulse::Dead => std::future::pending().await,
-            Pulse::Paused => {}
-        }
-        let mut pulse = self.0.subscribe();
-        let now = pulse.wait_for(|pulse| *pulse != Pulse::Paused).await;
-        if !now.is_ok_and(|now| *now == Pulse::Beats) {
-            std::future::pending::<()>().await;
+        loop {
+            let turned = self.0.turned.notified();
+            match self.pulse() {
+                Pulse::Beats => return,
+                Pulse::Paused => turned.await,
+                Pulse::Dead => std::future::pending().await,
+            }
         }
     }
 
     pub(super) fn is_dead(&self) -> bool {
-        *self.0.borrow() == Pulse::Dead
+        self.pulse() == Pulse::Dead
     }
 
     /// Ends when the process does.
     pub(super) async fn death(&self) {
-        let mut pulse = self.0.subscribe();
-        let _ = pulse.wait_for(|pulse| *pulse == Pulse::Dead).await;
+        while !self.is_dead() {
+            self.0.turned.notified().await;
+        }
     }
 
     fn turns(&self, to: Pulse) {
-        self.0.send_if_modified(|pulse| {
-            let changes = *pulse != Pulse::Dead && *pulse != to;
-            if changes {
-                *pulse = to;
-            }
-            changes
-        });
+        let mut pulse = locked(&self.0.pulse);
+        if *pulse != Pulse::Dead && *pulse != to {
+            *pulse = to;
+            drop(pulse);
+            self.0.turned.notify_waiters();
+        }
     }
 }
 
@@ -105,6 +116,8 @@ pub(super) struct Life {
 pub(super) struct Seen {
     /// The last record it had taken in.
     pub(super) head: Option<Digest>,
+    /// The same of the life before, until this one is as far.
+    pub(super) before: Option<Digest>,
     revision: u64,
     served: u64,
     apps: Vec<Arc<LiveApp>>,
@@ -184,6 +197,7 @@ impl World {
             match started {
                 Some(Ok(node)) => {
                     self.came_up(at, node, &gate);
+                    self.look(at);
                     gate.death().await;
                 }
                 Some(Err(error)) => {
@@ -209,11 +223,15 @@ impl World {
         if !health.from_store {
             self.count("starts from the copy");
         }
-        *locked(&self.places[at].seen) = Seen::default();
+        let seen = &mut *locked(&self.places[at].seen);
+        let before = seen.before.or(seen.head);
+        *seen = Seen {
+            before,
+            ..Seen::default()
+        };
         let plane = DevicePlane::new(Arc::clone(&node), Bounds::default());
         let gate = gate.clone();
         *locked(&self.places[at].life) = Some(Life { node, plane, gate });
-        self.look(at);
     }
 
     fn parts(self: &Arc<Self>, at: usize, gate: &Gate) -> NodeParts {

@@ -35,7 +35,7 @@ impl World {
     /// Lets things go wrong until the storm is over.
     pub(super) async fn storms(self: Arc<Self>) {
         while self.elapsed_ms() < self.plan.stormy_ms {
-            sleep(self.up_to(1_600)).await;
+            sleep(Duration::from_millis(300) + self.up_to(2_000)).await;
             let node = self.draw(|rng| rng.usize(0..self.places.len()));
             let long = Duration::from_millis(200) + self.up_to(3_500);
             match self.draw(|rng| rng.u8(0..14)) {

@@ -223,11 +223,41 @@ impl World {
         let found = heads.find(goes_on).copied();
         drop(truth);
         match found {
-            Some(head) => seen.head = Some(head),
+            Some(head) => {
+                seen.head = Some(head);
+                self.one_memory(node, seen, head);
+            }
             None if rev == 0 => {}
             None => {
                 self.broken("one order", format_args!("node {node} is at {rev} with what no prefix of the ledger from where it was leads to"));
             }
+        }
+    }
+
+    /// A node that was started again is on the history that it was on before.
+    fn one_memory(&self, node: usize, seen: &mut Seen, head: Digest) {
+        let Some(before) = seen.before else { return };
+        let truth = locked(&self.truth);
+        let leads = |from: &Digest, to: &Digest| truth.back(from).any(|moment| moment.head == *to);
+        let goes_on = leads(&head, &before);
+        let is_behind = leads(&before, &head);
+        drop(truth);
+        if is_behind && head != before {
+            return;
+        }
+        seen.before = None;
+        if goes_on {
+            return;
+        }
+        self.say(format_args!(
+            "node {node}: is on another history than before it was started"
+        ));
+        self.count("starts on another history");
+        if !self.plan.is_multi_winner {
+            self.broken(
+                "one order",
+                format_args!("node {node} was started again on another history"),
+            );
         }
     }
 
