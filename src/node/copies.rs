@@ -1,7 +1,7 @@
 //! A node that starts without its store serves its copy to the last bit or not at all, whatever of the copy was
 //! damaged; and nodes of adjacent versions get along.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use huidu_core::{
     catalogue::Catalogue,
@@ -51,7 +51,7 @@ async fn started(store: Arc<dyn Store>, copy: Option<&Path>) -> Result<Arc<Node>
         unproved: Vec::new(),
         mirror,
         kills_dir: None,
-        peers: std::sync::Arc::new(crate::node::peers::Peers::none()),
+        peers: Arc::new(Peers::none()),
         bus: Arc::new(LocalBus::new()),
         clock: Arc::new(System),
         ids: Arc::new(RandomIds::new().unwrap()),
