@@ -2,8 +2,10 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BACKING ?= embedded
+# How the simulation is built: as the tests are; `make simulate SIMULATE=--release` runs more seeds a second.
+SIMULATE ?=
 
-.PHONY: help run demo test setup setup-test lint fuzz figures bench bench-quick instructions doc bless clean
+.PHONY: help run demo test setup setup-test lint fuzz simulate figures bench bench-quick instructions doc bless clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -30,6 +32,9 @@ lint: ## format, clippy and documentation, without warnings
 fuzz: ## every fuzz target for FUZZ_SECONDS (45) each
 	@tests/setup.sh fuzz
 	tests/fuzz/run.sh
+
+simulate: ## SEEDS=100000 seeds of the simulation, FROM one on, with progress and totals; SEED=17 tells one again
+	SEEDS=$${SEEDS:-100000} cargo test $(SIMULATE) --locked -p huidu --lib simulated_no_promise -- --nocapture
 
 figures: ## the figures of trust, to target/figures.jsonl; `make test` runs every harness of it
 	@tests/setup.sh test

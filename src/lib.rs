@@ -14,6 +14,10 @@ pub mod ledger;
 pub mod logging;
 pub mod metrics;
 pub mod node;
+#[cfg(test)]
+mod planted;
 pub mod settings;
 pub mod signin;
+#[cfg(test)]
+mod sim;
 pub mod store;

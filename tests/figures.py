@@ -70,6 +70,10 @@ FIGURES = [
     ("polls a second of that node, of those of a healthy one", f"{IT} a_node_starts_with_nothing_but_its_copy", r"polls of a healthy node ([\d.]+)", "at least 0.9", lambda n: n >= 0.9),
     ("polls failed in a rolling restart behind a client that follows readyz", f"{IT} no_poll_fails_while_nodes", r"figure: polls failed in a rolling restart (\d+) of", "0", lambda n: n == 0),
     ("304s answered by an overloaded core", f"{IT} an_overloaded_core_answers", r"figure: under overload 304s (\d+) and lists of kills \d+ answered, put off: 0", "at least 40, put off 0", lambda n: n >= 40),
+    ("seeds of the simulation", f"{LIB} simulated_no_promise", r"simulation: (\d+) seeds, violations: 0", "at least 2000, violations 0", lambda n: n >= 2_000),
+    ("faults in those seeds", f"{LIB} simulated_no_promise", r"simulation: (\d+) faults in it", "at least 20000", lambda n: n >= 20_000),
+    ("stories of the simulation told twice", f"{LIB} simulated_twice", r"simulation: (\d+) stories told twice, different: 0", "at least 40, different 0", lambda n: n >= 40),
+    ("mistakes planted into the simulation", f"{LIB} simulated_every", r"simulation: (\d+) planted mistakes found", "at least 8, all found", lambda n: n >= 8),
     ("polls with stamps, beside polls without", "cargo bench --locked -p huidu --bench stamps", r"cost ([\d.]+) of polls without", "at most 1.03 at 5000 live answers and a lease of ten minutes", lambda n: n <= 1.03),
     ("an answer believed with its papers, microseconds", "cargo bench --locked -p huidu-core --bench verify", r"with its papers, at best: (\d+)", "at most 500", lambda n: n <= 500),
 ]

@@ -27,7 +27,7 @@ use huidu_core::{limits, revision::Revision};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Wakes kept for one subscriber; one that lags further behind is told to read the ledger instead.
-const WAKES: usize = 256;
+pub(crate) const WAKES: usize = 256;
 
 /// Carries hints to whoever subscribed, this node included.
 pub trait Bus: Send + Sync + 'static {
@@ -126,6 +126,11 @@ fn may_be_notice(message: &[u8]) -> bool {
 pub struct Notices(broadcast::Receiver<Bytes>);
 
 impl Notices {
+    #[cfg(test)]
+    pub(crate) const fn new(notices: broadcast::Receiver<Bytes>) -> Self {
+        Self(notices)
+    }
+
     /// The next one; none when the bus is gone for good. May be dropped at any point.
     pub async fn recv(&mut self) -> Option<Bytes> {
         loop {
@@ -146,7 +151,7 @@ pub struct Wakes {
 }
 
 impl Wakes {
-    const fn new(wakes: broadcast::Receiver<Wake>) -> Self {
+    pub(crate) const fn new(wakes: broadcast::Receiver<Wake>) -> Self {
         Self {
             wakes,
             begun: false,

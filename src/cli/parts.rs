@@ -91,7 +91,7 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
         StoreSettings::S3(_) => {
             let root = settings.data_dir.join("last-known-good");
             Some((
-                root.clone(),
+                root.clone().into(),
                 Arc::new(FsStore::open(root)?) as Arc<dyn Store>,
             ))
         }

@@ -30,7 +30,13 @@ use huidu_core::{
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Fold, Ledger, LedgerError, Pending, Tail, Taken};
+#[cfg(test)]
+use crate::planted::{Bug, is_planted};
 use crate::store::{Key, Place, StoreError};
+
+/// What came of creating a record's object in time.
+#[cfg(test)]
+type Created = Result<Result<(), StoreError>, tokio::time::error::Elapsed>;
 
 /// What somebody wants written.
 #[derive(Debug, Clone)]
@@ -232,9 +238,18 @@ impl<F: Fold> Ledger<F> {
         self.pending = Some(pending.clone());
         for failures in 0.. {
             let created = timeout_at(deadline, self.parts.store.put_new(&key, bytes.clone())).await;
+            #[cfg(test)]
+            let created = self.misread(created, &key)?;
             if matches!(created, Ok(Ok(()))) {
                 let taken = self.take_in(*slot, bytes).await?;
                 return counted(*slot, taken.as_ref());
+            }
+            #[cfg(test)]
+            if is_planted(Bug::RetryInAnotherSlot)
+                && !matches!(created, Ok(Err(StoreError::AlreadyExists { .. })))
+            {
+                self.at.rev = self.at.rev.next();
+                return Ok(true);
             }
             // Taken, or nobody knows: look.
             if let Ok(Ok(found)) = timeout_at(deadline, self.parts.store.get(&key)).await {
@@ -244,7 +259,7 @@ impl<F: Fold> Ledger<F> {
                     counted(*slot, taken.as_ref())?;
                 }
                 #[cfg(test)]
-                if self.mutations.own_writes_unseen {
+                if self.mutations.own_writes_unseen || is_planted(Bug::OwnWriteUnseen) {
                     self.ops = huidu_core::op::RecentOps::default();
                 }
                 return Ok(true);
@@ -254,6 +269,22 @@ impl<F: Fold> Ledger<F> {
             }
         }
         Ok(false)
+    }
+
+    /// What is made of an answer that leaves a doubt, where a mistake is planted.
+    #[cfg(test)]
+    fn misread(&mut self, created: Created, key: &Key) -> Result<Created, LedgerError> {
+        if matches!(created, Ok(Ok(()) | Err(StoreError::AlreadyExists { .. }))) {
+            return Ok(created);
+        }
+        if is_planted(Bug::AcknowledgedBeforeDurable) {
+            return Ok(Ok(Ok(())));
+        }
+        if is_planted(Bug::TimeoutIsFailure) {
+            self.pending = None;
+            return Err(StoreError::unavailable(key, "given up").into());
+        }
+        Ok(created)
     }
 
     /// Catches up before the deadline, and makes sure that the store was not set back: a record must

@@ -363,6 +363,10 @@ impl<F: Fold> Ledger<F> {
                 return Ok(Some(tail));
             }
         }
+        #[cfg(test)]
+        if crate::planted::is_planted(crate::planted::Bug::CheckpointUnchecked) {
+            return Ok(Some(tail));
+        }
         Ok((trust == Trust::OwnCopy).then_some(tail))
     }
 }

@@ -16,6 +16,8 @@ use huidu_core::{
 use tokio::time::Instant;
 
 use super::{Fold, Fork, Ledger, LedgerError, Position, checkpoint::Likeness};
+#[cfg(test)]
+use crate::planted::{Bug, is_planted};
 use crate::store::{Key, StoreError};
 
 /// What lies behind the last revision taken in.
@@ -66,6 +68,15 @@ impl<F: Fold> Ledger<F> {
         let slot = self.at.rev.next();
         let (asked_at, asked) = (self.parts.clock.now(), Instant::now());
         match self.parts.store.get(&Key::Log(slot.get())).await {
+            #[cfg(test)]
+            Ok(bytes) if is_planted(Bug::SlotIgnored) && self.late.is_some() => {
+                let late = self.late.replace(bytes.clone()).unwrap_or_default();
+                self.take_in(slot, &bytes).await?;
+                if let Ok(late) = Record::decode(&late) {
+                    self.fold.apply(&late, &bytes);
+                }
+                Ok(Tail::Void(slot))
+            }
             Ok(bytes) => Ok(match self.take_in(slot, &bytes).await? {
                 Some(Taken::Record(record)) => Tail::Record(record),
                 Some(Taken::Void(rev)) => Tail::Void(rev),
@@ -101,6 +112,8 @@ impl<F: Fold> Ledger<F> {
             return Ok(());
         }
         match self.parts.store.get(&Key::Log(known.rev.get())).await {
+            #[cfg(test)]
+            Ok(_) if is_planted(Bug::ForkIgnored) => Ok(()),
             Ok(bytes) if Digest::of(&bytes) == known.head => Ok(()),
             Ok(_) => Err(self.forked(Fork::Rewritten { rev: known.rev })),
             Err(error) if error.is_not_found() => {
@@ -190,6 +203,10 @@ impl<F: Fold> Ledger<F> {
             }));
         }
         let (expected, found) = (self.at.head, record.prev);
+        #[cfg(test)]
+        if is_planted(Bug::ForkIgnored) {
+            return Ok(());
+        }
         if found != expected {
             return Err(self.forked(Fork::Broken {
                 rev: slot,
@@ -218,6 +235,8 @@ impl<F: Fold> Ledger<F> {
     }
 
     fn take(&mut self, record: &Record, bytes: &Bytes) {
+        #[cfg(test)]
+        self.late.replace(bytes.clone());
         self.fold.apply(record, bytes);
         self.ops.note(record);
         self.ask = record.ask;

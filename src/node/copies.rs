@@ -1,7 +1,7 @@
 //! A node that starts without its store serves its copy to the last bit or not at all, whatever of the copy was
 //! damaged; and nodes of adjacent versions get along.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use huidu_core::{
     catalogue::Catalogue,

@@ -28,7 +28,7 @@ use super::{
     fold::Folded,
     front::Front,
     kills::Kills,
-    mirror::{End, Mirror},
+    mirror::End,
     segments::Segments,
     standing::Soundness,
     write::{Change, OpState, WriteError, Written},
@@ -141,6 +141,10 @@ impl Engine {
                 engine.front.settle(Some(ledger.ops().clone()), &[]);
                 let changed = ledger.fold_mut().take_changed();
                 engine.refresh(changed).await;
+                #[cfg(test)]
+                if crate::planted::is_planted(crate::planted::Bug::CopyServedAsProved) {
+                    engine.shared.proved(engine.parts.clock.now());
+                }
             }
         }
         Ok(engine)
@@ -149,7 +153,11 @@ impl Engine {
     /// Opens the last-known-good copy; none when there is nothing in it, or it is damaged: it is served to its
     /// last bit or not at all, because what is missing may be what must not run.
     async fn open_copy(&self, copy: Arc<dyn Store>) -> Option<Ledger<Folded>> {
-        let end = self.parts.mirror.as_ref().map(Mirror::end_at_start);
+        let end = self
+            .parts
+            .mirror
+            .as_ref()
+            .map(|mirror| mirror.end_at_start());
         let known = match end {
             Some(End::At(at)) => Some(at),
             Some(End::Damaged) => {

@@ -8,8 +8,17 @@
 //! `end` says where the copy ends. Objects are named by their digests and each record names the one before it, so
 //! with the digest of the last one every bit of the copy is vouched for: one that was damaged, cut off or set back
 //! is not served. What the store gives takes the place of whatever is damaged here.
+//!
+//! [`Copies`] is the seam between what is kept and where: a directory, or a disk that a simulation crashes.
 
-use std::{fs, io, path::Path, sync::mpsc, thread};
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use bytes::Bytes;
 use huidu_core::{digest::Digest, revision::Revision};
@@ -25,16 +34,58 @@ const ASIDE: &str = ".mirror.";
 /// Where the copy ends.
 const END: &str = "end";
 
-/// The writing end of a mirror.
+/// Takes copies, and puts them where they survive a restart.
+pub trait Copies: fmt::Debug + Send + Sync + 'static {
+    /// Keeps a copy of an object, soon; whole, or not at all. Never waits for a disk.
+    fn put(&self, key: Key, bytes: Bytes);
+
+    /// Where the copy ended when it was opened.
+    fn end_at_start(&self) -> End;
+
+    /// Removes all checkpoints, once what was handed in before is kept: a copy of all records needs none, and they
+    /// may hold what is wrong.
+    fn forget_checkpoints(&self);
+
+    /// Waits until everything handed in so far is kept. Nothing is kept after that: the process may end at
+    /// any moment, and a copy half written would be left behind.
+    fn end(&self);
+}
+
+/// Where a node keeps its copy.
 #[derive(Debug, Clone)]
-pub(super) struct Mirror {
+pub enum Shelf {
+    /// In this directory.
+    Directory(PathBuf),
+    /// Where this puts it.
+    Other(Arc<dyn Copies>),
+}
+
+impl From<PathBuf> for Shelf {
+    fn from(root: PathBuf) -> Self {
+        Self::Directory(root)
+    }
+}
+
+impl Shelf {
+    /// Opens, or makes, what takes the copies.
+    pub(super) fn open(self) -> io::Result<Arc<dyn Copies>> {
+        Ok(match self {
+            Self::Directory(root) => Arc::new(Mirror::open(&root)?),
+            Self::Other(copies) => copies,
+        })
+    }
+}
+
+/// The writing end of a mirror in a directory.
+#[derive(Debug, Clone)]
+struct Mirror {
     queue: mpsc::SyncSender<Task>,
     end: End,
 }
 
 /// Where a copy ended when it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
     /// Nobody has said: it is empty, or of an earlier version of huidu.
     Unsaid,
     /// Here.
@@ -51,7 +102,7 @@ enum Task {
 
 impl Mirror {
     /// Opens, or makes, a mirror under `root`.
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
+    fn open(root: &Path) -> io::Result<Self> {
         for folder in ["log", "snap", "cas/sha256"] {
             fs::create_dir_all(root.join(folder))?;
         }
@@ -64,14 +115,14 @@ impl Mirror {
             .spawn(move || run(&at, &tasks))?;
         Ok(Self { queue, end })
     }
+}
 
-    /// Where the copy ended when it was opened.
-    pub(super) const fn end_at_start(&self) -> End {
+impl Copies for Mirror {
+    fn end_at_start(&self) -> End {
         self.end
     }
 
-    /// Keeps a copy of an object, soon.
-    pub(super) fn put(&self, key: Key, bytes: Bytes) {
+    fn put(&self, key: Key, bytes: Bytes) {
         // Disconnected: it has ended, and so does the node.
         if let Err(mpsc::TrySendError::Full(_)) = self.queue.try_send(Task::Put(key, bytes)) {
             tracing::warn!(
@@ -80,15 +131,11 @@ impl Mirror {
         }
     }
 
-    /// Removes all checkpoints, once what was handed in before is on disk: a copy of all records needs none, and they
-    /// may hold what is wrong.
-    pub(super) fn forget_checkpoints(&self) {
+    fn forget_checkpoints(&self) {
         let _ended = self.queue.send(Task::ForgetCheckpoints);
     }
 
-    /// Waits until everything handed in so far is on disk. Nothing is written after that: the process may
-    /// end at any moment, and a copy half written would be left behind.
-    pub(super) fn end(&self) {
+    fn end(&self) {
         let (done, wait) = mpsc::channel();
         if self.queue.send(Task::End(done)).is_ok() {
             let _stopped = wait.recv();
@@ -206,10 +253,13 @@ fn put(root: &Path, key: &Key, bytes: &[u8]) -> io::Result<()> {
     replace(root, &path, bytes)
 }
 
-/// Written aside and renamed: a torn write leaves the old object or none, never half of one.
+/// Written aside, synced and renamed: a torn write, or a machine that loses its power, leaves the old object
+/// or none, never half of one. A name whose bytes were lost would look like a copy that somebody damaged.
 fn replace(root: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = root.join(format!("{ASIDE}{}", std::process::id()));
-    fs::write(&aside, bytes)?;
+    let mut file = File::create(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
     fs::rename(&aside, path)
 }
 

@@ -56,7 +56,7 @@ mod write;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLockReadGuard, atomic::Ordering},
     time::Duration,
 };
@@ -84,6 +84,7 @@ use huidu_core::{
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use crate::clock::derived_op;
+pub use mirror::{Copies, End, Shelf};
 pub use standing::{Health, Soundness};
 pub use write::{Change, OpState, WriteError, Written};
 
@@ -96,7 +97,6 @@ use self::{
     kills::Kills,
     live::{Live, Stamper},
     metered::Metered,
-    mirror::Mirror,
     pace::{Gap, Pace},
     peers::Peers,
     standing::Flags,
@@ -145,7 +145,7 @@ pub struct NodeParts {
     pub unproved: Vec<Arc<dyn Store>>,
     /// Where the last-known-good copy lies, and the same place as a store; none: no copy, because the
     /// store is this disk already.
-    pub mirror: Option<(PathBuf, Arc<dyn Store>)>,
+    pub mirror: Option<(Shelf, Arc<dyn Store>)>,
     /// Where copies of a distant store's bundles are kept on this disk; none: no copies.
     pub bundle_disk: Option<bundles::Disk>,
     /// Hints.
@@ -172,7 +172,7 @@ pub struct NodeParts {
 /// The parts as the engine holds them.
 struct Parts {
     store: Arc<dyn Store>,
-    mirror: Option<Mirror>,
+    mirror: Option<Arc<dyn Copies>>,
     mirror_store: Option<Arc<dyn Store>>,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
@@ -291,7 +291,7 @@ impl Node {
         } = parts;
         let store: Arc<dyn Store> = Arc::new(Metered::new(store, Arc::clone(&metrics)));
         let (mirror, mirror_store) = match mirror {
-            Some((root, copy)) => (Some(open_mirror(&root)?), Some(copy)),
+            Some((shelf, copy)) => (Some(open_mirror(shelf)?), Some(copy)),
             None => (None, None),
         };
         let stamper = Arc::new(Stamper::new(key, settings.lease_ms));
@@ -695,6 +695,20 @@ impl Node {
     }
 }
 
+/// What only a simulation does to a node, to see that it would notice.
+#[cfg(test)]
+impl Node {
+    /// Takes now for a time at which everything was known.
+    pub(crate) fn mints_now(&self) {
+        self.shared.proved(self.now());
+    }
+
+    /// Serves once more what was served before.
+    pub(crate) fn serves_again(&self, older: Arc<Live>) {
+        self.shared.live.store(older);
+    }
+}
+
 /// A part of the history.
 #[derive(Debug)]
 pub struct History {
@@ -712,6 +726,6 @@ fn unusable(error: std::io::Error) -> StoreError {
     StoreError::unavailable(Place::Store, error)
 }
 
-fn open_mirror(root: &Path) -> Result<Mirror, StoreError> {
-    Mirror::open(root).map_err(|error| StoreError::unavailable(Place::Store, error))
+fn open_mirror(shelf: Shelf) -> Result<Arc<dyn Copies>, StoreError> {
+    shelf.open().map_err(unusable)
 }

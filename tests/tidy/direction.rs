@@ -34,12 +34,12 @@ const ROOMS: &[Room] = &[
     ("bus", &["backoff"], &[]),
     // Whoever looks at a copy of the store, without any server.
     ("audit", &["store"], &[]),
-    ("ledger", &["store", "clock", "backoff"], &[]),
+    ("ledger", &["store", "clock", "backoff"], &["planted"]),
     // Where they meet.
     (
         "node",
         &["ledger", "store", "bus", "clock", "backoff", "metrics"],
-        &[],
+        &["planted"],
     ),
     // The two planes: neither names the other, and the public one names no edge.
     ("device", &["node", "http", "metrics"], &["store"]),
@@ -59,6 +59,15 @@ const ROOMS: &[Room] = &[
             "logging", "metrics", "backoff", "signin", "audit",
         ],
         &[],
+    ),
+    // Test code alone: mistakes by name, and whole stories that find them.
+    ("planted", &[], &[]),
+    (
+        "sim",
+        &[],
+        &[
+            "node", "device", "ledger", "store", "bus", "clock", "metrics", "planted",
+        ],
     ),
     ("main", &["cli"], &[]),
     ("lib", &[], &[]),

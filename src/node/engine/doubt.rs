@@ -23,7 +23,7 @@ use crate::{
     node::{
         fold::{Changed, Folded},
         live::Live,
-        mirror::Mirror,
+        mirror::Copies,
         standing::Soundness,
     },
     store::{Place, StoreError},
@@ -76,7 +76,7 @@ impl Doubts {
 /// Goes through the ledger from the first record to its end; what is true at `rev` is fingerprinted.
 async fn refold(
     parts: Parts,
-    mirror: Option<Mirror>,
+    mirror: Option<Arc<dyn Copies>>,
     rev: Revision,
 ) -> Result<Refolded, LedgerError> {
     let mut ledger = Ledger::from_the_first(parts, Folded::marking(mirror, rev));

@@ -196,7 +196,7 @@ impl Fleet {
         let node = Node::start(NodeParts {
             store: Arc::new(store),
             unproved: Vec::new(),
-            mirror: Some((copy, Arc::new(mirror))),
+            mirror: Some((copy.into(), Arc::new(mirror))),
             bundle_disk: None,
             bus,
             clock: Arc::new(System),

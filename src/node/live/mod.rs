@@ -443,14 +443,26 @@ pub async fn refresh_stamps(served: Weak<dyn Served>) {
             // Polls want a stamp all the time; whoever cannot sign is asked now and then.
             tokio::time::sleep(RETRY).await;
         }
+        let here = stamper.is_quick() && is_the_only_thread();
         drop(stamper);
         let Some(served) = served.upgrade() else {
             return;
         };
+        if here {
+            refresh(&served.live());
+            continue;
+        }
         // Thousands of signatures at 20 to 40 µs: not on a thread that answers.
         let renewed = tokio::task::spawn_blocking(move || refresh(&served.live()));
         let _a_panic_is_logged_by_its_hook = renewed.await;
     }
+}
+
+/// True where all tasks share one thread by choice: there a second one would only bring disorder into
+/// whoever counts on their order.
+fn is_the_only_thread() -> bool {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
 }
 
 #[cfg(test)]

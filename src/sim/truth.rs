@@ -1,0 +1,388 @@
+//! What is true: every record that ever landed, folded by the core, and the promises held against it.
+//!
+//! The truth is a tree: where a store lets two writers win one slot, both histories are in it. With a sound store
+//! it is a line. It hears of records where they land, never from a node.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use huidu_core::{
+    catalogue::{App, Catalogue},
+    digest::Digest,
+    manifest::{Manifest, State as Told},
+    name::AppId,
+    op::OpId,
+    record::{GENESIS, Record},
+    revision::Revision,
+    seal::SignedStamp,
+    time::Timestamp,
+    version::Number,
+};
+
+use super::{
+    process::Seen,
+    world::{World, locked, short},
+};
+
+/// What is true after one record.
+#[derive(Debug)]
+pub(super) struct Moment {
+    pub(super) rev: u64,
+    pub(super) head: Digest,
+    pub(super) parent: Digest,
+    pub(super) catalogue: Arc<Catalogue>,
+    /// When it landed.
+    pub(super) landed: Timestamp,
+    pub(super) touched: BTreeSet<AppId>,
+}
+
+/// An answer that a change was made.
+#[derive(Debug, Clone)]
+pub(super) struct Acknowledged {
+    pub(super) op: OpId,
+    pub(super) rev: u64,
+}
+
+/// Everything that landed, and what people were told of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Truth {
+    moments: BTreeMap<Digest, Arc<Moment>>,
+    at: BTreeMap<u64, Vec<Digest>>,
+    /// What the store shows in each slot.
+    line: BTreeMap<u64, Digest>,
+    ops: BTreeMap<OpId, Vec<u64>>,
+    /// Wants of which somebody was told that nothing happened.
+    denied: BTreeMap<OpId, String>,
+    acknowledged: Vec<Acknowledged>,
+}
+
+impl Truth {
+    pub(super) fn tail(&self) -> u64 {
+        self.line.keys().next_back().copied().unwrap_or_default()
+    }
+
+    fn shown(&self, rev: u64) -> Option<Arc<Moment>> {
+        self.moments.get(self.line.get(&rev)?).cloned()
+    }
+
+    pub(super) fn newest(&self) -> Option<Arc<Moment>> {
+        self.shown(self.tail())
+    }
+
+    /// The moments from `head` back to the beginning.
+    fn back<'a>(&'a self, head: &Digest) -> impl Iterator<Item = &'a Arc<Moment>> {
+        let first = self.moments.get(head);
+        std::iter::successors(first, |moment| self.moments.get(&moment.parent))
+    }
+
+    /// The moment of revision `rev` on the way to `head`.
+    fn before(&self, head: &Digest, rev: u64) -> Option<Arc<Moment>> {
+        self.back(head).find(|moment| moment.rev == rev).cloned()
+    }
+}
+
+impl World {
+    /// A record landed in `slot`; `shown`: it is what the store has there from now on.
+    pub(super) fn landed(&self, by: Option<usize>, slot: u64, bytes: &Bytes, shown: bool) {
+        let head = Digest::of(bytes);
+        let record = Record::decode(bytes).ok().filter(|_| by.is_some());
+        let told = record.as_ref().map(told).unwrap_or_default();
+        let by = by.map_or("somebody else".to_owned(), |node| format!("node {node}"));
+        self.say(format_args!(
+            "ledger: {slot} by {by} is {} {told}",
+            short(&head)
+        ));
+        self.count("records");
+        let mut truth = locked(&self.truth);
+        let below = truth.line.get(&(slot - 1)).copied().unwrap_or(GENESIS);
+        let parent = record.as_ref().map_or(below, |record| record.prev);
+        let is_first = slot == 1 && parent == GENESIS;
+        let known = truth
+            .moments
+            .get(&parent)
+            .filter(|known| known.rev + 1 == slot)
+            .cloned();
+        if known.is_none() && !is_first {
+            drop(truth);
+            self.broken(
+                "one order",
+                format_args!(
+                    "record {slot} follows nothing that there is in slot {}",
+                    slot - 1
+                ),
+            );
+            return;
+        }
+        let mut catalogue =
+            known.map_or_else(Catalogue::default, |known| (*known.catalogue).clone());
+        let touched = match &record {
+            Some(record) => record.make_true(&mut catalogue).apps,
+            None => {
+                catalogue
+                    .apply(Revision::new(slot), Timestamp::EPOCH, &[])
+                    .apps
+            }
+        };
+        let moment = Moment {
+            rev: slot,
+            head,
+            parent,
+            catalogue: Arc::new(catalogue),
+            landed: self.now(),
+            touched: touched.into_iter().collect(),
+        };
+        truth.moments.insert(head, Arc::new(moment));
+        truth.at.entry(slot).or_default().push(head);
+        if shown {
+            truth.line.insert(slot, head);
+        }
+        let Some(op) = record.map(|record| record.op) else {
+            return;
+        };
+        let slots = truth.ops.entry(op).or_default();
+        slots.push(slot);
+        let (slots, denied) = (slots.clone(), truth.denied.get(&op).cloned());
+        drop(truth);
+        if slots.len() > 1 && !self.plan.is_multi_winner {
+            self.broken("one order", format_args!("want {op} happened in {slots:?}"));
+        }
+        if let Some(denied) = denied {
+            self.broken(
+                "no false failure",
+                format_args!("want {op} is in slot {slot}, and was said to have failed: {denied}"),
+            );
+        }
+    }
+
+    /// Somebody was told that nothing of `op` happened.
+    pub(super) fn denied(&self, op: OpId, why: &str) {
+        let mut truth = locked(&self.truth);
+        truth.denied.insert(op, why.to_owned());
+        let slots = truth.ops.get(&op).cloned().unwrap_or_default();
+        drop(truth);
+        if !slots.is_empty() && !self.plan.is_multi_winner {
+            self.broken(
+                "no false failure",
+                format_args!("want {op} is in slot {slots:?}, and is said to have failed: {why}"),
+            );
+        }
+    }
+
+    /// Somebody was told that `op` is in force since `rev`. False: it is nowhere, so there was nothing to change.
+    pub(super) fn acknowledged(&self, op: OpId, rev: u64) -> bool {
+        let mut truth = locked(&self.truth);
+        let is_there = truth.ops.get(&op).is_some_and(|slots| slots.contains(&rev));
+        if is_there {
+            truth.acknowledged.push(Acknowledged { op, rev });
+        }
+        is_there
+    }
+
+    /// What was true at `rev`, as the store shows it.
+    pub(super) fn true_at(&self, rev: u64) -> Option<Arc<Moment>> {
+        locked(&self.truth).shown(rev)
+    }
+
+    /// Every acknowledged change is where it was said to be.
+    pub(super) fn all_acknowledged_are_kept(&self) {
+        if self.plan.is_multi_winner {
+            return;
+        }
+        let acknowledged = locked(&self.truth).acknowledged.clone();
+        for Acknowledged { op, rev } in acknowledged {
+            let bytes = self.kept(rev);
+            let kept = bytes.and_then(|bytes| Record::decode(&bytes).ok());
+            if kept.is_none_or(|record| record.op != op) {
+                self.broken(
+                    "acknowledged is durable",
+                    format_args!("want {op} is not in slot {rev}"),
+                );
+            }
+        }
+    }
+
+    fn kept(&self, rev: u64) -> Option<Bytes> {
+        let objects = locked(&self.objects);
+        let object = objects.kept.get(&crate::store::Key::Log(rev))?;
+        Some(object.bytes.clone())
+    }
+
+    /// A node's catalogue is what a prefix of the ledger leads to, and goes on from what it was.
+    pub(super) fn one_order(&self, node: usize, seen: &mut Seen, catalogue: &Catalogue) {
+        let rev = catalogue.revision.get();
+        let truth = locked(&self.truth);
+        let heads = truth.at.get(&rev).into_iter().flatten();
+        let mut heads = heads.filter(|head| *truth.moments[*head].catalogue == *catalogue);
+        let goes_on = |head: &&Digest| {
+            let Some(last) = seen.head else { return true };
+            truth.back(head).any(|moment| moment.head == last)
+        };
+        let found = heads.find(goes_on).copied();
+        drop(truth);
+        match found {
+            Some(head) => {
+                seen.head = Some(head);
+                self.one_memory(node, seen, head);
+            }
+            None if rev == 0 => {}
+            None => {
+                self.broken("one order", format_args!("node {node} is at {rev} with what no prefix of the ledger from where it was leads to"));
+            }
+        }
+    }
+
+    /// A node that was started again is on the history that it was on before.
+    fn one_memory(&self, node: usize, seen: &mut Seen, head: Digest) {
+        let Some(before) = seen.before else { return };
+        let truth = locked(&self.truth);
+        let leads = |from: &Digest, to: &Digest| truth.back(from).any(|moment| moment.head == *to);
+        let goes_on = leads(&head, &before);
+        let is_behind = leads(&before, &head);
+        drop(truth);
+        if is_behind && head != before {
+            return;
+        }
+        seen.before = None;
+        if goes_on {
+            return;
+        }
+        self.say(format_args!(
+            "node {node}: is on another history than before it was started"
+        ));
+        self.count("starts on another history");
+        if !self.plan.is_multi_winner {
+            self.broken(
+                "one order",
+                format_args!("node {node} was started again on another history"),
+            );
+        }
+    }
+
+    /// What a node would say of an app at `rev` of its own history may be said.
+    pub(super) fn may_be_said(&self, node: usize, seen: &Seen, rev: u64, body: &[u8]) {
+        let Ok(manifest) = serde_json::from_slice::<Manifest>(body) else {
+            return;
+        };
+        let (Told::Run, Some(version), Some(head)) =
+            (manifest.state, &manifest.version, &seen.head)
+        else {
+            return;
+        };
+        let Some(moment) = locked(&self.truth).before(head, rev) else {
+            return;
+        };
+        let app = moment.catalogue.apps.get(&manifest.app);
+        if let Err((promise, why)) = may_run(app.map(|app| &**app), version, &manifest) {
+            self.broken(
+                promise,
+                format_args!(
+                    "node {node} at {rev} offers {} {version}, which is {why}",
+                    manifest.app
+                ),
+            );
+        }
+    }
+
+    /// An answer was given by `node`: its stamp names no time at which something else was true already.
+    pub(super) fn stamped(
+        &self,
+        node: usize,
+        seen: &Seen,
+        app: Option<&AppId>,
+        stamp: &str,
+    ) -> Option<Timestamp> {
+        let stamp = SignedStamp::parse(stamp).ok()?.stamp().ok()?;
+        let (asof, rev) = (stamp.asof, stamp.revision.get());
+        if asof > self.now() {
+            self.broken(
+                "stamps are honest",
+                format_args!("node {node} says `as of` {asof}, and it is {}", self.now()),
+            );
+        }
+        let truth = locked(&self.truth);
+        let later: Vec<Arc<Moment>> = if self.plan.is_multi_winner {
+            let own = seen.head.iter().flat_map(|head| truth.back(head));
+            own.take_while(|moment| moment.rev > rev).cloned().collect()
+        } else {
+            let line = truth.line.range(rev + 1..);
+            line.filter_map(|(_, head)| truth.moments.get(head).cloned())
+                .collect()
+        };
+        drop(truth);
+        let concerns = |moment: &&Arc<Moment>| app.is_none_or(|app| moment.touched.contains(app));
+        let known = later
+            .iter()
+            .filter(concerns)
+            .find(|moment| moment.landed <= asof);
+        if let Some(known) = known {
+            let what = app.map_or("the list of kills".to_owned(), ToString::to_string);
+            self.broken("stamps are honest", format_args!(
+                "node {node} says that {what} of {rev} was in force as of {asof}; {} landed at {}", known.rev, known.landed
+            ));
+        }
+        Some(asof)
+    }
+
+    /// Whether a device may run `version` by the word of `rev`.
+    pub(super) fn may_run_at(&self, who: &str, rev: u64, manifest: &Manifest) {
+        let (Some(version), Some(moment)) = (&manifest.version, self.true_at(rev)) else {
+            return;
+        };
+        let app = moment.catalogue.apps.get(&manifest.app);
+        if let Err((promise, why)) = may_run(app.map(|app| &**app), version, manifest) {
+            self.broken(
+                promise,
+                format_args!(
+                    "{who} believes an answer of {rev} to run {} {version}, which is {why}",
+                    manifest.app
+                ),
+            );
+        }
+    }
+}
+
+/// Whether a version may be offered; else the promise that it would break, and why.
+fn may_run(
+    app: Option<&App>,
+    version: &Number,
+    manifest: &Manifest,
+) -> Result<(), (&'static str, String)> {
+    const KILLS: &str = "never un-delists";
+    const APPROVED: &str = "nothing unapproved is served";
+    let app = app.ok_or((APPROVED, "of no app there is".to_owned()))?;
+    if app.killed.is_some() {
+        return Err((KILLS, "of a killed app".into()));
+    }
+    let known = app
+        .versions
+        .get(version)
+        .ok_or((APPROVED, "unknown".to_owned()))?;
+    if known.life.is_killed() || !known.life.is_listed() {
+        let promise = if known.life.has_passed() {
+            KILLS
+        } else {
+            APPROVED
+        };
+        return Err((promise, known.life.word().to_owned()));
+    }
+    let address = known.dossier.address();
+    if address.is_none() || manifest.binding.release != address {
+        return Err((APPROVED, "without its record".into()));
+    }
+    Ok(())
+}
+
+/// A record in a few words.
+fn told(record: &Record) -> String {
+    let events = serde_json::to_string(&record.events).unwrap_or_default();
+    let words: String = events.chars().take(110).collect();
+    format!(
+        "{} {} ck={:?} {words}",
+        record.op,
+        record.actor.id,
+        record.ck.map(|ck| ck.rev.get())
+    )
+}
