@@ -49,7 +49,7 @@ use crate::planted::{Bug, plant};
 /// Between the founding and the beginning of every seed: what was answered then is over by now.
 const LATER_MS: u64 = 1_800_000;
 /// Between two looks at everything.
-const STEP: Duration = Duration::from_millis(50);
+const STEP: Duration = Duration::from_millis(100);
 /// How long nodes have to agree once nothing goes wrong any more.
 const AGREE_MS: u64 = 20_000;
 
@@ -167,7 +167,7 @@ async fn run(world: Arc<World>, answers: &[(String, Reply)]) -> Ended {
                 world.broken("nobody panics", format_args!("{panic}"));
             }
         }
-        if world.elapsed_ms() > until + 4_000 && world.agree() {
+        if world.elapsed_ms() > until + 2_000 && world.agree() {
             break;
         }
     }

@@ -74,7 +74,7 @@ impl World {
         if let Some(known) = &known {
             let races = matches!(key, Key::Log(_)) && now.ms_since(known.since) < RACE_MS;
             let differs = known.bytes != *bytes;
-            if !(self.plan.is_multi_winner && races && differs && self.strikes(500)) {
+            if !(self.plan.is_multi_winner && races && differs && self.strikes(700)) {
                 self.say(format_args!("store: {key} is there already"));
                 return Err(StoreError::AlreadyExists { key: key.clone() });
             }
@@ -157,7 +157,13 @@ impl Way {
         let cut_off = weather.store_down || weather.cut_off.contains(&self.node);
         let slow = weather.store_slow_ms;
         drop(weather);
-        (!cut_off).then(|| self.world.up_to(20) + self.world.up_to(slow))
+        // Where several may win a slot, they come at the same time more often.
+        let far = if self.world.plan.is_multi_winner {
+            150
+        } else {
+            20
+        };
+        (!cut_off).then(|| self.world.up_to(far) + self.world.up_to(slow))
     }
 
     async fn patience(&self) {

@@ -43,17 +43,17 @@ impl World {
                 3 => {
                     // The machine dies, and comes back while nobody else is there.
                     self.goes_wrong("store down", Duration::from_secs(4), |sky, on| {
-                        sky.store_down = on
+                        sky.store_down = on;
                     });
                     self.goes_wrong("bus down", Duration::from_secs(3), |sky, on| {
-                        sky.bus_down = on
+                        sky.bus_down = on;
                     });
                     sleep(self.up_to(300)).await;
                     self.crashes(node);
                 }
                 4 => self.goes_wrong("store down", long, |sky, on| sky.store_down = on),
                 5 => self.goes_wrong("store slow", long, |sky, on| {
-                    sky.store_slow_ms = u64::from(on) * 2_000
+                    sky.store_slow_ms = u64::from(on) * 2_000;
                 }),
                 6 => self.goes_wrong("bus down", long, |sky, on| sky.bus_down = on),
                 7 => self.goes_wrong("node cut off", long, move |sky, on| {

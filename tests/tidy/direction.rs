@@ -396,8 +396,14 @@ fn files<'a>(tree: &'a Tree, under: &'static str) -> Vec<File<'a>> {
         let module = module(path, under);
         let is_root = matches!(module.as_slice(), [root] if root == "lib" || root == "main");
         let seen = scan(text, if is_root { &[] } else { &module });
+        // Those of the root lie beside it.
+        let folder = if is_root {
+            String::new()
+        } else {
+            format!("{}/", module.join("/"))
+        };
         for test in &seen.test_modules {
-            tests.push(format!("{under}{}/{test}", module.join("/")));
+            tests.push(format!("{under}{folder}{test}"));
         }
         let mut named = seen.named;
         if path == "src/main.rs" {
