@@ -42,7 +42,7 @@ async fn opened(copy: &Path) -> Arc<dyn Store> {
 /// A node over `store`, with its copy in `copy`.
 async fn started(store: Arc<dyn Store>, copy: Option<&Path>) -> Result<Arc<Node>, LedgerError> {
     let mirror = match copy {
-        Some(copy) => Some((copy.to_owned(), opened(copy).await)),
+        Some(copy) => Some((copy.to_owned().into(), opened(copy).await)),
         None => None,
     };
     let parts = NodeParts {
