@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{self, Write as _},
+    net::SocketAddr,
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     pin::Pin,
@@ -289,15 +290,15 @@ impl Board for OnRedis {
     }
 }
 
-/// Where other nodes reach this one's control plane.
-pub(super) fn address(settings: &Settings) -> String {
-    let control = &settings.control;
-    let scheme = if control.tls.is_some() {
-        "https"
-    } else {
-        "http"
+/// Where other nodes reach this one's private port, which may be bound to `bound`; none: that is not known.
+pub(super) fn address(settings: &Settings, bound: SocketAddr) -> Option<String> {
+    let scheme = match settings.control.tls {
+        Some(_) => "https",
+        None => "http",
     };
-    (control.public_address.clone()).unwrap_or_else(|| format!("{scheme}://{}", control.listen))
+    let one = !bound.ip().is_unspecified();
+    let listens = one.then(|| format!("{scheme}://{bound}"));
+    settings.node.address.clone().or(listens)
 }
 
 /// Counts in the Redis of the bus.

@@ -207,6 +207,7 @@ async fn serve(settings: &Settings) -> Done {
     let about = || format!("setting `control.listen`: {}", settings.control.listen);
     let control = std::net::TcpListener::bind(settings.control.listen).with_context(about)?;
     control.set_nonblocking(true).with_context(about)?;
+    let bound = control.local_addr().with_context(about)?;
     let mut spool = control::ControlSettings::new(settings.data_dir.join("spool"));
     spool.bundle_bytes = settings.bundles.packed_max;
     spool.archive.packed_bytes = settings.bundles.packed_max;
@@ -226,7 +227,9 @@ async fn serve(settings: &Settings) -> Done {
         parts::counts(settings)?,
         told.clone(),
     ));
-    node.fleet().is_at(parts::address(settings));
+    if let Some(address) = parts::address(settings, bound) {
+        node.fleet().is_at(address);
+    }
     let beating = tokio::spawn(Arc::clone(&node).keep_beating(parts::board(settings)?));
     let limits = http::serve::Limits {
         connections: CONTROL_CONNECTIONS,
