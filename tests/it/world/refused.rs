@@ -62,7 +62,7 @@ pub(super) fn refused(world: &World) {
     a bundle that nobody published: 404
       {"type":"urn:huidu:problem:unknown-bundle","title":"Unknown bundle","status":404,"detail":"no version that devices may have has this bundle; poll for a manifest and use its bundle","code":"unknown-bundle"}
     a page that there is not: 404
-      {"type":"urn:huidu:problem:unknown-path","title":"Unknown path","status":404,"detail":"this path is not served here; the device plane serves /v1/manifest/{host}/{tenant}/{app}, /v1/poll, /v1/kills, /v1/bundles/sha256/{hex} and /v1/events","code":"unknown-path"}
+      {"type":"urn:huidu:problem:unknown-path","title":"Unknown path","status":404,"detail":"this path is not served here; the device plane serves /v1/manifest/{host}/{tenant}/{app}, /v1/poll, /v1/kills, /v1/kills/events, /v1/bundles/sha256/{hex} and /v1/events","code":"unknown-path"}
     a poll of nothing: 400
       {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"the body is not the JSON of a poll at line 1 column N: field `apps` is missing","code":"bad-poll"}
     a poll that asks twice: 400
