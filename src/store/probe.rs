@@ -69,8 +69,25 @@ pub struct Report {
 impl Depth {
     fn rounds(self) -> usize {
         match self {
-            Self::Quick => 3,
+            Self::Quick => 4,
             Self::Full => 20,
+        }
+    }
+
+    /// Writers of one race. A store may make those wait who lose it, a second each time they do, and
+    /// a start waits for all of them.
+    fn writers(self) -> usize {
+        match self {
+            Self::Quick => 4,
+            Self::Full => 16,
+        }
+    }
+
+    /// Races that run beside one another, so that a start does not wait for each in turn.
+    fn races_at_once(self) -> usize {
+        match self {
+            Self::Quick => 4,
+            Self::Full => 1,
         }
     }
 
@@ -93,7 +110,7 @@ async fn check_within(endpoints: &[Arc<dyn Store>], depth: Depth, patience: Dura
     if endpoints.is_empty() {
         checks.push(Check::no_endpoint());
     } else {
-        let asking = checks::all(endpoints, depth.rounds(), &mut checks);
+        let asking = checks::all(endpoints, depth, &mut checks);
         if tokio::time::timeout(patience, asking).await.is_err() {
             checks.push(Check::out_of_time(patience));
         }
