@@ -298,7 +298,7 @@ pub(super) fn address(settings: &Settings, bound: SocketAddr) -> Option<String> 
     };
     let one = !bound.ip().is_unspecified();
     let listens = one.then(|| format!("{scheme}://{bound}"));
-    settings.node.address.clone().or(listens)
+    settings.node.private_address.clone().or(listens)
 }
 
 /// Counts in the Redis of the bus.

@@ -102,7 +102,7 @@ async fn furnish(node: &Node) {
     units.push("d-1").unwrap();
     let sha256 = node.store_segment(units.finish().unwrap()).await.unwrap();
     let number = || "1.0.0".parse().unwrap();
-    let app = |name: &str| -> AppId { format!("pingan/{name}").parse().unwrap() };
+    let app = |name: &str| -> huidu_core::name::AppId { format!("pingan/{name}").parse().unwrap() };
     let added = |name: &str| Command::AddApp {
         app: app(name),
         title: String::new(),

@@ -182,7 +182,7 @@ fn kill(app: &str) -> Command {
 
 /// Makes an app look other than it is, without its revision saying so.
 fn spoiled(catalogue: &mut Catalogue) {
-    let app: AppId = "t/a".parse().unwrap();
+    let app: huidu_core::name::AppId = "t/a".parse().unwrap();
     let app = catalogue.apps.get_mut(&app).unwrap();
     Arc::make_mut(app).title = "somebody else's".into();
 }
@@ -281,7 +281,7 @@ async fn a_node_alone_finds_that_its_memory_went_bad() {
     };
     nodes.beat_until("it is found", || verified() == 1).await;
     nodes.agree().await;
-    let app: AppId = "t/a".parse().unwrap();
+    let app: huidu_core::name::AppId = "t/a".parse().unwrap();
     assert_eq!(nodes[0].catalogue().apps[&app].title, "");
 }
 

@@ -10,6 +10,7 @@
 //! compiling.rs    apps made ready to be served, one or all side by side
 //! fold.rs         what the ledger is folded into
 //! write.rs        what the control plane hands in and gets back
+//! history.rs      what happened to an app, or at all, read from the ledger
 //! heads.rs        signed heads of the ledger, for whoever audits it
 //! decided.rs      what a change is held against
 //! segments.rs     uploaded lists of units, in memory
@@ -42,6 +43,7 @@ pub mod fleet;
 mod fold;
 mod front;
 mod heads;
+mod history;
 #[cfg(test)]
 mod honesty;
 pub mod kills;
@@ -71,7 +73,7 @@ use huidu_core::{
     event::Actor,
     eyes::EyesPolicy,
     key::{PublicKey, Signer, SignerError},
-    name::{AppId, SegmentName},
+    name::SegmentName,
     op::OpId,
     preview::PreviewLink,
     record::Record,
@@ -84,6 +86,7 @@ use huidu_core::{
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use crate::clock::derived_op;
+pub use history::History;
 pub use mirror::{Copies, End, Shelf};
 pub use standing::{Health, Soundness};
 pub use write::{Change, OpState, WriteError, Written};
@@ -114,8 +117,6 @@ use crate::{
 pub const SELF: &str = huidu_core::validity::NODE;
 /// Changes that may wait for the engine.
 const WAITING: usize = 1_024;
-/// Records that one look into the history may read.
-const HISTORY_READS: u64 = 2_000;
 
 /// What a node is made of, besides its store and bus: values.
 #[derive(Debug, Clone)]
@@ -505,46 +506,6 @@ impl Node {
         Ok(digest)
     }
 
-    /// Records from the newest (or the one before `before`) backwards, at most `limit`, only those that
-    /// concern `app` when one is given.
-    pub async fn history(
-        &self,
-        app: Option<&AppId>,
-        before: Option<Revision>,
-        limit: usize,
-    ) -> Result<History, StoreError> {
-        let newest = self.shared.catalogue.read().revision;
-        let mut at = before.map_or(newest.get(), |before| {
-            before.get().saturating_sub(1).min(newest.get())
-        });
-        let lowest = at.saturating_sub(HISTORY_READS);
-        let mut records = Vec::new();
-        while at > lowest && records.len() < limit {
-            let bytes = self.record_bytes(at).await?;
-            at -= 1;
-            // A record that was followed once decodes; one that does not is left out rather than hiding
-            // all the others.
-            let Ok(record) = Record::decode(&bytes) else {
-                continue;
-            };
-            if app.is_none_or(|app| concerns(&record, app)) {
-                records.push(record);
-            }
-        }
-        Ok(History {
-            records,
-            next: (at > 0).then(|| Revision::new(at + 1)),
-        })
-    }
-
-    async fn record_bytes(&self, revision: u64) -> Result<Bytes, StoreError> {
-        let key = Key::Log(revision);
-        match (self.parts.store.get(&key).await, &self.parts.mirror_store) {
-            (Err(_), Some(mirror)) => mirror.get(&key).await,
-            (result, _) => result,
-        }
-    }
-
     /// How this node is; cheap.
     pub fn health(&self) -> Health {
         let flags = &self.shared.health;
@@ -707,19 +668,6 @@ impl Node {
     pub(crate) fn serves_again(&self, older: Arc<Live>) {
         self.shared.live.store(older);
     }
-}
-
-/// A part of the history.
-#[derive(Debug)]
-pub struct History {
-    /// Records, newest first.
-    pub records: Vec<Record>,
-    /// Ask again with this as `before` for older ones; none: there are none.
-    pub next: Option<Revision>,
-}
-
-fn concerns(record: &Record, app: &AppId) -> bool {
-    record.events.iter().any(|event| event.app() == Some(app))
 }
 
 fn unusable(error: std::io::Error) -> StoreError {

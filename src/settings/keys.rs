@@ -79,7 +79,7 @@ pub const KEYS: &[Key] = &[
     key("node.tick", "1s"),
     key("node.drain", "5s"),
     key("node.checkpoint_every", "256"),
-    key("node.address", ""),
+    key("node.private_address", ""),
     key("node.peers", ""),
     key("node.peers_ca_file", ""),
     key("bundles.packed_max", "20 MiB"),

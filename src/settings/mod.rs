@@ -173,7 +173,7 @@ pub struct NodeSettings {
     /// After how many changes a checkpoint is written.
     pub checkpoint_every: u64,
     /// Its private port as the other nodes reach it, `http://…`; none: where it listens, if that is one address.
-    pub address: Option<String>,
+    pub private_address: Option<String>,
     /// The private ports of the other nodes, `http://…`.
     pub peers: Vec<String>,
     /// The certificates that theirs must lead to; none: those that browsers trust.
@@ -523,7 +523,7 @@ impl Reader {
             tick: self.parsed("node.tick", |text| duration(text, 50, 60_000)),
             drain: self.parsed("node.drain", |text| duration(text, 0, 600_000)),
             checkpoint_every: self.parsed("node.checkpoint_every", |text| whole(text, 1, 100_000)),
-            address: self.optional("node.address", url),
+            private_address: self.optional("node.private_address", url),
             peers: self.list("node.peers", url),
             peers_ca_file: self.optional("node.peers_ca_file", |text| Ok(PathBuf::from(text))),
         }

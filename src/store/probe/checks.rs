@@ -9,21 +9,22 @@ use super::*;
 pub(super) const RACE: &str = "racing creates";
 /// Said alone, and only when there is no answer at all.
 pub(super) const ANSWER: &str = "answer";
-/// Writers of one race.
-const WRITERS: usize = 16;
 
 /// What was seen: kept or broken.
 type Seen = Result<String, String>;
 
+/// What one writer of a race wrote, and what it was told.
+type Answer = (Bytes, Result<(), StoreError>);
+
 /// What every promise needs: the endpoints, and names nobody used before.
 struct Run<'a> {
     endpoints: &'a [Arc<dyn Store>],
-    rounds: usize,
+    depth: Depth,
     id: String,
 }
 
 /// Asks for every promise; what is known when time runs out is in `checks`.
-pub(super) async fn all(endpoints: &[Arc<dyn Store>], rounds: usize, checks: &mut Vec<Check>) {
+pub(super) async fn all(endpoints: &[Arc<dyn Store>], depth: Depth, checks: &mut Vec<Check>) {
     let mut random = [0; 8];
     if let Err(error) = getrandom::fill(&mut random) {
         let expected = "randomness from the system";
@@ -32,7 +33,7 @@ pub(super) async fn all(endpoints: &[Arc<dyn Store>], rounds: usize, checks: &mu
     }
     let run = Run {
         endpoints,
-        rounds,
+        depth,
         id: data_encoding::HEXLOWER.encode(&random),
     };
     if let Err(seen) = run.answer().await {
@@ -127,7 +128,7 @@ impl Run<'_> {
             .endpoints
             .iter()
             .cycle()
-            .take(self.rounds.max(2))
+            .take(self.depth.rounds().max(2))
             .enumerate()
         {
             let bytes = Bytes::from(format!("replaced {number} times"));
@@ -151,7 +152,7 @@ impl Run<'_> {
 
     async fn list_after_put(&self) -> Seen {
         let mut expected = Vec::new();
-        for number in 0..self.rounds {
+        for number in 0..self.depth.rounds() {
             let (key, writer) = (self.key("list", number)?, self.endpoint(number));
             let put = writer.put_new(&key, Bytes::from_static(b"listed")).await;
             put.map_err(|error| failed("create", &error))?;
@@ -171,7 +172,7 @@ impl Run<'_> {
     async fn repeated_create(&self) -> Seen {
         let mut refused = 0;
         let first = Bytes::from_static(b"first");
-        for round in 0..self.rounds {
+        for round in 0..self.depth.rounds() {
             let key = self.key("repeat", round)?;
             let created = self.endpoint(round).put_new(&key, first.clone()).await;
             created.map_err(|error| failed("create", &error))?;
@@ -193,30 +194,50 @@ impl Run<'_> {
     }
 
     async fn racing_creates(&self) -> Seen {
+        let (rounds, writers) = (self.depth.rounds(), self.depth.writers());
+        let keys: Vec<_> = (0..rounds)
+            .map(|round| self.key("race", round))
+            .collect::<Result<_, _>>()?;
         let mut doubts = 0;
-        for round in 0..self.rounds {
-            doubts += self.race(&self.key("race", round)?).await?;
+        for keys in keys.chunks(self.depth.races_at_once()) {
+            doubts += self.race(keys).await?;
         }
-        let rounds = self.rounds;
         Ok(format!(
-            "{rounds} winners in {rounds} rounds of {WRITERS} writers, {doubts} unsettled"
+            "{rounds} winners in {rounds} rounds of {writers} writers, {doubts} unsettled"
         ))
     }
 
-    /// One race; says how many writers were left in doubt, which is allowed.
-    async fn race(&self, key: &Key) -> Result<usize, String> {
-        let barrier = Arc::new(Barrier::new(WRITERS));
+    /// One race for each key, all begun in one moment; says how many writers were left in doubt, which
+    /// is allowed.
+    async fn race(&self, keys: &[Key]) -> Result<usize, String> {
+        let each = self.depth.writers();
+        let barrier = Arc::new(Barrier::new(keys.len() * each));
         let mut writers = JoinSet::new();
-        for number in 0..WRITERS {
-            let (store, barrier) = (Arc::clone(self.endpoint(number)), Arc::clone(&barrier));
-            let (key, bytes) = (key.clone(), Bytes::from(format!("writer {number}")));
-            writers.spawn(async move {
-                barrier.wait().await;
-                (bytes.clone(), store.put_new(&key, bytes).await)
-            });
+        for number in 0..each {
+            for (lane, key) in keys.iter().enumerate() {
+                let (store, barrier) = (Arc::clone(self.endpoint(number)), Arc::clone(&barrier));
+                let (key, bytes) = (key.clone(), Bytes::from(format!("writer {number}")));
+                writers.spawn(async move {
+                    barrier.wait().await;
+                    (lane, bytes.clone(), store.put_new(&key, bytes).await)
+                });
+            }
         }
+        let mut answers: Vec<Vec<Answer>> = keys.iter().map(|_| Vec::new()).collect();
+        for (lane, bytes, answer) in writers.join_all().await {
+            answers[lane].push((bytes, answer));
+        }
+        let mut doubts = 0;
+        for (key, answers) in keys.iter().zip(answers) {
+            doubts += self.judge(key, answers).await?;
+        }
+        Ok(doubts)
+    }
+
+    /// What the writers of one race were told, against what is there now.
+    async fn judge(&self, key: &Key, answers: Vec<Answer>) -> Result<usize, String> {
         let (mut winners, mut doubts, mut last) = (Vec::new(), Vec::new(), None);
-        for (bytes, answer) in writers.join_all().await {
+        for (bytes, answer) in answers {
             match answer {
                 Ok(()) => winners.push(bytes),
                 Err(StoreError::AlreadyExists { .. }) => {}
