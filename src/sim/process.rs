@@ -174,6 +174,12 @@ impl Place {
         locked(&self.ear).clone()
     }
 
+    /// Forgets its node.
+    pub(super) fn lets_go(&self) {
+        *locked(&self.life) = None;
+        *locked(&self.ear) = None;
+    }
+
     fn turns(&self, to: Pulse) {
         // Also one that is still starting.
         if let Some((gate, _)) = self.ear() {
@@ -207,8 +213,7 @@ impl World {
                 }
                 None => {}
             }
-            *locked(&self.places[at].life) = None;
-            *locked(&self.places[at].ear) = None;
+            self.places[at].lets_go();
             sleep(Duration::from_millis(100) + self.up_to(1_500)).await;
         }
     }
