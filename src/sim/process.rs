@@ -114,10 +114,10 @@ pub(super) struct Life {
 /// What was last seen of one life.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// The last record it had taken in.
-    pub(super) head: Option<Digest>,
+    /// The last record it had taken in: one of these.
+    pub(super) heads: Vec<Digest>,
     /// The same of the life before, until this one is as far.
-    pub(super) before: Option<Digest>,
+    pub(super) before: Vec<Digest>,
     revision: u64,
     served: u64,
     apps: Vec<Arc<LiveApp>>,
@@ -229,7 +229,9 @@ impl World {
             self.count("starts from the copy");
         }
         let seen = &mut *locked(&self.places[at].seen);
-        let before = seen.before.or(seen.head);
+        let known = [&mut seen.before, &mut seen.heads].map(std::mem::take);
+        let before = known.into_iter().find(|known| !known.is_empty());
+        let before = before.unwrap_or_default();
         *seen = Seen {
             before,
             ..Seen::default()
@@ -326,7 +328,7 @@ impl World {
         }
         let catalogue = life.node.catalogue();
         let revision = catalogue.revision.get();
-        if revision != seen.revision || seen.head.is_none() {
+        if revision != seen.revision || seen.heads.is_empty() {
             if revision < seen.revision {
                 self.broken(
                     "one order",
