@@ -15,6 +15,7 @@ use huidu_core::{
     op::RecentOps,
     record::{CheckpointRef, Found},
     revision::Revision,
+    validity,
 };
 
 use super::{
@@ -108,8 +109,49 @@ impl<F: Fold> Ledger<F> {
         }
         if let Some(known) = start.known {
             ledger.verify_at(known).await?;
+            ledger.came_of(known).await?;
         }
         Ok(ledger)
+    }
+
+    /// Checks that what was begun from a checkpoint behind `known` came of it, record by record. That the store
+    /// still has `known` in its slot does not say so: where two writers won that slot, the checkpoint may be
+    /// of the other one's history.
+    async fn came_of(&mut self, known: Position) -> Result<(), LedgerError> {
+        if self.checkpoint.is_none_or(|name| name.rev <= known.rev) {
+            return Ok(());
+        }
+        let store = Arc::clone(&self.parts.store);
+        let own = self.parts.own_key();
+        let keyring = self.fold.catalogue().trust.chain.newest.clone();
+        let mut before = known;
+        while before.rev < self.at.rev {
+            let rev = before.rev.next();
+            let bytes = store.get(&Key::Log(rev.get())).await?;
+            let found = Found::read(&bytes);
+            let listed = keyring
+                .iter()
+                .flat_map(|keyring| validity::signers(keyring));
+            let is_ours = own.is_none() || found.is_by(own.iter().chain(listed));
+            // What nobody of ours signed may say that it follows anything.
+            if let Ok(record) = found.record()
+                && is_ours
+                && record.prev != before.head
+            {
+                let (expected, found) = (before.head, record.prev);
+                return Err(self.forked(Fork::Broken {
+                    rev,
+                    expected,
+                    found,
+                }));
+            }
+            let head = Digest::of(&bytes);
+            before = Position { rev, head };
+        }
+        if before.head != self.at.head {
+            return Err(self.forked(Fork::Rewritten { rev: self.at.rev }));
+        }
+        Ok(())
     }
 
     /// Writes what is true now as a checkpoint. The next record that this node appends announces it; until then

@@ -59,7 +59,9 @@ struct Phone {
     boot: u64,
     booted_ms: u64,
     challenges: bool,
-    /// Archives that it heard must stop, and the newest revision that said so. None: the whole app.
+    /// What the newest list of kills names, and its revision: a later list without it takes the kill back.
+    listed: (u64, Vec<(AppId, Option<Digest>)>),
+    /// Archives that an app's own answer stopped, and the newest revision that said so. None: the whole app.
     stopped: BTreeMap<(AppId, Option<Digest>), u64>,
     /// When it asked for what it believed last.
     asked_ms: BTreeMap<AppId, (u64, Timestamp)>,
@@ -83,6 +85,7 @@ impl World {
             boot: 1,
             booted_ms: 0,
             challenges: device == 1,
+            listed: (0, Vec::new()),
             stopped: BTreeMap::new(),
             asked_ms: BTreeMap::new(),
             world: self,
@@ -165,10 +168,8 @@ impl Phone {
         let Ok(list) = serde_json::from_slice::<KillList>(&body) else {
             return;
         };
-        for kill in list.kills {
-            let since = self.stopped.entry((kill.app, kill.sha256)).or_default();
-            *since = list.rev.get().max(*since);
-        }
+        let kills = list.kills.into_iter().map(|kill| (kill.app, kill.sha256));
+        self.listed = (list.rev.get(), kills.collect());
         self.keep(KILLS, &reply, body);
     }
 
@@ -298,8 +299,11 @@ impl Phone {
     }
 
     fn stopped_since(&self, app: &AppId, bundle: Option<Digest>) -> Option<u64> {
-        let one = self.stopped.get(&(app.clone(), bundle)).copied();
-        one.max(self.stopped.get(&(app.clone(), None)).copied())
+        let (rev, listed) = &self.listed;
+        let names = |what: &Option<Digest>| listed.contains(&(app.clone(), *what));
+        let told = |what| self.stopped.get(&(app.clone(), what)).copied();
+        let listed = (names(&bundle) || names(&None)).then_some(*rev);
+        told(bundle).max(told(None)).max(listed)
     }
 
     /// An answer that is believed is not older than its lease, by the device's own clock and what that is let off.

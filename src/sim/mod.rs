@@ -40,6 +40,7 @@ use tokio::{runtime::Builder, task::JoinSet, time::sleep};
 
 use self::{
     devices::{Kept, Reply},
+    process::Place,
     store::Objects,
     truth::Truth,
     world::{Ended, Plan, World, locked},
@@ -106,6 +107,7 @@ async fn found() -> Founded {
         answers.push((path, reply.unwrap()));
     }
     let ended = world.end();
+    world.places[0].lets_go();
     assert!(
         ended.violations.is_empty(),
         "{}\n{:#?}",
@@ -177,6 +179,8 @@ async fn run(world: Arc<World>, answers: &[(String, Reply)]) -> Ended {
     }
     world.all_acknowledged_are_kept();
     all.abort_all();
+    // A node holds its way to the store, and that the world: who does not let go of one keeps the other.
+    world.places.iter().for_each(Place::lets_go);
     world.end()
 }
 

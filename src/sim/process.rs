@@ -114,10 +114,10 @@ pub(super) struct Life {
 /// What was last seen of one life.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// The last record it had taken in.
-    pub(super) head: Option<Digest>,
+    /// The last record it had taken in: one of these.
+    pub(super) heads: Vec<Digest>,
     /// The same of the life before, until this one is as far.
-    pub(super) before: Option<Digest>,
+    pub(super) before: Vec<Digest>,
     revision: u64,
     served: u64,
     apps: Vec<Arc<LiveApp>>,
@@ -174,6 +174,12 @@ impl Place {
         locked(&self.ear).clone()
     }
 
+    /// Forgets its node.
+    pub(super) fn lets_go(&self) {
+        *locked(&self.life) = None;
+        *locked(&self.ear) = None;
+    }
+
     fn turns(&self, to: Pulse) {
         // Also one that is still starting.
         if let Some(ear) = self.ear() {
@@ -207,8 +213,7 @@ impl World {
                 }
                 None => {}
             }
-            *locked(&self.places[at].life) = None;
-            *locked(&self.places[at].ear) = None;
+            self.places[at].lets_go();
             sleep(Duration::from_millis(100) + self.up_to(1_500)).await;
         }
     }
@@ -224,7 +229,9 @@ impl World {
             self.count("starts from the copy");
         }
         let seen = &mut *locked(&self.places[at].seen);
-        let before = seen.before.or(seen.head);
+        let known = [&mut seen.before, &mut seen.heads].map(std::mem::take);
+        let before = known.into_iter().find(|known| !known.is_empty());
+        let before = before.unwrap_or_default();
         *seen = Seen {
             before,
             ..Seen::default()
@@ -326,7 +333,7 @@ impl World {
         }
         let catalogue = life.node.catalogue();
         let revision = catalogue.revision.get();
-        if revision != seen.revision || seen.head.is_none() {
+        if revision != seen.revision || seen.heads.is_empty() {
             if revision < seen.revision {
                 self.broken(
                     "one order",

@@ -25,7 +25,7 @@ use crate::planted::Bug;
 /// Seeds of a usual run.
 const SEEDS: u64 = 2_000;
 /// Seeds within which a planted mistake is found.
-const WITHIN: u64 = 150;
+const WITHIN: u64 = 200;
 /// Stories that are told twice.
 const TWICE: u64 = 40;
 /// Lines of a broken story that are shown without being asked for.

@@ -78,6 +78,11 @@ impl Truth {
         std::iter::successors(first, |moment| self.moments.get(&moment.parent))
     }
 
+    /// True when one of `heads` is on the way to `head`, or is it.
+    fn is_behind_any(&self, heads: &[Digest], head: &Digest) -> bool {
+        self.back(head).any(|moment| heads.contains(&moment.head))
+    }
+
     /// The moment of revision `rev` on the way to `head`.
     fn before(&self, head: &Digest, rev: u64) -> Option<Arc<Moment>> {
         self.back(head).find(|moment| moment.rev == rev).cloned()
@@ -210,42 +215,42 @@ impl World {
         Some(object.bytes.clone())
     }
 
-    /// A node's catalogue is what a prefix of the ledger leads to, and goes on from what it was.
+    /// A node's catalogue is what a prefix of the ledger leads to, and goes on from what it was. Two histories may
+    /// lead to the same, so there may be several.
     pub(super) fn one_order(&self, node: usize, seen: &mut Seen, catalogue: &Catalogue) {
         let rev = catalogue.revision.get();
         let truth = locked(&self.truth);
-        let heads = truth.at.get(&rev).into_iter().flatten();
-        let mut heads = heads.filter(|head| *truth.moments[*head].catalogue == *catalogue);
-        let goes_on = |head: &&Digest| {
-            let Some(last) = seen.head else { return true };
-            truth.back(head).any(|moment| moment.head == last)
-        };
-        let found = heads.find(goes_on).copied();
+        let goes_on =
+            |head: &Digest| seen.heads.is_empty() || truth.is_behind_any(&seen.heads, head);
+        let heads = truth.at.get(&rev).into_iter().flatten().copied();
+        let heads = heads.filter(|head| *truth.moments[head].catalogue == *catalogue);
+        let found: Vec<Digest> = heads.filter(goes_on).collect();
         drop(truth);
-        match found {
-            Some(head) => {
-                seen.head = Some(head);
-                self.one_memory(node, seen, head);
-            }
-            None if rev == 0 => {}
-            None => {
-                self.broken("one order", format_args!("node {node} is at {rev} with what no prefix of the ledger from where it was leads to"));
-            }
+        if found.is_empty() && rev > 0 {
+            self.broken(
+                "one order",
+                format_args!("node {node} is at {rev} with what no prefix of the ledger from where it was leads to"),
+            );
+            return;
         }
+        seen.heads = found;
+        self.one_memory(node, seen);
     }
 
     /// A node that was started again is on the history that it was on before.
-    fn one_memory(&self, node: usize, seen: &mut Seen, head: Digest) {
-        let Some(before) = seen.before else { return };
-        let truth = locked(&self.truth);
-        let leads = |from: &Digest, to: &Digest| truth.back(from).any(|moment| moment.head == *to);
-        let goes_on = leads(&head, &before);
-        let is_behind = leads(&before, &head);
-        drop(truth);
-        if is_behind && head != before {
+    fn one_memory(&self, node: usize, seen: &mut Seen) {
+        if seen.before.is_empty() {
             return;
         }
-        seen.before = None;
+        let truth = locked(&self.truth);
+        let (now, before) = (&seen.heads, &seen.before);
+        let goes_on = now.iter().any(|head| truth.is_behind_any(before, head));
+        let is_behind = before.iter().any(|head| truth.is_behind_any(now, head));
+        drop(truth);
+        if is_behind && !goes_on {
+            return;
+        }
+        seen.before.clear();
         if goes_on {
             return;
         }
@@ -266,16 +271,21 @@ impl World {
         let Ok(manifest) = serde_json::from_slice::<Manifest>(body) else {
             return;
         };
-        let (Told::Run, Some(version), Some(head)) =
-            (manifest.state, &manifest.version, &seen.head)
-        else {
+        let (Told::Run, Some(version)) = (manifest.state, &manifest.version) else {
             return;
         };
-        let Some(moment) = locked(&self.truth).before(head, rev) else {
+        let truth = locked(&self.truth);
+        let moments = seen.heads.iter().filter_map(|head| truth.before(head, rev));
+        let judged = moments.map(|moment| {
+            let app = moment.catalogue.apps.get(&manifest.app);
+            may_run(app.map(|app| &**app), version, &manifest)
+        });
+        let judged: Vec<_> = judged.collect();
+        drop(truth);
+        if judged.iter().any(Result::is_ok) {
             return;
-        };
-        let app = moment.catalogue.apps.get(&manifest.app);
-        if let Err((promise, why)) = may_run(app.map(|app| &**app), version, &manifest) {
+        }
+        if let Some(Err((promise, why))) = judged.into_iter().next() {
             self.broken(
                 promise,
                 format_args!(
@@ -297,31 +307,39 @@ impl World {
         let stamp = SignedStamp::parse(stamp).ok()?.stamp().ok()?;
         let (asof, rev) = (stamp.asof, stamp.revision.get());
         if asof > self.now() {
+            let now = self.now();
             self.broken(
                 "stamps are honest",
-                format_args!("node {node} says `as of` {asof}, and it is {}", self.now()),
+                format_args!("node {node} says `as of` {asof}, and it is {now}"),
             );
         }
+        let concerns = |moment: &Moment| {
+            moment.landed <= asof && app.is_none_or(|app| moment.touched.contains(app))
+        };
         let truth = locked(&self.truth);
-        let later: Vec<Arc<Moment>> = if self.plan.is_multi_winner {
-            let own = seen.head.iter().flat_map(|head| truth.back(head));
-            own.take_while(|moment| moment.rev > rev).cloned().collect()
+        let known = if self.plan.is_multi_winner {
+            // Of the histories that it may be on, each must know better.
+            let better = |head| {
+                let own = truth.back(head).take_while(|moment| moment.rev > rev);
+                own.filter(|moment| concerns(moment)).last().cloned()
+            };
+            let all: Option<Vec<_>> = seen.heads.iter().map(better).collect();
+            all.and_then(|all| all.into_iter().next())
         } else {
-            let line = truth.line.range(rev + 1..);
-            line.filter_map(|(_, head)| truth.moments.get(head).cloned())
-                .collect()
+            let mut line = truth.line.range(rev + 1..);
+            line.find_map(|(_, head)| {
+                let moment = truth.moments.get(head)?;
+                concerns(moment).then(|| Arc::clone(moment))
+            })
         };
         drop(truth);
-        let concerns = |moment: &&Arc<Moment>| app.is_none_or(|app| moment.touched.contains(app));
-        let known = later
-            .iter()
-            .filter(concerns)
-            .find(|moment| moment.landed <= asof);
         if let Some(known) = known {
             let what = app.map_or("the list of kills".to_owned(), ToString::to_string);
-            self.broken("stamps are honest", format_args!(
-                "node {node} says that {what} of {rev} was in force as of {asof}; {} landed at {}", known.rev, known.landed
-            ));
+            let (later, landed) = (known.rev, known.landed);
+            self.broken(
+                "stamps are honest",
+                format_args!("node {node} says that {what} of {rev} was in force as of {asof}; {later} landed at {landed}"),
+            );
         }
         Some(asof)
     }

@@ -43,11 +43,11 @@ impl Plan {
         Self {
             seed,
             nodes: rng.usize(3..=4),
-            devices: rng.usize(2..=4),
+            devices: rng.usize(2..=3),
             clerks: rng.usize(2..=4),
             store_faults: [10, 40, 120][rng.usize(0..3)],
             message_faults: [10, 100, 400][rng.usize(0..3)],
-            stormy_ms: rng.u64(6_000..=14_000),
+            stormy_ms: rng.u64(5_000..=11_000),
             is_multi_winner: seed % 10 == 3,
             has_intruder: rng.u8(0..4) == 0,
         }

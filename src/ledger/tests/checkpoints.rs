@@ -187,3 +187,38 @@ async fn a_node_begins_from_its_own_copy_of_the_end_of_the_ledger() {
     assert_eq!(restarted.position(), writer.position());
     assert_eq!(restarted.fold().catalogue, writer.fold().catalogue);
 }
+
+/// A store that let two writers win a slot shows the record that this node knows, and goes on from the other one.
+#[tokio::test]
+async fn a_node_does_not_begin_at_a_checkpoint_of_another_history() {
+    let cluster = Cluster::new();
+    let mut writer = cluster.grown(1, 2).await;
+    let other = Cluster::new();
+    for slot in [1, 2].map(Key::Log) {
+        other
+            .put(&slot, cluster.store.get(&slot).await.unwrap())
+            .await;
+    }
+    let mut loser = other.node(2).await;
+    add(&mut loser, cluster.want(), "won as well")
+        .await
+        .unwrap();
+    let known = loser.position();
+    for _ in 0..2 {
+        cluster.grow(&mut writer).await;
+    }
+    writer.checkpoint().await.unwrap();
+    cluster.grow(&mut writer).await;
+    let slot = Key::Log(3);
+    let bytes = other.store.get(&slot).await.unwrap();
+    cluster.store.put(&slot, bytes).await.unwrap();
+    let start = Start {
+        known: Some(known),
+        trust: Trust::Vouched,
+    };
+    let error = cluster.begin(2, start).await.unwrap_err();
+    assert!(
+        matches!(error, LedgerError::Fork(Fork::Broken { rev: at, .. }) if at == rev(4)),
+        "{error}"
+    );
+}
