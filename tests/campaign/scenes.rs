@@ -1,0 +1,209 @@
+//! One fault after the other, each with phones polling and kills under way: what it costs whom.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    ages::{self, Answer, Stopped},
+    fleet::Fleet,
+    load::{Load, Poll},
+    plan::Plan,
+    table::{Bar, Figure, quantile},
+    watch::{self, Kills},
+};
+
+/// A campaign under way.
+pub(crate) struct Campaign {
+    pub(crate) plan: Plan,
+    pub(crate) fleet: Fleet,
+    pub(crate) figures: Vec<Figure>,
+    /// Every answer there was, and when what was killed: for the leases.
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) stopped: Vec<Stopped>,
+    /// Why polls failed that should not have, and how often.
+    pub(crate) failures: BTreeMap<String, usize>,
+    next_app: usize,
+}
+
+/// A fault and what is looked at while it lasts.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) name: &'a str,
+    /// Nodes that are stopped altogether, so that their own polls do not count.
+    pub(crate) stopped: &'a [usize],
+    /// Nodes at which kills are asked for, and that must refuse.
+    pub(crate) watched: &'a [usize],
+    pub(crate) kills: usize,
+    /// What is said of the kills: p50 and p99.
+    pub(crate) bars: [Bar; 2],
+    pub(crate) lasts: Duration,
+}
+
+/// Every node.
+pub(crate) const ALL: &[usize] = &[0, 1, 2];
+
+impl Campaign {
+    pub(crate) fn start(plan: Plan) -> Self {
+        Self {
+            fleet: Fleet::start(plan.apps),
+            plan,
+            figures: Vec::new(),
+            answers: Vec::new(),
+            stopped: Vec::new(),
+            failures: BTreeMap::new(),
+            next_app: 0,
+        }
+    }
+
+    /// A scene with the usual bars: none but that no poll fails.
+    pub(crate) fn scene<'a>(&self, name: &'a str) -> Scene<'a> {
+        Scene {
+            name,
+            stopped: &[],
+            watched: ALL,
+            kills: self.plan.few,
+            bars: [Bar::Told; 2],
+            lasts: self.plan.fault,
+        }
+    }
+
+    pub(crate) fn say(&mut self, name: impl Into<String>, value: f64, bar: Bar) {
+        self.figures.push(Figure::new(name, value, bar));
+    }
+
+    /// Plays a scene: phones while all is well, then the fault with kills, then its end; and nothing of it is
+    /// left when the next one begins.
+    pub(crate) fn play(
+        &mut self,
+        load: &Load,
+        scene: Scene<'_>,
+        begin: impl FnOnce(&mut Fleet),
+        end: impl FnOnce(&mut Fleet),
+    ) {
+        load.take();
+        // The time that phones are watched is what is measured; nothing is waited for.
+        thread::sleep(self.plan.calm);
+        let calm = load.take();
+        let since = Instant::now();
+        begin(&mut self.fleet);
+        let began = Instant::now();
+        let mut kills = Kills::default();
+        for n in 0..scene.kills {
+            if began.elapsed() > self.plan.row {
+                break;
+            }
+            if n > 0 && n % self.plan.apps == 0 {
+                kills.again(&self.fleet);
+            }
+            let app = self.next_app;
+            self.next_app = (app + 1) % self.plan.apps;
+            let node = scene.watched[n % scene.watched.len()];
+            watch::kill(&self.fleet, node, app, scene.watched, &mut kills);
+        }
+        thread::sleep(scene.lasts.saturating_sub(began.elapsed()));
+        let during = load.take();
+        end(&mut self.fleet);
+        self.fleet.is_well();
+        kills.again(&self.fleet);
+        self.take(&scene, &kills, &calm, during);
+        println!("{}: {:.1} s", scene.name, since.elapsed().as_secs_f64());
+        self.answers.append(&mut kills.answers);
+        self.stopped.append(&mut kills.stopped);
+        self.keep(calm);
+        self.keep(load.take());
+    }
+
+    fn take(&mut self, scene: &Scene<'_>, kills: &Kills, calm: &[Poll], during: Vec<Poll>) {
+        let name = scene.name;
+        let bars = scene.bars;
+        if scene.kills > 0 {
+            let spread = &kills.spread;
+            let mut said = |what: &str, value: f64, bar: Bar| {
+                self.figures.push(Figure::new(
+                    format!("kill to the last node, {name}: {what}"),
+                    value,
+                    bar,
+                ));
+            };
+            said("kills measured", spread.len() as f64, Bar::Told);
+            if !spread.is_empty() {
+                said("p50 ms", quantile(spread, 0.5), bars[0]);
+                said("p99 ms", quantile(spread, 0.99), bars[1]);
+                said("max ms", quantile(spread, 1.0), Bar::Told);
+                said(
+                    "answered in, p50 ms",
+                    quantile(&kills.answered, 0.5),
+                    Bar::Told,
+                );
+            }
+            said("not acknowledged", kills.unacknowledged as f64, Bar::Told);
+            said("provisional", kills.provisional as f64, Bar::Told);
+            said(
+                "acknowledged and never refused",
+                kills.never as f64,
+                Bar::AtMost(0.0),
+            );
+        }
+        let counts = |poll: &&Poll| !scene.stopped.contains(&poll.node);
+        let times = |polls: &[Poll]| -> Vec<f64> {
+            let polls = polls.iter().filter(counts);
+            polls.map(|poll| poll.took.as_secs_f64() * 1e3).collect()
+        };
+        let failing = during.iter().filter(counts);
+        let failing: Vec<_> = failing
+            .filter_map(|poll| poll.told.as_ref().err())
+            .collect();
+        for why in &failing {
+            *self.failures.entry(format!("{name}: {why}")).or_default() += 1;
+        }
+        let count = failing.len() as f64;
+        let (before, now) = (
+            quantile(&times(calm), 0.99),
+            quantile(&times(&during), 0.99),
+        );
+        self.say(format!("polls failing, {name}"), count, Bar::AtMost(0.0));
+        self.say(format!("polls p99 ms before, {name}"), before, Bar::Told);
+        self.say(format!("polls p99 ms, {name}"), now, Bar::Told);
+        let ratio = now / before.max(0.01);
+        self.say(format!("polls p99 ratio, {name}"), ratio, Bar::Told);
+        self.keep(during);
+    }
+
+    fn keep(&mut self, polls: Vec<Poll>) {
+        self.answers
+            .extend(polls.into_iter().filter_map(|poll| poll.told.ok()));
+    }
+
+    /// What all the answers say about leases.
+    pub(crate) fn leases(&mut self) {
+        let seen = ages::look(&self.answers, &self.stopped);
+        for fault in seen.faults.iter().take(5) {
+            println!("a lease that was not kept: {fault:?}");
+        }
+        let faults = seen.faults.len() as f64;
+        self.say(
+            "answers looked at for their age",
+            seen.answers as f64,
+            Bar::AtLeast(1_000.0),
+        );
+        self.say(
+            "answers whose true age exceeds the stated lease",
+            faults,
+            Bar::AtMost(0.0),
+        );
+        self.say(
+            "answers that were no longer true and still believed",
+            seen.stale as f64,
+            Bar::Told,
+        );
+        self.say("the oldest of them, ms", seen.oldest as f64, Bar::Told);
+        self.say(
+            "answers that said themselves that they were over",
+            seen.over as f64,
+            Bar::Told,
+        );
+    }
+}
