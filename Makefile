@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BACKING ?= embedded
 
-.PHONY: help run demo test setup setup-test lint fuzz figures bench bench-quick instructions doc bless clean
+.PHONY: help run demo test setup setup-test lint fuzz figures campaign bench bench-quick instructions doc bless clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -34,6 +34,10 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (45) each
 figures: ## the figures of trust, to target/figures.jsonl; `make test` runs every harness of it
 	@tests/setup.sh test
 	python3 tests/figures.py
+
+campaign: ## everything breaks on real processes, in under 20 minutes; one table, figures appended to target/figures.jsonl
+	@tests/setup.sh campaign
+	python3 tests/figures.py --campaign
 
 bench: ## everything that is compared, side by side; one table, kept under benches/runs
 	@tests/setup.sh bench

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use huidu::store::Folder;
 
 use crate::{
+    fleet::Fleet,
     journal::{self, Told},
     scenes::Campaign,
     table::Bar,
@@ -12,7 +13,7 @@ use crate::{
 impl Campaign {
     /// What people were told is what the ledger says, and what every node does.
     pub(crate) fn ledger(&mut self) {
-        let slots = read(self);
+        let slots = read(&self.fleet);
         let entries = self.fleet.journal.lock().unwrap().clone();
         self.fleet.at(slots.len() as u64);
         let ends = self.fleet.states();
@@ -43,8 +44,8 @@ impl Campaign {
 }
 
 /// Every slot of the ledger, as the store holds it.
-fn read(campaign: &Campaign) -> Vec<Bytes> {
-    let store = campaign.fleet.cluster.store();
+pub(crate) fn read(fleet: &Fleet) -> Vec<Bytes> {
+    let store = fleet.cluster.store();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().unwrap();
     runtime.block_on(async {

@@ -21,6 +21,8 @@ mod fleet;
 mod journal;
 mod load;
 mod plan;
+#[cfg(test)]
+mod planted;
 mod scenes;
 mod table;
 mod watch;
@@ -43,7 +45,7 @@ fn the_campaign() {
         .collect();
     let targets = campaign.fleet.targets.clone();
     let most = Load::most(&nodes, &targets, Duration::from_secs(2));
-    let rate = most * SHARE;
+    let rate = (most * SHARE).min(plan.polls);
     println!("{most:.0} polls a second at most; {rate:.0} are asked for");
     campaign.say(
         "polls a second that all nodes bore together",

@@ -13,6 +13,8 @@ pub(crate) struct Plan {
     pub(crate) fault: Duration,
     /// After how long no more kills are asked for in one row.
     pub(crate) row: Duration,
+    /// Polls a second at most, whatever the machine bears: in the cut others use it too.
+    pub(crate) polls: f64,
     /// Kills while all is well.
     pub(crate) healthy: usize,
     /// Kills while something is broken that a bar speaks of.
@@ -39,6 +41,7 @@ impl Plan {
                 calm: secs(4),
                 fault: secs(10),
                 row: secs(70),
+                polls: f64::INFINITY,
                 healthy: 200,
                 broken: 40,
                 few: 8,
@@ -52,6 +55,7 @@ impl Plan {
                 calm: Duration::from_millis(1_500),
                 fault: secs(3),
                 row: secs(9),
+                polls: 600.0,
                 healthy: 40,
                 broken: 8,
                 few: 2,

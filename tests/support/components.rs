@@ -321,7 +321,8 @@ impl Weed {
             format!("-filer.port={filer}"),
         ];
         let fixed = "server -ip=127.0.0.1 -ip.bind=127.0.0.1 -s3 -s3.port.iceberg=0 \
-            -s3.port.lance=0 -volume.preStopSeconds=0 -master.volumeSizeLimitMB=256 -volume.max=0";
+            -s3.port.lance=0 -volume.preStopSeconds=0 -master.volumeSizeLimitMB=256 -volume.max=0 \
+            -volume.minFreeSpace=256MiB"; // by itself it takes no writes on a disk that is 99 % full, however large
         let args: Vec<_> = words(fixed).chain(args).collect();
         let log = self.dir.path().join("weed.log");
         let leash = Leash::start(&self.program, &args, &log);

@@ -225,6 +225,22 @@ async fn of_a_store_that_is_down_or_silent_nothing_is_known_and_none_at_all_is_u
     assert_eq!(broken(&report), ["time"], "{report}");
     assert_eq!(report.verdict, Verdict::Silent, "{report}");
 
+    // Slow, and not bad: what was heard in time was as it should be.
+    let slow = FaultyStore::scripted(Arc::new(MemoryStore::new()), |call| {
+        if call.verb == Verb::List {
+            Fault::Hangs
+        } else {
+            Fault::None
+        }
+    });
+    let report = check_within(&[Arc::new(slow)], Depth::Quick, soon * 20).await;
+    assert_eq!(broken(&report), ["time"], "{report}");
+    assert_eq!(
+        (report.checks.len(), report.verdict),
+        (3, Verdict::Silent),
+        "{report}"
+    );
+
     let report = check(&[], Depth::Quick).await;
     assert_eq!(broken(&report), ["endpoints"], "{report}");
     assert_eq!(report.verdict, Verdict::Unusable, "{report}");
