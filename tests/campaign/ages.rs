@@ -27,6 +27,10 @@ pub(crate) struct Stopped {
     pub(crate) app: usize,
     pub(crate) from: u64,
     pub(crate) until: u64,
+    /// Whether the ledger had it by then; a provisional kill binds only the nodes that heard of it.
+    pub(crate) ordered: bool,
+    /// The instant after which its receipt says that no valid older answer exists.
+    pub(crate) complete_by: Option<u64>,
 }
 
 /// What is wrong with an answer.
@@ -38,6 +42,8 @@ pub(crate) enum Fault {
     Invented { answer: Answer, killed: u64 },
     /// It said `run` after the kill, and was believed for longer than its lease.
     Outlived { answer: Answer, age: u64 },
+    /// It said `run` and was valid after the receipt of the kill said that no such answer is.
+    Incomplete { answer: Answer, complete_by: u64 },
 }
 
 /// What was seen.
@@ -77,6 +83,19 @@ pub(crate) fn look(answers: &[Answer], stopped: &[Stopped]) -> Seen {
         let Some(killed) = killed.filter(|_| answer.runs).find(contradicts) else {
             continue;
         };
+        if let Some(complete_by) = killed.complete_by
+            && answer.came > complete_by
+            && !is_over
+        {
+            let answer = *answer;
+            seen.faults.push(Fault::Incomplete {
+                answer,
+                complete_by,
+            });
+        }
+        if !killed.ordered {
+            continue;
+        }
         if asof > killed.from {
             let (answer, killed) = (*answer, killed.from);
             seen.faults.push(Fault::Invented { answer, killed });
@@ -110,14 +129,18 @@ mod tests {
         }
     }
 
+    const KILLED: Stopped = Stopped {
+        app: 0,
+        from: 1_000,
+        until: 60_000,
+        ordered: true,
+        complete_by: None,
+    };
+
     /// Killed at 1000, asked to run again at 60 000; a node that is cut off goes on with what it knew.
     #[test]
     fn an_honest_node_that_is_cut_off_has_no_fault_and_ages() {
-        let stopped = [Stopped {
-            app: 0,
-            from: 1_000,
-            until: 60_000,
-        }];
+        let stopped = [KILLED];
         let answers: Vec<Answer> = (0..120)
             .map(|n| told(true, n * 500, (n * 500).min(900)))
             .collect();
@@ -130,11 +153,7 @@ mod tests {
     /// Planted: every way in which a node could lie about how fresh it is.
     #[test]
     fn whoever_invents_freshness_is_found_out() {
-        let stopped = [Stopped {
-            app: 0,
-            from: 1_000,
-            until: 60_000,
-        }];
+        let stopped = [KILLED];
         let now = told(true, 3_000, 2_999);
         let future = told(true, 500, 900);
         let mut long = told(true, 9_000, 900);
@@ -158,5 +177,28 @@ mod tests {
         // What says `killed`, and what was asked before the kill was acknowledged, is no fault.
         assert_eq!(kinds(told(false, 3_000, 2_999)), []);
         assert_eq!(kinds(told(true, 999, 998)), []);
+    }
+
+    /// Planted: receipts that promise too much; and what a provisional kill does not promise.
+    #[test]
+    fn a_receipt_that_promises_too_much_is_found_out() {
+        let receipt = |complete_by, ordered| Stopped {
+            ordered,
+            complete_by: Some(complete_by),
+            ..KILLED
+        };
+        let late = told(true, 5_000, 900);
+        for ordered in [true, false] {
+            let found = look(&[late], &[receipt(4_000, ordered)]).faults;
+            assert!(matches!(found[..], [Fault::Incomplete { .. }]), "{found:?}");
+            assert_eq!(look(&[late], &[receipt(5_900, ordered)]).faults, []);
+        }
+        // A node that did not hear of a provisional kill may go on proving the end of the ledger.
+        let unheard = told(true, 5_000, 4_999);
+        let provisional = Stopped {
+            ordered: false,
+            ..KILLED
+        };
+        assert_eq!(look(&[unheard], &[provisional]).faults, []);
     }
 }

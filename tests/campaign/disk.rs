@@ -58,7 +58,7 @@ fn full(campaign: &mut Campaign) {
     lone.add(5);
     let filler = disk.fill();
     let before = lone.acknowledged.len();
-    lone.add(8);
+    lone.add(2);
     let done_while_full = lone.acknowledged.len() - before;
     fs::remove_file(filler).unwrap();
     until("there is space again, and changes are made", || {
@@ -85,11 +85,11 @@ fn unsynced(campaign: &mut Campaign) {
     lone.add(5);
     let strace = lone.fails_to_sync();
     let before = lone.acknowledged.len();
-    lone.add(6);
+    lone.add(2);
     let false_successes = (lone.acknowledged.len() - before) as f64;
     drop(strace);
     // The disk is well again, and what the kernel threw away is not known: no more writes before a start.
-    lone.add(2);
+    lone.add(1);
     let before_the_start = (lone.acknowledged.len() - before) as f64 - false_successes;
     let polls = load.take();
     drop(load);
@@ -223,8 +223,8 @@ impl Lone {
             bar,
         );
         campaign.say(
-            format!("changes refused, {name}"),
-            self.refused.len() as f64,
+            format!("changes not acknowledged, {name}"),
+            (self.hosts - self.acknowledged.len()) as f64,
             Bar::AtLeast(1.0),
         );
         campaign.say(format!("polls failing, {name}"), failing.len() as f64, bar);

@@ -58,6 +58,8 @@ pub(crate) struct Asked {
     pub(crate) answered: Instant,
     /// Unix ms.
     pub(crate) answered_ms: u64,
+    /// What its receipt promises, where it has one; Unix ms.
+    pub(crate) complete_by: Option<u64>,
 }
 
 /// Whether this build's nodes speak to each other.
@@ -140,6 +142,7 @@ impl Fleet {
         let asked = Instant::now();
         let reply = self.send(node, "POST", &path, &headers, br#"{"reason":"campaign"}"#);
         let (answered, answered_ms) = (Instant::now(), now_ms());
+        let complete_by = reply.as_ref().ok().and_then(complete_by);
         let told = told(reply);
         self.journal.lock().unwrap().push(Entry {
             op,
@@ -153,6 +156,7 @@ impl Fleet {
             asked,
             answered,
             answered_ms,
+            complete_by,
         }
     }
 
@@ -249,6 +253,13 @@ fn told(reply: io::Result<Reply>) -> Told {
         409 | 412 | 422 | 503 => Told::Refused,
         status => panic!("a kill was answered {status}: {}", reply.text()),
     }
+}
+
+/// The instant that the receipt of a kill names, where this build gives receipts.
+fn complete_by(reply: &Reply) -> Option<u64> {
+    let said = reply.json()["receipt"]["complete_by"].clone();
+    let at: jiff::Timestamp = said.as_str()?.parse().unwrap();
+    u64::try_from(at.as_millisecond()).ok()
 }
 
 /// Breaks into every link of node `n`.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    ages::{self, Answer, Stopped},
+    ages::{self, Answer, Fault, Stopped},
     fleet::Fleet,
     load::{Load, Poll},
     plan::Plan,
@@ -23,6 +23,8 @@ pub(crate) struct Campaign {
     /// Every answer there was, and when what was killed: for the leases.
     pub(crate) answers: Vec<Answer>,
     pub(crate) stopped: Vec<Stopped>,
+    /// Receipts of kills that named the instant after which no valid older answer exists.
+    pub(crate) receipts: usize,
     /// Why polls failed that should not have, and how often.
     pub(crate) failures: BTreeMap<String, usize>,
     next_app: usize,
@@ -53,6 +55,7 @@ impl Campaign {
             figures: Vec::new(),
             answers: Vec::new(),
             stopped: Vec::new(),
+            receipts: 0,
             failures: BTreeMap::new(),
             next_app: 0,
         }
@@ -110,6 +113,7 @@ impl Campaign {
         kills.again(&self.fleet);
         self.take(&scene, &kills, &calm, during);
         println!("{}: {:.1} s", scene.name, since.elapsed().as_secs_f64());
+        self.receipts += kills.receipts;
         self.answers.append(&mut kills.answers);
         self.stopped.append(&mut kills.stopped);
         self.keep(calm);
@@ -183,7 +187,9 @@ impl Campaign {
         for fault in seen.faults.iter().take(5) {
             println!("a lease that was not kept: {fault:?}");
         }
-        let faults = seen.faults.len() as f64;
+        let (broken, outlived): (Vec<_>, Vec<_>) =
+            (seen.faults.iter()).partition(|fault| matches!(fault, Fault::Incomplete { .. }));
+        let (faults, broken) = (outlived.len() as f64, broken.len() as f64);
         self.say(
             "answers looked at for their age",
             seen.answers as f64,
@@ -192,6 +198,13 @@ impl Campaign {
         self.say(
             "answers whose true age exceeds the stated lease",
             faults,
+            Bar::AtMost(0.0),
+        );
+        let receipts = self.receipts as f64;
+        self.say("receipts that named an instant", receipts, Bar::Told);
+        self.say(
+            "valid answers after the instant that a receipt named",
+            broken,
             Bar::AtMost(0.0),
         );
         self.say(

@@ -35,6 +35,8 @@ pub(crate) struct Kills {
     /// Nobody said that it is in force: refused, or unknown.
     pub(crate) unacknowledged: usize,
     pub(crate) provisional: usize,
+    /// Receipts that named an instant.
+    pub(crate) receipts: usize,
     /// A node that was watched did not refuse in time.
     pub(crate) never: usize,
     pub(crate) answers: Vec<Answer>,
@@ -70,21 +72,21 @@ pub(crate) fn kill(fleet: &Fleet, node: usize, app: usize, watched: &[usize], ki
 impl Kills {
     fn take(&mut self, app: usize, asked: &Asked, seen: Vec<(Option<Instant>, Vec<Answer>)>) {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        match asked.told {
-            Told::Made(_) => {
-                self.stopped.push(Stopped {
-                    app,
-                    from: asked.answered_ms,
-                    // Until it is let run again, which `again` writes down.
-                    until: u64::MAX,
-                });
-            }
-            Told::Provisional => self.provisional += 1,
-            Told::Refused | Told::Unknown => {
-                self.unacknowledged += 1;
-                return;
-            }
+        let ordered = matches!(asked.told, Told::Made(_));
+        if !ordered && asked.told != Told::Provisional {
+            self.unacknowledged += 1;
+            return;
         }
+        self.provisional += usize::from(!ordered);
+        self.receipts += usize::from(asked.complete_by.is_some());
+        self.stopped.push(Stopped {
+            app,
+            from: asked.answered_ms,
+            // Until it is let run again, which `again` writes down.
+            until: u64::MAX,
+            ordered,
+            complete_by: asked.complete_by,
+        });
         self.answered.push(ms(asked.answered - asked.asked));
         let mut last = Some(asked.answered);
         for (refused, answers) in seen {
