@@ -62,6 +62,7 @@ FIGURES = [
     ("known-bad stores refused by `huidu store check`", f"{IT} refuses::every_dialect", r"figure: known-bad stores (\d+) refused, taken for good: 0", "at least 13, taken for good 0", lambda n: n >= 13),
     ("kill -9 of a node on a directory", f"{IT} crash::a_node_on_a_directory", r"figure: kill -9 (\d+) times on a directory, changes lost or resurrected, false failures and successes: 0", "at least 20, changes lost, kills resurrected, false failures and successes 0", lambda n: n >= 20),
     ("kill -9 of nodes on S3", f"{IT} crash::three_nodes_on_s3", r"figure: kill -9 (\d+) times on S3, changes lost or resurrected, false failures and successes: 0", "at least 5, changes lost, kills resurrected, false failures and successes 0", lambda n: n >= 5),
+    ("mistakes planted in what is deployed", f"{IT} deploy::every_mistake", r"figure: mistakes planted in deploy/ (\d+) found, missed: 0", "at least 70, missed 0", lambda n: n >= 70),
     ("polls with stamps, beside polls without", "cargo bench --locked -p huidu --bench stamps", r"cost ([\d.]+) of polls without", "at most 1.03 at 5000 live answers and a lease of ten minutes", lambda n: n <= 1.03),
     ("an answer believed with its papers, microseconds", "cargo bench --locked -p huidu-core --bench verify", r"with its papers, at best: (\d+)", "at most 500", lambda n: n <= 500),
 ]

@@ -72,15 +72,28 @@ provider() {
   cp "$here/package-lock.json" "$here/node_modules/.lock-of-setup"
 }
 
-# What is compared with and what loads it. Packages start their services where they can: nginx is asked not to, and the
-# benches start their own.
-compared() {
-  local policy=/usr/sbin/policy-rc.d
-  if ! command -v nginx >/dev/null && [ ! -e $policy ]; then
+# Debian packages that start a service where they can, here without: command that shows it is there, packages.
+without_service() {
+  local shows=$1 policy=/usr/sbin/policy-rc.d
+  shift
+  if ! command -v "$shows" >/dev/null && [ ! -e $policy ]; then
     printf '#!/bin/sh\nexit 101\n' | $sudo install -m 755 /dev/stdin $policy
     trap '$sudo rm -f /usr/sbin/policy-rc.d' EXIT
   fi
-  debian nginx-light wrk nghttp2-client valgrind
+  debian "$@"
+}
+
+# What is compared with and what loads it; the benches start their own.
+compared() { without_service nginx nginx-light wrk nghttp2-client valgrind; }
+
+# What holds deploy/ against the schemas of Kubernetes, in a folder of its own, and promtool, which tries the alerts.
+deployment() {
+  local at=target/tools/deployment
+  without_service promtool prometheus
+  "$at/bin/python" -c 'import kubernetes_validate, yaml' 2>/dev/null && return
+  say "installing kubernetes-validate (Python)"
+  python3 -m venv --clear "$at" 2>/dev/null || { debian python3-venv; python3 -m venv --clear "$at"; }
+  "$at/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
 }
 
 # libFuzzer with AddressSanitizer wants a nightly compiler. cargo-fuzz itself is not needed: tests/fuzz/run.sh hands the
@@ -103,7 +116,7 @@ case $purpose in
     if [ "$backing" = "s3+redis" ]; then redis_server; seaweed; fi ;;
   test)
     command -v npm >/dev/null || debian npm
-    redis_server; seaweed; python_cryptography; schemathesis
+    redis_server; seaweed; python_cryptography; schemathesis; deployment
     debian valgrind; breakers
     cargo_tool cargo-nextest cargo-nextest
     provider

@@ -72,6 +72,7 @@ pub const KEYS: &[Key] = &[
     key("store.secret_key_file", ""),
     key("bus.kind", "local"),
     secret("bus.url"),
+    key("bus.url_file", ""),
     key("node.name", ""),
     key("node.tick", "1s"),
     key("node.checkpoint_every", "256"),

@@ -148,7 +148,7 @@ pub struct S3Settings {
 pub enum BusSettings {
     /// There is one node.
     Local,
-    /// By a Redis. Its address may hold a password.
+    /// By a Redis. Its address may hold a password, so it may lie in a file of its own.
     Redis {
         /// `redis://…`
         url: Secret,
@@ -471,19 +471,23 @@ impl Reader {
         let is_redis = self.parsed("bus.kind", |text| {
             one_of(text, &[("local", false), ("redis", true)])
         });
-        let (url, _) = self.text("bus.url");
+        let url = self.secret("bus.url", "bus.url_file");
         if !is_redis {
             return BusSettings::Local;
         }
         let schemes = ["redis://", "rediss://", "unix://", "redis+unix://"];
-        if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+        let is_one = |url: &Secret| schemes.iter().any(|scheme| url.0.starts_with(scheme));
+        let is_told = self.problems.iter().any(|p| p.key == "bus.url_file");
+        if !url.as_ref().is_some_and(is_one) && !is_told {
+            let from_file = !self.text("bus.url_file").0.is_empty();
+            let key = if from_file { "bus.url_file" } else { "bus.url" };
             self.wrong(
-                "bus.url",
+                key,
                 "`bus.kind` is redis and this is not an address of one; write redis://host:port",
             );
         }
         BusSettings::Redis {
-            url: Secret::new(url),
+            url: url.unwrap_or_else(|| Secret::new(String::new())),
         }
     }
 

@@ -111,6 +111,25 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
+fn the_address_of_a_redis_may_lie_in_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bus-url");
+    let text = format!("[bus]\nkind = \"redis\"\nurl_file = {file:?}\n");
+    let told = || Settings::read(&from_file(&text)).unwrap_err();
+    assert_eq!(told().problems.len(), 1, "{}", told());
+    assert!(told().to_string().contains("cannot be read"), "{}", told());
+    fs::write(&file, "http://:hunter2@cache\n").unwrap();
+    assert!(told().to_string().contains("write redis://host:port"));
+    assert!(!told().to_string().contains("hunter2"), "{}", told());
+    fs::write(&file, "redis://:hunter2@cache:6379\n").unwrap();
+    let settings = Settings::read(&from_file(&text)).unwrap();
+    let BusSettings::Redis { url } = settings.bus else {
+        panic!("no redis")
+    };
+    assert_eq!(url.expose(), "redis://:hunter2@cache:6379");
+}
+
+#[test]
 fn the_commented_example_names_every_setting_with_its_default() {
     let text = include_str!("../../deploy/huidu.toml");
     let file: toml::Table = text.parse().unwrap();

@@ -14,6 +14,7 @@ mod boot;
 mod bundles;
 mod components;
 mod crash;
+mod deploy;
 mod ledger;
 mod node;
 mod redis;

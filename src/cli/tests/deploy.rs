@@ -1,6 +1,6 @@
 //! The files in `deploy/` say nothing the program does not understand.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use crate::settings::{BusSettings, Settings, Sources, StoreSettings};
 
@@ -58,6 +58,48 @@ fn the_image_starts_from_sound_settings() {
     })
     .unwrap();
     assert!(settings.device.listen.ip().is_unspecified());
+}
+
+#[test]
+fn the_nodes_of_kubernetes_start_from_sound_settings() {
+    let manifest = include_str!("../../../deploy/kubernetes/statefulset.yaml");
+    let mut lines = manifest.lines().map(str::trim);
+    let mut env = Vec::new();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix("- name: HUIDU_") {
+            let value = lines
+                .next()
+                .and_then(|line| line.strip_prefix("value: "))
+                .unwrap();
+            env.push((
+                format!("HUIDU_{name}"),
+                value.replace("$(POD_NAME)", "huidu-0"),
+            ));
+        }
+    }
+    assert!(env.iter().any(|(name, _)| name == "HUIDU_NODE__NAME"));
+    // The secrets are where the manifest mounts them; here they lie elsewhere.
+    let secrets = tempfile::tempdir().unwrap();
+    fs::write(secrets.path().join("store-secret-key"), "hunter2\n").unwrap();
+    fs::write(secrets.path().join("bus-url"), "redis://cache:6379\n").unwrap();
+    let text = include_str!("../../../deploy/kubernetes/huidu.toml");
+    let mounted = "/etc/huidu/secrets";
+    assert_eq!(text.matches(mounted).count(), 2);
+    let text = text.replace(mounted, secrets.path().to_str().unwrap());
+    let read = |env| {
+        Settings::read(&Sources {
+            file: Some(("huidu.toml".into(), text.clone())),
+            env,
+            ..Sources::default()
+        })
+    };
+    let settings = read(env.clone()).unwrap();
+    assert!(matches!(settings.store, StoreSettings::S3(_)));
+    assert!(matches!(settings.bus, BusSettings::Redis { .. }));
+    assert!(settings.device.listen.ip().is_unspecified());
+    // Why service links are off: what they would put there is no setting.
+    env.push(("HUIDU_PORT_80_TCP".into(), "tcp://10.0.0.1:80".into()));
+    assert!(read(env).is_err());
 }
 
 #[test]

@@ -34,6 +34,19 @@ fn commands(line: &str) -> Vec<Vec<String>> {
     all
 }
 
+/// The words of `huidu …`: by itself, in a loop (`do huidu …;`) or in a container (`kubectl exec … -- huidu …`).
+fn ours(words: &[String]) -> Option<Vec<String>> {
+    let is_run = |at: usize| at == 0 || matches!(words[at - 1].as_str(), "do" | "--");
+    let mut named = (0..words.len()).filter(|at| words[*at] == "huidu");
+    let at = named.find(|at| is_run(*at))?;
+    let mut ours = words[at..].to_vec();
+    if let Some(end) = ours.iter().position(|word| word.ends_with(';')) {
+        ours.truncate(end + 1);
+        ours[end].pop();
+    }
+    Some(ours)
+}
+
 /// Every `huidu …` of a page, with the number of its line.
 fn typed(page: &str) -> Vec<(usize, Vec<String>)> {
     let mut is_inside = false;
@@ -46,7 +59,7 @@ fn typed(page: &str) -> Vec<(usize, Vec<String>)> {
         if is_inside {
             let line = line.trim_start_matches("$ ");
             let all = commands(line).into_iter();
-            let ours = all.filter(|words| words.first().is_some_and(|word| word == "huidu"));
+            let ours = all.filter_map(|words| ours(&words));
             found.extend(ours.map(|words| (at + 1, words)));
         }
     }
@@ -56,7 +69,7 @@ fn typed(page: &str) -> Vec<(usize, Vec<String>)> {
 #[test]
 fn what_the_documentation_says_can_be_typed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec![root.join("README.md")];
+    let mut pages = vec![root.join("README.md"), root.join("deploy/README.md")];
     for entry in fs::read_dir(root.join("docs/operations")).unwrap() {
         pages.push(entry.unwrap().path());
     }
@@ -78,7 +91,7 @@ fn what_the_documentation_says_can_be_typed() {
 
 #[test]
 fn a_line_that_cannot_be_typed_would_be_found() {
-    let page = "huidu nonsense\n```\n$ huidu keys rotate 'a b' --old x   # why\ncp a b && huidu status > out\n```\n";
+    let page = "huidu nonsense\n```\n$ huidu keys rotate 'a b' --old x   # why\ncp a b && huidu status > out\nfor n in 0 1; do huidu kill a/$n --why \"c d\"; done\nkubectl -n huidu exec huidu-0 -- huidu nothing\n```\n";
     let typed = typed(page);
     assert_eq!(
         typed,
@@ -90,6 +103,13 @@ fn a_line_that_cannot_be_typed_would_be_found() {
                     .to_vec()
             ),
             (4, ["huidu", "status"].map(String::from).to_vec()),
+            (
+                5,
+                ["huidu", "kill", "a/$n", "--why", "c d"]
+                    .map(String::from)
+                    .to_vec()
+            ),
+            (6, ["huidu", "nothing"].map(String::from).to_vec()),
         ]
     );
     assert!(Cli::try_parse_from(&typed[0].1).is_err());
