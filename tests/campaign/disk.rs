@@ -58,7 +58,7 @@ fn full(campaign: &mut Campaign) {
     lone.add(5);
     let filler = disk.fill();
     let before = lone.acknowledged.len();
-    lone.add(2);
+    lone.add(1);
     let done_while_full = lone.acknowledged.len() - before;
     fs::remove_file(filler).unwrap();
     until("there is space again, and changes are made", || {
@@ -85,7 +85,7 @@ fn unsynced(campaign: &mut Campaign) {
     lone.add(5);
     let strace = lone.fails_to_sync();
     let before = lone.acknowledged.len();
-    lone.add(2);
+    lone.add(1);
     let false_successes = (lone.acknowledged.len() - before) as f64;
     drop(strace);
     // The disk is well again, and what the kernel threw away is not known: no more writes before a start.

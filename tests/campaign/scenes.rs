@@ -121,34 +121,41 @@ impl Campaign {
     }
 
     fn take(&mut self, scene: &Scene<'_>, kills: &Kills, calm: &[Poll], during: Vec<Poll>) {
-        let name = scene.name;
-        let bars = scene.bars;
+        let zero = Bar::AtMost(0.0);
         if scene.kills > 0 {
-            let spread = &kills.spread;
-            let mut said = |what: &str, value: f64, bar: Bar| {
-                self.figures.push(Figure::new(
-                    format!("kill to the last node, {name}: {what}"),
-                    value,
-                    bar,
-                ));
-            };
-            said("kills measured", spread.len() as f64, Bar::Told);
+            let (spread, bars) = (&kills.spread, scene.bars);
+            let what = "kill acknowledged to the last node refusing";
+            self.cell(scene, "kills", what, spread.len() as f64, Bar::Told);
             if !spread.is_empty() {
-                said("p50 ms", quantile(spread, 0.5), bars[0]);
-                said("p99 ms", quantile(spread, 0.99), bars[1]);
-                said("max ms", quantile(spread, 1.0), Bar::Told);
-                said(
-                    "answered in, p50 ms",
-                    quantile(&kills.answered, 0.5),
+                self.cell(scene, "p50", what, quantile(spread, 0.5), bars[0]);
+                self.cell(scene, "p99", what, quantile(spread, 0.99), bars[1]);
+                self.cell(scene, "max", what, quantile(spread, 1.0), Bar::Told);
+                let asked = quantile(&kills.answered, 0.5);
+                self.cell(
+                    scene,
+                    "asked",
+                    "kill asked for to its answer",
+                    asked,
                     Bar::Told,
                 );
             }
-            said("not acknowledged", kills.unacknowledged as f64, Bar::Told);
-            said("provisional", kills.provisional as f64, Bar::Told);
-            said(
-                "acknowledged and never refused",
-                kills.never as f64,
-                Bar::AtMost(0.0),
+            let unacked = kills.unacknowledged as f64;
+            self.cell(
+                scene,
+                "unacked",
+                "kills not acknowledged",
+                unacked,
+                Bar::Told,
+            );
+            let provisional = kills.provisional as f64;
+            self.cell(scene, "prov", "kills provisional", provisional, Bar::Told);
+            let never = kills.never as f64;
+            self.cell(
+                scene,
+                "never",
+                "kills acknowledged and never refused",
+                never,
+                zero,
             );
         }
         let counts = |poll: &&Poll| !scene.stopped.contains(&poll.node);
@@ -161,19 +168,33 @@ impl Campaign {
             .filter_map(|poll| poll.told.as_ref().err())
             .collect();
         for why in &failing {
-            *self.failures.entry(format!("{name}: {why}")).or_default() += 1;
+            let why = format!("{}: {why}", scene.name);
+            *self.failures.entry(why).or_default() += 1;
         }
         let count = failing.len() as f64;
         let (before, now) = (
             quantile(&times(calm), 0.99),
             quantile(&times(&during), 0.99),
         );
-        self.say(format!("polls failing, {name}"), count, Bar::AtMost(0.0));
-        self.say(format!("polls p99 ms before, {name}"), before, Bar::Told);
-        self.say(format!("polls p99 ms, {name}"), now, Bar::Told);
+        self.cell(scene, "failing", "polls", count, zero);
+        self.cell(scene, "before", "polls, p99 ms", before, Bar::Told);
+        self.cell(scene, "during", "polls, p99 ms", now, Bar::Told);
         let ratio = now / before.max(0.01);
-        self.say(format!("polls p99 ratio, {name}"), ratio, Bar::Told);
+        self.cell(
+            scene,
+            "ratio",
+            "polls, p99 during to before",
+            ratio,
+            Bar::Told,
+        );
         self.keep(during);
+    }
+
+    /// A figure of a scene.
+    fn cell(&mut self, scene: &Scene<'_>, column: &'static str, what: &str, value: f64, bar: Bar) {
+        let mut figure = Figure::new(format!("{what}, {}: {column}", scene.name), value, bar);
+        figure.of = Some((scene.name.to_owned(), column));
+        self.figures.push(figure);
     }
 
     fn keep(&mut self, polls: Vec<Poll>) {

@@ -14,7 +14,15 @@ pub(crate) struct Figure {
     pub(crate) name: String,
     pub(crate) value: f64,
     pub(crate) bar: Bar,
+    /// The scene that it is of, and its column there.
+    pub(crate) of: Option<(String, &'static str)>,
 }
+
+/// The columns of a scene: of the kills under way, and of the polls that nobody broke.
+pub(crate) const COLUMNS: [&str; 11] = [
+    "kills", "p50", "p99", "max", "asked", "unacked", "prov", "failing", "before", "during",
+    "ratio",
+];
 
 /// What a figure must be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,6 +45,7 @@ impl Figure {
             name: name.into(),
             value: (value * 100.0).round() / 100.0,
             bar,
+            of: None,
         }
     }
 
@@ -65,21 +74,26 @@ impl Figure {
 /// Prints the table, and each figure once more for `tests/figures.py`. Answers the names of those that are
 /// judged and do not hold.
 pub(crate) fn tell(figures: &[Figure], plan: &Plan) -> Vec<String> {
+    scenes(figures);
     let mut broken = Vec::new();
-    println!("\n{:>10}  {:13}  figure (bar)", "value", "");
+    println!("\n{:>10}  {:14}  figure (bar)", "value", "");
     for figure in figures {
         let (holds, judged) = figure.holds(plan);
+        if judged && !holds {
+            broken.push(figure.name.clone());
+        }
+        let is_shown = figure.of.is_some();
         let mark = match (figure.bar, holds, judged) {
+            (Bar::Told, ..) if is_shown => continue,
+            // Of a scene, and as it should be: the table above says it.
+            (Bar::AtMost(_), true, true) if is_shown => continue,
             (Bar::Told, ..) => "",
             (_, true, _) => "holds",
             (_, false, true) => "DOES NOT HOLD",
             (_, false, false) => "not yet judged",
         };
-        if judged && !holds {
-            broken.push(figure.name.clone());
-        }
         let (value, bar) = (figure.value, figure.bar_text());
-        println!("{value:>10}  {mark:13}  {} ({bar})", figure.name);
+        println!("{value:>10}  {mark:14}  {} ({bar})", figure.name);
     }
     for figure in figures {
         let (holds, judged) = figure.holds(plan);
@@ -93,6 +107,33 @@ pub(crate) fn tell(figures: &[Figure], plan: &Plan) -> Vec<String> {
         println!("figure-line: {line}");
     }
     broken
+}
+
+/// A line for each scene: its kills, from the acknowledgement to the last node (p50, p99, max, ms), how long
+/// the answer took (asked, p50 ms), and its polls, p99 in ms before and during it.
+fn scenes(figures: &[Figure]) {
+    let mut lines: Vec<(&str, [Option<f64>; COLUMNS.len()])> = Vec::new();
+    for figure in figures {
+        let Some((scene, column)) = &figure.of else {
+            continue;
+        };
+        if lines.last().is_none_or(|(name, _)| name != scene) {
+            lines.push((scene, [None; COLUMNS.len()]));
+        }
+        let at = COLUMNS.iter().position(|name| name == column);
+        if let (Some((_, cells)), Some(at)) = (lines.last_mut(), at) {
+            cells[at] = Some(figure.value);
+        }
+    }
+    let titles = COLUMNS.map(|name| format!("{name:>9}"));
+    println!("\n{:46}{}", "scene", titles.concat());
+    for (scene, cells) in lines {
+        let cells = cells.map(|cell| match cell {
+            Some(value) => format!("{value:>9}"),
+            None => format!("{:>9}", "-"),
+        });
+        println!("{scene:46}{}", cells.concat());
+    }
 }
 
 /// The value below which `share` of the values lie; 0 when there is none.

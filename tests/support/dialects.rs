@@ -161,7 +161,8 @@ impl Gateway {
     }
 
     fn answer(&self, request: &Request) -> Answer {
-        let Some((_, name)) = request.path.trim_start_matches('/').split_once('/') else {
+        let name = request.path.trim_start_matches('/').split_once('/');
+        let Some((_, name)) = name.filter(|(_, name)| !name.is_empty()) else {
             return match &*request.method {
                 "GET" => (200, self.list(&request.query)),
                 _ => (200, Vec::new()),

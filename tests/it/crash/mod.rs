@@ -108,8 +108,8 @@ impl Plan {
                 break;
             }
             let change = run.choose();
-            let is_hit = asked.is_some() || since.elapsed() < self.crashing;
-            if is_hit && run.rng.usize(..self.one_in) == 0 {
+            let is_hit = run.rng.usize(..self.one_in) == 0 && since.elapsed() < self.crashing;
+            if is_hit || asked.is_some() {
                 run.make_through_a_crash(n, change);
             } else {
                 run.make(change);
