@@ -36,6 +36,9 @@ const BUCKET: &str = "huidu-tests";
 const ACCESS_KEY: &str = "huidu";
 const SECRET_KEY: &str = "only-for-tests";
 
+/// What tests are told by the environment, and huidu would take for settings that do not exist.
+const OURS: [&str; 3] = ["HUIDU_SEED", "HUIDU_CRASHES", "HUIDU_CAMPAIGN"];
+
 /// A process that dies with its owner.
 pub(crate) struct Leash {
     shell: Child,
@@ -55,7 +58,11 @@ impl Leash {
             .open(log)
             .unwrap();
         let _none_yet = fs::remove_file(log.with_extension("pid"));
-        let shell = Command::new("sh")
+        let mut shell = Command::new("sh");
+        for name in OURS {
+            shell.env_remove(name);
+        }
+        let shell = shell
             .args(["-c", SHELL, "leash"])
             .arg(program)
             .args(args)
