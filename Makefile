@@ -5,7 +5,7 @@ BACKING ?= embedded
 # How the simulation is built: as the tests are; `make simulate SIMULATE=--release` runs more seeds a second.
 SIMULATE ?=
 
-.PHONY: help run demo test setup setup-test lint fuzz simulate figures bench bench-quick instructions doc bless clean
+.PHONY: help run demo test setup setup-test lint fuzz simulate campaign figures bench bench-quick instructions doc bless clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -39,6 +39,10 @@ simulate: ## SEEDS=100000 seeds of the simulation, FROM one on, with progress an
 figures: ## the figures of trust, to target/figures.jsonl; `make test` runs every harness of it
 	@tests/setup.sh test
 	python3 tests/figures.py
+
+campaign: ## everything breaks on real processes, in under 20 minutes; one table, figures appended to target/figures.jsonl
+	@tests/setup.sh campaign
+	python3 tests/figures.py --campaign
 
 bench: ## everything that is compared, side by side; one table, kept under benches/runs
 	@tests/setup.sh bench

@@ -5,9 +5,13 @@ number keeps its bar. Harnesses that inject faults assert themselves that they f
 
     tests/figures.py               runs every harness, those that time things among them
     tests/figures.py --from LOG    reads the numbers that a whole run of the tests printed (`make test` does)
+    tests/figures.py --campaign    runs the long campaign (`make campaign` does) and appends its figures to the others
+
+The campaign tells its figures itself, as such lines behind `figure-line: `, with its bars (tests/campaign/table.rs).
 """
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -55,6 +59,9 @@ FIGURES = [
     ("commands by role and scope", f"{CORE} a_credential_may_what_its_role", r"commands by role and scope (\d+)", "at least 10000, as the table says", lambda n: n >= 10_000),
     ("requests by a session that is no longer fresh", f"{LIB} every_grave_change_takes_a_fresh_proof", r"no longer fresh (\d+)", "every route, the 11 grave ones refused", lambda n: n >= 60),
     ("hostile statements of an identity provider", f"{LIB} signin::hostile", r"figure: hostile statements (\d+) refused", "at least 100, believed 0", lambda n: n >= 100),
+    ("known-bad stores refused by `huidu store check`", f"{IT} refuses::every_dialect", r"figure: known-bad stores (\d+) refused, taken for good: 0", "at least 13, taken for good 0", lambda n: n >= 13),
+    ("kill -9 of a node on a directory", f"{IT} crash::a_node_on_a_directory", r"figure: kill -9 (\d+) times on a directory, changes lost or resurrected, false failures and successes: 0", "at least 5, changes lost, kills resurrected, false failures and successes 0", lambda n: n >= 5),
+    ("kill -9 of nodes on S3", f"{IT} crash::three_nodes_on_s3", r"figure: kill -9 (\d+) times on S3, changes lost or resurrected, false failures and successes: 0", "at least 1, changes lost, kills resurrected, false failures and successes 0", lambda n: n >= 1),
     ("mistakes planted in what is deployed", f"{IT} deploy::every_mistake", r"figure: mistakes planted in deploy/ (\d+) found, missed: 0", "at least 70, missed 0", lambda n: n >= 70),
     ("forged notices of kills, to a node in this process", f"{LIB} no_forged_notice_puts", r"forged notices tried: (\d+), put in force: 0", "at least 100, put in force 0", lambda n: n >= 100),
     ("forged notices of kills by a hostile Redis", f"{IT} a_hostile_redis_kills_nothing", r"figure: forged notices by Redis (\d+) and by posts \d+, put in force: 0", "at least 50, put in force 0", lambda n: n >= 50),
@@ -98,9 +105,47 @@ def ran(command, said={}):
     return said[command]
 
 
+def campaign_lines(text):
+    """The figures that a campaign told of itself."""
+    lines = re.findall(r"figure-line: (\{.*\})", text)
+    return [json.loads(line) for line in lines]
+
+
+# The long campaign: kill -9 a thousand times, then everything else. Its figures stand beside the others.
+CAMPAIGN = [
+    (f"{IT} crash::a_node_on_a_directory", {"HUIDU_CRASHES": "950"}),
+    (f"{IT} crash::three_nodes_on_s3", {"HUIDU_CRASHES": "50"}),
+    ("cargo nextest run --locked -p huidu --test campaign --no-capture the_campaign", {"HUIDU_CAMPAIGN": "long"}),
+]
+
+
+def campaign(out):
+    told, passed = [], True
+    for command, environment in CAMPAIGN:
+        run = subprocess.Popen(command.split(), env=os.environ | environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        text = ""
+        for line in run.stdout:
+            text += line
+            print(line, end="", flush=True)
+        passed &= run.wait() == 0
+        told += campaign_lines(text)
+        count = re.search(r"figure: kill -9 (\d+) times (on .*?), changes lost or resurrected, false failures and successes: 0", text)
+        if count:
+            least = int(environment["HUIDU_CRASHES"])
+            value = int(count.group(1))
+            told.append({"figure": f"kill -9 {count.group(2)}, long", "value": value, "bar": f"at least {least}, changes lost, kills resurrected, false failures and successes 0", "holds": value >= least, "command": "make campaign"})
+    with out.open("a", encoding="utf-8") as lines:
+        for line in told:
+            lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+    print(f"{len(told)} figures appended to {out}")
+    sys.exit(0 if passed and all(line["holds"] for line in told) else 1)
+
+
 def main():
     global FIGURES
     said_by = ran
+    if sys.argv[1:2] == ["--campaign"]:
+        campaign(pathlib.Path("target/figures.jsonl"))
     if sys.argv[1:2] == ["--from"]:
         text = pathlib.Path(sys.argv[2]).read_text(encoding="utf-8", errors="replace")
         FIGURES = [figure for figure in FIGURES if "nextest" in figure[1] and "passed" not in figure[2]]
@@ -109,8 +154,10 @@ def main():
     out = pathlib.Path("target/figures.jsonl")
     out.parent.mkdir(exist_ok=True)
     all_hold = True
+    # The cut of the campaign is part of a whole run, and is not run again for its figures alone.
+    cut = campaign_lines(text) if sys.argv[1:2] == ["--from"] else []
     with out.open("w", encoding="utf-8") as lines:
-        for line in figures(said_by):
+        for line in [*figures(said_by), *cut]:
             all_hold &= line["holds"]
             lines.write(json.dumps(line, ensure_ascii=False) + "\n")
             print(f"{'holds' if line['holds'] else 'DOES NOT HOLD':14} {line['value']!s:>8}  {line['figure']} ({line['bar']})", flush=True)

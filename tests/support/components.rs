@@ -36,6 +36,9 @@ const BUCKET: &str = "huidu-tests";
 const ACCESS_KEY: &str = "huidu";
 const SECRET_KEY: &str = "only-for-tests";
 
+/// What tests are told by the environment, and huidu would take for settings that do not exist.
+const OURS: [&str; 3] = ["HUIDU_SEED", "HUIDU_CRASHES", "HUIDU_CAMPAIGN"];
+
 /// A process that dies with its owner.
 pub(crate) struct Leash {
     shell: Child,
@@ -55,7 +58,11 @@ impl Leash {
             .open(log)
             .unwrap();
         let _none_yet = fs::remove_file(log.with_extension("pid"));
-        let shell = Command::new("sh")
+        let mut shell = Command::new("sh");
+        for name in OURS {
+            shell.env_remove(name);
+        }
+        let shell = shell
             .args(["-c", SHELL, "leash"])
             .arg(program)
             .args(args)
@@ -157,6 +164,45 @@ impl Redis {
         self.leash = None;
     }
 
+    /// Makes it the replica of another one, and waits until it is in step.
+    pub fn follow(&self, leader: &Self) {
+        self.tell(&format!("REPLICAOF 127.0.0.1 {}", leader.port));
+        let since = Instant::now();
+        while !self
+            .tell("INFO replication")
+            .contains("master_link_status:up")
+        {
+            assert!(
+                since.elapsed() < PATIENCE,
+                "the replica did not get in step"
+            );
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Makes it a leader of its own, with whatever has reached it.
+    pub fn lead(&self) {
+        self.tell("REPLICAOF NO ONE");
+    }
+
+    fn tell(&self, command: &str) -> String {
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let mut stream = TcpStream::connect(to).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+            .write_all(format!("{command}\r\nQUIT\r\n").as_bytes())
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(!answer.starts_with('-'), "{command}: {answer}");
+        answer
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
     /// Starts it on the same port, empty.
     pub fn start_again(&mut self) {
         self.kill();
@@ -208,6 +254,11 @@ impl Weed {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Weed> = OnceLock::new();
         SHARED.get_or_init(Self::start)
+    }
+
+    /// Where its S3 gateway listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[0]))
     }
 
     /// The S3 endpoint.
@@ -277,7 +328,8 @@ impl Weed {
             format!("-filer.port={filer}"),
         ];
         let fixed = "server -ip=127.0.0.1 -ip.bind=127.0.0.1 -s3 -s3.port.iceberg=0 \
-            -s3.port.lance=0 -volume.preStopSeconds=0 -master.volumeSizeLimitMB=256 -volume.max=0";
+            -s3.port.lance=0 -volume.preStopSeconds=0 -master.volumeSizeLimitMB=256 -volume.max=0 \
+            -volume.minFreeSpace=256MiB"; // by itself it takes no writes on a disk that is 99 % full, however large
         let args: Vec<_> = words(fixed).chain(args).collect();
         let log = self.dir.path().join("weed.log");
         let leash = Leash::start(&self.program, &args, &log);
@@ -368,7 +420,7 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
 }
 
 /// The program `name` on the path.
-fn find(name: &str, missing: &str) -> PathBuf {
+pub(crate) fn find(name: &str, missing: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).map(|dir| dir.join(name));
     let Some(found) = found.into_iter().find(|file| file.is_file()) else {

@@ -7,6 +7,7 @@
 )]
 
 pub mod components;
+pub mod dialects;
 pub mod packages;
 pub mod proxy;
 pub mod server;

@@ -60,6 +60,8 @@ pub struct Node {
     pub control: SocketAddr,
     /// Its own directory.
     pub dir: PathBuf,
+    /// What it is started by, such as `env NAME=value`; it must become huidu itself and not stay its parent.
+    pub started_by: Vec<String>,
     program: PathBuf,
     leash: Option<Leash>,
 }
@@ -110,6 +112,7 @@ impl Cluster {
                 device: device_port,
                 control: control_port,
                 dir: at,
+                started_by: Vec::new(),
                 program: program.to_owned(),
                 leash: None,
             };
@@ -205,17 +208,23 @@ impl Node {
     pub fn launch(&mut self) {
         self.kill();
         let settings = self.dir.join("huidu.toml").display().to_string();
-        let args = ["serve", "--config", &settings].map(str::to_owned);
-        self.leash = Some(Leash::start(
-            &self.program,
-            &args,
-            &self.dir.join("huidu.log"),
-        ));
+        let program = self.program.display().to_string();
+        let args = [program, "serve".into(), "--config".into(), settings];
+        let mut words = self.started_by.iter().cloned().chain(args);
+        let first = PathBuf::from(words.next().unwrap());
+        let rest: Vec<String> = words.collect();
+        self.leash = Some(Leash::start(&first, &rest, &self.dir.join("huidu.log")));
     }
 
     /// Stops it where it stands, until [`resume`](Self::resume).
     pub fn pause(&self) {
         self.leash.as_ref().unwrap().signal("STOP");
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        let pid = fs::read_to_string(self.dir.join("huidu.pid")).unwrap();
+        pid.trim().parse().unwrap()
     }
 
     /// Bytes of memory it holds, as the kernel counts them.

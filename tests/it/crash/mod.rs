@@ -4,6 +4,7 @@
 //! One client publishes and kills versions, 200 in all. At moments that a seed chooses, the node it talks
 //! to is killed: before it has read the request, while it writes, after it has written, and while it
 //! starts again. The seed is printed; `HUIDU_SEED` takes it back. What is right is said in [`check`].
+//! `HUIDU_CRASHES=1000` asks for so many kills instead, however long they take (`make campaign`).
 //!
 //! A killed process loses nothing that the kernel already has, so this shows the order of what a node does,
 //! not that a disk was synced: the tests of the directory store do that.
@@ -97,9 +98,18 @@ impl Plan {
         let (seed, since) = (seed(), Instant::now());
         println!("{:?}: HUIDU_SEED={seed}", self.backing);
         let mut run = Run::begin(self.backing, seed);
-        for n in 0..CHANGES {
+        let asked: Option<usize> = env::var("HUIDU_CRASHES").ok().map(|n| n.parse().unwrap());
+        for n in 0.. {
+            let is_done = match asked {
+                Some(crashes) => run.tally.crashes + run.tally.while_starting >= crashes,
+                None => n == CHANGES,
+            };
+            if is_done {
+                break;
+            }
             let change = run.choose();
-            if run.rng.usize(..self.one_in) == 0 && since.elapsed() < self.crashing {
+            let is_hit = run.rng.usize(..self.one_in) == 0 && since.elapsed() < self.crashing;
+            if is_hit || asked.is_some() {
                 run.make_through_a_crash(n, change);
             } else {
                 run.make(change);
@@ -107,7 +117,16 @@ impl Plan {
         }
         run.end(seed);
         println!(
-            "{CHANGES} changes in {:.1} s: {:?}\nan answer takes {:.1?}, a start {:.1?}",
+            "figure: kill -9 {} times on {}, changes lost or resurrected, false failures and successes: 0",
+            run.tally.crashes + run.tally.while_starting,
+            match self.backing {
+                Backing::Embedded => "a directory",
+                Backing::S3Redis => "S3",
+            }
+        );
+        println!(
+            "{} changes in {:.1} s: {:?}\nan answer takes {:.1?}, a start {:.1?}",
+            run.tried.len(),
             since.elapsed().as_secs_f32(),
             run.tally,
             run.answers.map(|mean| mean.0),

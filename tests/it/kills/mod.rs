@@ -74,5 +74,5 @@ const SOON: Duration = Duration::from_secs(15);
 const _: () = assert!(SOON.as_secs() > 3, "longer than the store is waited for");
 
 fn down(proxy: &Proxy) {
-    proxy.set(Weather::Down);
+    proxy.set(Weather::Refused);
 }

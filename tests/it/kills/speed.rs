@@ -132,7 +132,7 @@ fn the_last_of_three_nodes_refuses_in_milliseconds_whatever_is_dead() {
     let healthy = say("healthy", &row(&world, next(), 200));
     world.cluster.redis.as_mut().unwrap().kill();
     let no_redis = say("Redis dead", &row(&world, next(), 200));
-    store.set(Weather::Slow(Duration::from_secs(2)));
+    store.set(Weather::Late(Duration::from_secs(2)));
     let slow = say("store +2 s, Redis dead", &row(&world, next(), 202));
     down(&store);
     world.store_answers(false);
