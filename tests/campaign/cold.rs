@@ -21,7 +21,7 @@ fn start(campaign: &mut Campaign, weather: Weather, name: &str) {
     let fleet = &mut campaign.fleet;
     let path = format!("{}?u=phone-cold", fleet.targets[0]);
     let right = fleet.cluster.nodes[0].wire().get(&path, &[]).unwrap().body;
-    fleet.links[2].set(weather);
+    fleet.around(2, weather);
     fleet.cluster.nodes[2].kill();
     let since = Instant::now();
     fleet.cluster.nodes[2].launch();
@@ -31,7 +31,7 @@ fn start(campaign: &mut Campaign, weather: Weather, name: &str) {
         asked.is_ok_and(|reply| reply.status == 200 && reply.body == right)
     });
     let ms = since.elapsed().as_secs_f64() * 1e3;
-    fleet.links[2].set(Weather::Clear);
+    fleet.around(2, Weather::Clear);
     fleet.is_well();
     campaign.say(
         format!("exec to the first right answer, {name}, ms"),

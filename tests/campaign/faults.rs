@@ -14,7 +14,7 @@ use crate::{
 /// A look by the tick, and a little: where nobody tells a node, this is how late it is.
 const TICK: [Bar; 2] = [Bar::Told, Bar::Within(1_200.0)];
 /// Where nodes tell each other, neither store nor Redis is waited for.
-const AT_ONCE: [Bar; 2] = [Bar::Told, Bar::WithPeers(50.0)];
+const AT_ONCE: [Bar; 2] = [Bar::Told, Bar::Within(50.0)];
 /// Long enough that those who wait for an answer give up, short enough for a row.
 const TOO_SLOW: Duration = Duration::from_secs(2);
 
@@ -152,9 +152,9 @@ fn network(campaign: &mut Campaign, load: &Load) {
     campaign.play(
         load,
         scene,
-        |fleet| fleet.links[2].set(Weather::Dark),
+        |fleet| fleet.around(2, Weather::Dark),
         |fleet| {
-            fleet.links[2].set(Weather::Clear);
+            fleet.around(2, Weather::Clear);
             healed = Instant::now();
             agree(fleet);
         },
@@ -172,8 +172,8 @@ fn network(campaign: &mut Campaign, load: &Load) {
     campaign.play(
         load,
         scene,
-        |fleet| fleet.links[2].set(Weather::Mute),
-        |fleet| fleet.links[2].set(Weather::Clear),
+        |fleet| fleet.around(2, Weather::Mute),
+        |fleet| fleet.around(2, Weather::Clear),
     );
     let scene = campaign.scene("every connection between the machines breaks");
     campaign.play(

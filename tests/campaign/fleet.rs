@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huidu::{clock::derived_op, control::token::Token, settings::KEYS};
+use huidu::{clock::derived_op, control::token::Token};
 use huidu_core::op::OpId;
 use serde_json::{Value, json};
 use ulid::Ulid;
@@ -45,7 +45,7 @@ pub(crate) struct Fleet {
 pub(crate) struct Links {
     pub(crate) store: Proxy,
     pub(crate) bus: Proxy,
-    /// To the private ports of the other nodes, where nodes speak to each other.
+    /// To the private ports of the other nodes, in their order.
     pub(crate) peers: Vec<Proxy>,
 }
 
@@ -60,11 +60,6 @@ pub(crate) struct Asked {
     pub(crate) answered_ms: u64,
     /// What its receipt promises, where it has one; Unix ms.
     pub(crate) complete_by: Option<u64>,
-}
-
-/// Whether this build's nodes speak to each other.
-pub(crate) fn has_peers() -> bool {
-    KEYS.iter().any(|key| key.path == "node.peers")
 }
 
 impl Links {
@@ -99,6 +94,16 @@ impl Fleet {
         };
         fleet.at(last);
         fleet
+    }
+
+    /// The weather between node `n` and everybody else, both ways.
+    pub(crate) fn around(&self, n: usize, weather: Weather) {
+        self.links[n].set(weather);
+        for (other, links) in self.links.iter().enumerate() {
+            if other != n {
+                links.peers[if n < other { n } else { n - 1 }].set(weather);
+            }
+        }
     }
 
     /// Waits until every node serves `revision`.
@@ -278,10 +283,12 @@ fn lead(cluster: &Cluster, n: usize) -> Links {
     node.reroute(&redis.url(), &by(&bus, "redis"));
     let others = cluster.nodes.iter().enumerate().filter(|(at, _)| *at != n);
     let peers: Vec<Proxy> = others.map(|(_, node)| Proxy::start(node.control)).collect();
-    if has_peers() {
-        let urls: Vec<String> = peers.iter().map(|peer| by(peer, "http")).collect();
-        node.set(&format!("peers = {urls:?}"));
-    }
+    let urls: Vec<String> = peers.iter().map(|peer| by(peer, "http")).collect();
+    node.set(&format!("peers = {urls:?}"));
+    // A node that listens on all addresses does not say where it is, so nobody goes past the links.
+    let everywhere = SocketAddr::from(([0, 0, 0, 0], node.control.port()));
+    let listens = |at| format!("[control]\nlisten = \"{at}\"");
+    node.reroute(&listens(node.control), &listens(everywhere));
     Links { store, bus, peers }
 }
 

@@ -140,7 +140,7 @@ fn weather(fleet: &Fleet) {
         fleet.links[1].bus.struck() > 0 && killed()
     });
     fleet.links[1].bus.set(Weather::Clear);
-    fleet.links[1].set(Weather::Dark);
+    fleet.around(1, Weather::Dark);
     let unkilled = fleet.ask(0, APP, Way::Unkill);
     assert!(matches!(unkilled.told, Told::Made(_)), "{unkilled:?}");
     until("a node that is cut off says that the store is away", || {
@@ -154,7 +154,7 @@ fn weather(fleet: &Fleet) {
         let told = answer(APP, false, asked, &wire.get(&path, &[]).unwrap());
         told.stamp.is_some_and(|(asof, lease)| asof + lease < asked)
     });
-    fleet.links[1].set(Weather::Clear);
+    fleet.around(1, Weather::Clear);
     fleet.is_well();
     until("it learns of it", || !killed());
 }

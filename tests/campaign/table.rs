@@ -2,11 +2,11 @@
 //!
 //! Whatever must be zero is judged in every run. A time is judged by the long run alone: the cut runs beside
 //! everything else that a machine tests, and a debug build of three nodes on two cores is no measure; it tells
-//! its times all the same. What waits for nodes that speak to each other is judged once they do.
+//! its times all the same.
 
 use serde_json::json;
 
-use crate::{fleet::has_peers, plan::Plan};
+use crate::plan::Plan;
 
 /// A figure, and whether it keeps its bar.
 #[derive(Debug, Clone)]
@@ -31,8 +31,6 @@ pub(crate) enum Bar {
     Told,
     /// At most so many milliseconds, in the long run.
     Within(f64),
-    /// The same, once nodes speak to each other.
-    WithPeers(f64),
     /// At most this, always.
     AtMost(f64),
     /// At least this, always.
@@ -54,7 +52,6 @@ impl Figure {
         match self.bar {
             Bar::Told => (true, false),
             Bar::Within(most) => (self.value <= most, plan.is_long),
-            Bar::WithPeers(most) => (self.value <= most, plan.is_long && has_peers()),
             Bar::AtMost(most) => (self.value <= most, true),
             Bar::AtLeast(least) => (self.value >= least, true),
         }
@@ -64,7 +61,6 @@ impl Figure {
         match self.bar {
             Bar::Told => "told".into(),
             Bar::Within(most) => format!("at most {most} in the long run"),
-            Bar::WithPeers(most) => format!("at most {most} once nodes tell each other"),
             Bar::AtMost(most) => format!("at most {most}"),
             Bar::AtLeast(least) => format!("at least {least}"),
         }
