@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BACKING ?= embedded
 
-.PHONY: help run demo test setup setup-test lint fuzz figures bench bench-quick instructions doc bless clean
+.PHONY: help run demo test setup setup-test lint fuzz figures statistics bench bench-quick instructions doc bless clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -34,6 +34,11 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (45) each
 figures: ## the figures of trust, to target/figures.jsonl; `make test` runs every harness of it
 	@tests/setup.sh test
 	python3 tests/figures.py
+
+statistics: ## guards over 10 000 simulated streams each, and the pictures of docs/statistics.md
+	@tests/setup.sh test
+	HUIDU_STREAMS=10000 cargo nextest run --locked -p huidu-core --test stats
+	python3 tests/stats/plot.py target/tmp/stats docs/statistics
 
 bench: ## everything that is compared, side by side; one table, kept under benches/runs
 	@tests/setup.sh bench

@@ -290,6 +290,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
             "trust",
         ],
     ),
+    ("measured", &["stats"]),
     ("kept", &["checkpoint", "op", "record"]),
     (
         "judged",
@@ -337,6 +338,8 @@ const CORE_ROOMS: &[Room] = &[
     ("heard", &["words"], &[]),
     ("written", &["words"], &[]),
     ("happens", &["words", "written", "signed"], &[]),
+    // Sums in, verdicts out: statistics know no app and no rollout.
+    ("measured", &["words"], &[]),
     ("kept", &["words", "happens", "signed"], &[]),
     (
         "judged",
