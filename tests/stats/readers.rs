@@ -2,9 +2,11 @@
 //! outside its interval at any look, and how often the sample ratio rings falsely.
 
 use huidu_core::stats::{
-    experiment::{Reading, read},
+    alpha::Alpha,
+    experiment::difference,
     ratio,
     sample::Sample,
+    sequence::{PLANNED_UNITS, Sequence},
 };
 use serde_json::json;
 
@@ -19,20 +21,12 @@ fn sample(counts: &Counts, events: u64) -> Sample {
 
 #[test]
 fn the_true_difference_is_in_its_interval_at_every_look_of_95_of_100_experiments() {
-    let how = Reading::default();
+    let sequence = Sequence::new(Alpha::FIVE_PERCENT, PLANNED_UNITS);
     for (name, control, variant) in [("equal arms", 0.3, 0.3), ("arms of 30 and 33 %", 0.3, 0.33)] {
         let stops = run(streams(), &mut Steady::rates(variant, control), |counts| {
-            let beside = read(
-                &sample(counts, counts.control),
-                &[sample(counts, counts.new)],
-                &how,
-            )
-            .unwrap()
-            .1;
+            let (new, old) = (sample(counts, counts.new), sample(counts, counts.control));
             let truth = variant - control;
-            beside[0]
-                .difference
-                .is_some_and(|it| it.low > truth || it.high < truth)
+            difference(&sequence, &new, &old).is_some_and(|it| it.low > truth || it.high < truth)
         });
         println!(
             "figure: experiments whose interval ever leaves the truth out, {name}: {:.2} % of {} streams",
@@ -47,15 +41,24 @@ fn the_true_difference_is_in_its_interval_at_every_look_of_95_of_100_experiments
 /// looked at 800 times, and that the sequential test keeps its word.
 #[test]
 fn sample_ratios_that_are_right_hardly_ever_ring() {
-    let ever = |rings: fn(&ratio::Ratio) -> bool| {
-        // Of both cohorts' devices at a look each goes to the first with a half.
-        let mut arriving = Steady(Failing::of(2 * PER_LOOK, 0.5), Failing::of(1, 0.0));
-        let stops = run(streams(), &mut arriving, |counts| {
-            rings(&ratio::check(&[counts.new, 2 * counts.units - counts.new], &[1, 1]).unwrap())
-        });
-        stops.percent()
-    };
-    let (alarm, shown) = (ever(|ratio| ratio.is_alarm), ever(|ratio| ratio.is_shown));
+    // Of both cohorts' devices at a look each goes to the first with a half.
+    let mut arriving = Steady(Failing::of(2 * PER_LOOK, 0.5), Failing::of(1, 0.0));
+    let streams = streams() / 2;
+    let (mut alarms, mut shown) = (Vec::new(), Vec::new());
+    run(streams, &mut arriving, |counts| {
+        if counts.units == PER_LOOK {
+            alarms.push(false);
+            shown.push(false);
+        }
+        let counted = [counts.new, 2 * counts.units - counts.new];
+        let ratio = ratio::check(&counted, &[1, 1]).unwrap();
+        *alarms.last_mut().unwrap() |= ratio.is_alarm;
+        *shown.last_mut().unwrap() |= ratio.is_shown;
+        false
+    });
+    let percent =
+        |rang: &[bool]| 100.0 * rang.iter().filter(|rang| **rang).count() as f64 / streams as f64;
+    let (alarm, shown) = (percent(&alarms), percent(&shown));
     println!(
         "figure: right sample ratios that ring within {LOOKS} looks: chi-square {alarm:.2} %, sequential {shown:.2} %"
     );
@@ -67,16 +70,11 @@ fn sample_ratios_that_are_right_hardly_ever_ring() {
 /// One stream as people would see it, for the pictures: the sequence beside intervals made for one look.
 #[test]
 fn the_interval_of_one_stream_narrows_around_the_truth() {
+    let sequence = Sequence::new(Alpha::FIVE_PERCENT, PLANNED_UNITS);
     let mut rows = Vec::new();
     run(1, &mut Steady::rates(0.04, 0.02), |counts| {
-        let one = read(
-            &sample(counts, counts.control),
-            &[sample(counts, counts.new)],
-            &Reading::default(),
-        )
-        .unwrap()
-        .1[0];
-        if let Some(interval) = one.difference {
+        let (new, old) = (sample(counts, counts.new), sample(counts, counts.control));
+        if let Some(interval) = difference(&sequence, &new, &old) {
             let n = counts.units as f64;
             let of = |events: u64| events as f64 / n * (1.0 - events as f64 / n);
             let once = 1.96 * ((of(counts.new) + of(counts.control)) / n).sqrt();

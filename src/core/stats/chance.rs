@@ -21,10 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     normal::{below, density},
-    sample::{Sample, Unfit},
+    sample::{Sample, Unfit, comparable, compared},
     special::{beta_below, ln_beta_front},
 };
-use crate::stats::guard::{comparable, compared};
 
 /// Chances of a variant beside the control.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

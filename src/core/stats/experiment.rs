@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     alpha::Alpha,
     chance::{Chance, chance},
-    guard::{NORMAL_FROM, comparable, compared},
-    sample::{Sample, Unfit},
+    guard::NORMAL_FROM,
+    sample::{Sample, Unfit, comparable, compared},
     sequence::{PLANNED_UNITS, Sequence},
 };
 
@@ -125,10 +125,13 @@ pub fn read(
     Ok((arm(&control.checked()?), read))
 }
 
-fn difference(sequence: &Sequence, variant: &Sample, control: &Sample) -> Option<Interval> {
+/// The difference with its interval alone; nothing while the approximation is not fair, or of counts
+/// that cannot be judged.
+pub fn difference(sequence: &Sequence, variant: &Sample, control: &Sample) -> Option<Interval> {
+    let (variant, control) = comparable(*variant, *control).ok()?;
     let is_fair = variant.is_near_normal(NORMAL_FROM) && control.is_near_normal(NORMAL_FROM);
     is_fair.then(|| {
-        let (difference, se, units) = compared(variant, control);
+        let (difference, se, units) = compared(&variant, &control);
         Interval::around(difference, sequence.half_width(se, units))
     })
 }

@@ -16,7 +16,7 @@ use super::{
     alpha::Alpha,
     betting::{Bets, Tally},
     normal::ln_mean,
-    sample::{Sample, Unfit},
+    sample::{Sample, Unfit, comparable, compared},
     sequence::{PLANNED_UNITS, Sequence},
 };
 
@@ -284,18 +284,4 @@ impl Claim {
 
 fn is_near_normal(new: &Sample, control: &Sample) -> bool {
     new.is_near_normal(NORMAL_FROM) && control.is_near_normal(NORMAL_FROM)
-}
-
-/// Two samples that can be compared, or why not.
-pub(super) fn comparable(one: Sample, other: Sample) -> Result<(Sample, Sample), Unfit> {
-    if matches!(one, Sample::Events { .. }) != matches!(other, Sample::Events { .. }) {
-        return Err(Unfit::TwoKinds);
-    }
-    Ok((one.checked()?, other.checked()?))
-}
-
-/// The difference of the means, its standard error, and the units of both.
-pub(super) fn compared(one: &Sample, other: &Sample) -> (f64, f64, u64) {
-    let se = (one.mean_variance() + other.mean_variance()).sqrt();
-    (one.mean() - other.mean(), se, one.units() + other.units())
 }

@@ -22,6 +22,10 @@ pub fn below(x: f64) -> f64 {
 
 /// `ln Φ(x)`, also where `Φ(x)` itself is too small for a float.
 pub fn ln_below(x: f64) -> f64 {
+    if x > 0.0 {
+        // Next to one the logarithm is what lies above.
+        return libm::log1p(-below(-x));
+    }
     if x > -36.0 {
         return libm::log(below(x));
     }

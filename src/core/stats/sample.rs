@@ -105,7 +105,7 @@ impl Sample {
     }
 
     /// Events per unit, or the mean of the quantity; 0 of no units.
-    pub fn mean(&self) -> f64 {
+    pub(super) fn mean(&self) -> f64 {
         let units = self.units().max(1) as f64;
         match self {
             Self::Events { events, .. } => *events as f64 / units,
@@ -114,7 +114,7 @@ impl Sample {
     }
 
     /// The variance of one unit: `p(1 − p)` of events, else `(Σx² − (Σx)²/n) / (n − 1)`.
-    pub fn variance(&self) -> f64 {
+    pub(super) fn variance(&self) -> f64 {
         let mean = self.mean();
         match self {
             Self::Events { .. } => (mean * (1.0 - mean)).max(0.0),
@@ -127,18 +127,34 @@ impl Sample {
     }
 
     /// The variance of the mean; 0 of no units.
-    pub fn mean_variance(&self) -> f64 {
+    pub(super) fn mean_variance(&self) -> f64 {
         self.variance() / self.units().max(1) as f64
     }
 
     /// True once the normal approximation is fair: at least `least` events and as many units without, or ten times as many
     /// units with a quantity that is not the same for all.
-    pub fn is_near_normal(&self, least: u64) -> bool {
+    pub(super) fn is_near_normal(&self, least: u64) -> bool {
         match self {
-            Self::Events { units, events } => *events >= least && units - events >= least,
+            Self::Events { units, events } => {
+                *events >= least && units.saturating_sub(*events) >= least
+            }
             Self::Totals { units, .. } => *units >= least * 10 && self.variance() > 0.0,
         }
     }
+}
+
+/// Two samples that can be compared, or why not.
+pub(super) fn comparable(one: Sample, other: Sample) -> Result<(Sample, Sample), Unfit> {
+    if matches!(one, Sample::Events { .. }) != matches!(other, Sample::Events { .. }) {
+        return Err(Unfit::TwoKinds);
+    }
+    Ok((one.checked()?, other.checked()?))
+}
+
+/// The difference of the means, its standard error, and the units of both.
+pub(super) fn compared(one: &Sample, other: &Sample) -> (f64, f64, u64) {
+    let se = (one.mean_variance() + other.mean_variance()).sqrt();
+    (one.mean() - other.mean(), se, one.units() + other.units())
 }
 
 /// Sums that some `units` finite numbers have: `(Σx)² ≤ n Σx²`, as far as floats can tell.

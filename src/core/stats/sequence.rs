@@ -82,7 +82,7 @@ impl Sequence {
     /// interval is above it. Without a standard error there is none.
     pub fn ln_evidence_above(&self, difference: f64, than: f64, se: f64, units: u64) -> f64 {
         let u = units as f64 * self.one;
-        if se.is_nan() || se <= 0.0 || u <= 0.0 {
+        if se.is_nan() || se <= 0.0 || u <= 0.0 || (difference - than).is_nan() {
             return 0.0;
         }
         // Beyond that the logarithm of evidence is in the hundreds of thousands.
