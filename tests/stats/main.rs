@@ -5,6 +5,10 @@
 //! also draws the pictures of docs/statistics.md.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 #![allow(
+    clippy::print_stdout,
+    reason = "what was measured is said: tests/figures.py reads it"
+)]
+#![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "these tests read vectors, ask other programs and keep what they measured"
