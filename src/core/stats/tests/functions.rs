@@ -30,6 +30,36 @@ fn they_say_what_tables_say() {
     }
 }
 
+/// Where a large and a small shape meet and doubles cancel: by forty digits of mpmath.
+#[test]
+fn they_say_what_arbitrary_precision_says() {
+    for (a, b, should) in [
+        (
+            573_374.413_572_274,
+            0.054_430_876_366_196_694,
+            2.160_064_796_496_164_6,
+        ),
+        (
+            0.084_699_798_641_760_61,
+            352_892.129_816_947_3,
+            1.343_473_887_938_064_3,
+        ),
+        (
+            1.225_870_865_887_025,
+            863_996.301_098_189_9,
+            -16.849_257_801_551_725,
+        ),
+    ] {
+        near(special::ln_beta(a, b), should, 1e-14);
+    }
+    let below = special::beta_below(
+        21_213.613_900_846_667,
+        0.105_938_164_140_113_06,
+        0.999_999_995_006_148_8,
+    );
+    near(below, 0.600_389_444_232_215_97, 1e-13);
+}
+
 /// What is exactly one half by symmetry, at shapes where other implementations lose it.
 #[test]
 fn half_a_beta_of_equal_shapes_lies_below_one_half() {
