@@ -37,7 +37,7 @@ figures: ## the figures of trust, to target/figures.jsonl; `make test` runs ever
 
 statistics: ## guards over 10 000 simulated streams each, and the pictures of docs/statistics.md
 	@tests/setup.sh test
-	HUIDU_STREAMS=10000 cargo nextest run --locked --cargo-profile counted -p huidu-core --test stats
+	cargo nextest run --locked -p huidu-core --test stats
 	python3 tests/stats/plot.py target/tmp/stats docs/statistics
 
 bench: ## everything that is compared, side by side; one table, kept under benches/runs

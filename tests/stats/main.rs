@@ -1,8 +1,8 @@
 //! What statistics promise, tried: by simulated streams of devices, whose harm is known because it was planted, and against
 //! what scipy and gbstats say of the same counts.
 //!
-//! `HUIDU_STREAMS` says how many streams a simulation has: 2 000 unless told otherwise, 10 000 for `make statistics`, which
-//! also draws the pictures of docs/statistics.md.
+//! Each question about guards is asked of 10 000 streams, unless `HUIDU_STREAMS` says how many. `make statistics` also draws
+//! the pictures of docs/statistics.md.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 #![allow(
     clippy::print_stdout,

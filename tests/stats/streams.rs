@@ -90,7 +90,7 @@ pub(crate) struct Stops(Vec<Option<u64>>);
 /// How many streams to try.
 pub(crate) fn streams() -> u64 {
     let told = env::var("HUIDU_STREAMS").ok();
-    told.map_or(2_000, |told| {
+    told.map_or(10_000, |told| {
         told.parse().expect("HUIDU_STREAMS is a number")
     })
 }
