@@ -5,7 +5,7 @@ BACKING ?= embedded
 # How the simulation is built: as the tests are; `make simulate SIMULATE=--release` runs more seeds a second.
 SIMULATE ?=
 
-.PHONY: help run demo test setup setup-test lint fuzz simulate campaign figures bench bench-quick instructions doc bless clean
+.PHONY: help run demo test setup setup-test lint fuzz simulate campaign figures statistics bench bench-quick instructions doc bless clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -43,6 +43,11 @@ figures: ## the figures of trust, to target/figures.jsonl; `make test` runs ever
 campaign: ## everything breaks on real processes, in under 20 minutes; one table, figures appended to target/figures.jsonl
 	@tests/setup.sh campaign
 	python3 tests/figures.py --campaign
+
+statistics: ## guards over 10 000 simulated streams each, and the pictures of docs/statistics.md
+	@tests/setup.sh test
+	cargo nextest run --locked -p huidu-core --test stats
+	python3 tests/stats/plot.py target/tmp/stats docs/statistics
 
 bench: ## everything that is compared, side by side; one table, kept under benches/runs
 	@tests/setup.sh bench

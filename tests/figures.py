@@ -18,6 +18,7 @@ import subprocess
 import sys
 
 CORE = "cargo nextest run --locked -p huidu-core --no-capture"
+STATS = f"{CORE} --test stats"
 LIB = "cargo nextest run --locked -p huidu --lib --no-capture"
 IT = "cargo nextest run --locked -p huidu --test it --no-capture"
 
@@ -81,6 +82,21 @@ FIGURES = [
     ("faults in those seeds", f"{LIB} simulated_no_promise", r"simulation: (\d+) faults in it", "at least 20000", lambda n: n >= 20_000),
     ("stories of the simulation told twice", f"{LIB} simulated_twice", r"simulation: (\d+) stories told twice, different: 0", "at least 40, different 0", lambda n: n >= 40),
     ("mistakes planted into the simulation", f"{LIB} simulated_every", r"simulation: (\d+) planted mistakes found", "at least 8, all found", lambda n: n >= 8),
+    ("harmless releases stopped while looked at 800 times, none failing, %", f"{STATS} that_never_fail", r"stopped at harmless 0: ([\d.]+) %", "at most 5", lambda n: n <= 5),
+    ("the same at 0.05 %, %", f"{STATS} 5_times_in_10_000", r"stopped at harmless 0\.05: ([\d.]+) %", "at most 5", lambda n: n <= 5),
+    ("the same at 0.5 %, %", f"{STATS} 5_times_in_1_000", r"stopped at harmless 0\.5: ([\d.]+) %", "at most 5", lambda n: n <= 5),
+    ("the same at 2 %, %", f"{STATS} 2_times_in_100", r"stopped at harmless 2: ([\d.]+) %", "at most 5", lambda n: n <= 5),
+    ("units of each cohort until half are stopped, 2 to 10 %", f"{STATS} harm_is_stopped_soon", r"harm-2-10: (\d+)", "at most 300", lambda n: n <= 300),
+    ("units of each cohort until half are stopped, 0.5 to 5 %", f"{STATS} harm_is_stopped_soon", r"harm-0\.5-5: (\d+)", "at most 400", lambda n: n <= 400),
+    ("units of each cohort until half are stopped, 2 to 4 %", f"{STATS} harm_is_stopped_soon", r"harm-2-4: (\d+)", "at most 1300", lambda n: n <= 1_300),
+    ("units of each cohort until half are stopped, 0 to 3 %", f"{STATS} harm_is_stopped_soon", r"harm-0-3: (\d+)", "at most 300", lambda n: n <= 300),
+    ("ramps stopped by an outage that hits both cohorts, %", f"{STATS} an_outage_that_hits", r"outage that hits both cohorts: ([\d.]+) %", "at most 5", lambda n: n <= 5),
+    ("experiments on equal arms whose interval ever leaves the truth out, %", f"{STATS} the_true_difference", r"leaves the truth out, equal arms: ([\d.]+) %", "at most 5", lambda n: n <= 5),
+    ("right sample ratios that the sequential test doubts, %", f"{STATS} sample_ratios_that_are_right", r"sequential ([\d.]+) %", "at most 0.3", lambda n: n <= 0.3),
+    ("random cases on which scipy and gbstats agree", f"{STATS} cases_that_nobody", r"random cases of scipy and gbstats (\d+) compared, different: 0", "at least 500, different 0", lambda n: n >= 500),
+    ("planted: a z-test for one look, % stopped", f"{STATS} a_test_for_one_look", r"a z-test for one look: ([\d.]+) %", "above 5: noticed", lambda n: n > 5),
+    ("planted: one side's price for two sides, % stopped", f"{STATS} one_sided_bounds", r"at the price of one: ([\d.]+) %", "above 5: noticed", lambda n: n > 5),
+    ("planted: the control is not looked at, % stopped", f"{STATS} looks_past_its_control", r"is not looked at: ([\d.]+) %", "above 5: noticed", lambda n: n > 5),
     ("polls with stamps, beside polls without", "cargo bench --locked -p huidu --bench stamps", r"cost ([\d.]+) of polls without", "at most 1.03 at 5000 live answers and a lease of ten minutes", lambda n: n <= 1.03),
     ("an answer believed with its papers, microseconds", "cargo bench --locked -p huidu-core --bench verify", r"with its papers, at best: (\d+)", "at most 500", lambda n: n <= 500),
 ]

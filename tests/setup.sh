@@ -54,6 +54,17 @@ schemathesis() {
   "$at/bin/pip" install --quiet --disable-pip-version-check schemathesis==4.32.5
 }
 
+# Other people's statistics, which ours are held against. gbstats asks for a data frame library that its tests of
+# hypotheses never load, so it comes without what it asks for.
+statistics() {
+  local at=target/tools/stats
+  "$at/bin/python" -c 'import scipy, gbstats.bayesian.tests' 2>/dev/null && return
+  say "installing scipy and gbstats (Python)"
+  python3 -m venv --clear "$at" 2>/dev/null || { debian python3-venv; python3 -m venv --clear "$at"; }
+  "$at/bin/pip" install --quiet --disable-pip-version-check 'scipy>=1.12' pydantic packaging
+  "$at/bin/pip" install --quiet --disable-pip-version-check --no-deps gbstats==0.8.0
+}
+
 cargo_tool() { # command, crate
   command -v "$1" >/dev/null && return
   say "installing $2 (a few minutes, once)"
@@ -116,7 +127,7 @@ case $purpose in
     if [ "$backing" = "s3+redis" ]; then redis_server; seaweed; fi ;;
   test)
     command -v npm >/dev/null || debian npm
-    redis_server; seaweed; python_cryptography; schemathesis; deployment
+    redis_server; seaweed; python_cryptography; schemathesis; statistics; deployment
     debian valgrind; breakers
     cargo_tool cargo-nextest cargo-nextest
     provider

@@ -43,6 +43,8 @@ pub mod review;
 pub mod rules;
 pub mod treehead;
 pub mod trust;
+// What was measured of it, and what that means.
+pub mod stats;
 // What is kept of it.
 pub mod beat;
 pub mod checkpoint;

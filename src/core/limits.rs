@@ -56,6 +56,8 @@ pub const TRIAL_DEVICES: usize = 200;
 pub const TRIAL_PREVIEWS: usize = 64;
 /// The longest that a preview link is open.
 pub const PREVIEW_MS: u64 = 14 * 24 * 60 * 60 * 1000;
+/// Units of one sample that statistics judge: a hundred times everybody, and still counted exactly by a float.
+pub const STATS_UNITS: u64 = 1_000_000_000_000;
 /// Units in one segment.
 pub const SEGMENT_UNITS: u64 = 100_000_000;
 /// Slots of a layer: 0.01 % each.

@@ -12,6 +12,7 @@ const CRATES: &[&str] = &[
     "data-encoding",
     "ed25519-dalek",
     "jiff",
+    "libm",
     "murmur3",
     "schemars",
     "semver",

@@ -299,6 +299,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
             "trust",
         ],
     ),
+    ("measured", &["stats"]),
     (
         "kept",
         &["beat", "checkpoint", "fingerprint", "op", "record"],
@@ -350,6 +351,8 @@ const CORE_ROOMS: &[Room] = &[
     ("heard", &["words"], &[]),
     ("written", &["words"], &[]),
     ("happens", &["words", "written", "signed"], &[]),
+    // Sums in, verdicts out: statistics know no app and no rollout.
+    ("measured", &["words"], &[]),
     ("kept", &["words", "happens", "signed"], &[]),
     (
         "judged",
