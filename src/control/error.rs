@@ -409,6 +409,8 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
         Refusal::Served { .. } => (CONFLICT, "served", "Still served"),
         Refusal::SegmentInUse { .. } => (CONFLICT, "segment-in-use", "Still asked about"),
         Refusal::Nothing { .. } => (CONFLICT, "nothing", "Nothing to change"),
+        Refusal::Ramped { .. } => (CONFLICT, "ramped", "It has a ramp"),
+        Refusal::NotNow { .. } => (CONFLICT, "not-now", "Not now"),
         Refusal::NotLower { .. } => (CONFLICT, "not-lower", "Not lower"),
         // Nothing is too large here: there is just none of it to spare.
         Refusal::Limit { limit: 0, .. } => (CONFLICT, "limit", "Not the last"),

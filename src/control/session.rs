@@ -191,6 +191,7 @@ pub(super) const fn is_grave(command: &Command) -> bool {
         | Command::PutRollout { .. }
         | Command::SetShare { .. }
         | Command::SetPause { .. }
+        | Command::SteerRamp { .. }
         | Command::PutSegment { .. }
         | Command::PutPermissions { .. }
         | Command::SetGrade { .. }
@@ -199,7 +200,7 @@ pub(super) const fn is_grave(command: &Command) -> bool {
         | Command::PutTrial { .. }
         | Command::AddPreview { .. } => false,
         // Of nodes alone.
-        Command::Found { .. } | Command::EnactProposal { .. } => false,
+        Command::Found { .. } | Command::EnactProposal { .. } | Command::DecideRamp { .. } => false,
     }
 }
 

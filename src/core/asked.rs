@@ -10,6 +10,7 @@ use crate::{
     credential::Expiry,
     dossier::Dossier,
     event::{Actor, Event},
+    ramp::Steer,
     time::Timestamp,
     version::Version,
 };
@@ -311,6 +312,32 @@ fn about_apps(event: &Event) -> Option<Command> {
         },
         Event::RolloutPut { rollout } => Command::PutRollout { rollout },
         Event::PauseSet { app, rule, paused } => Command::SetPause { app, rule, paused },
+        Event::RampMoved {
+            app,
+            rule,
+            from,
+            act,
+            findings: Some(findings),
+            ..
+        } => Command::DecideRamp {
+            app,
+            rule,
+            from,
+            act,
+            findings,
+        },
+        Event::RampMoved {
+            app,
+            rule,
+            act,
+            reason,
+            ..
+        } => Command::SteerRamp {
+            app,
+            rule,
+            act: Steer::of(&act)?,
+            reason,
+        },
         Event::InternalSet {
             app,
             internal,
@@ -345,11 +372,11 @@ fn about_apps(event: &Event) -> Option<Command> {
     Some(command)
 }
 
-/// The actor of what nodes do by themselves: the founding, and what is due.
+/// The actor of what nodes do by themselves: the founding, what is due, and what a plan says.
 pub(crate) fn is_for_nodes(command: &Command) -> bool {
     matches!(
         command,
-        Command::Found { .. } | Command::EnactProposal { .. }
+        Command::Found { .. } | Command::EnactProposal { .. } | Command::DecideRamp { .. }
     )
 }
 

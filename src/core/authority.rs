@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalogue::Catalogue, command::Command, event::Actor, name::TenantId, rules::Rules,
-    time::Timestamp, version::Review,
+    catalogue::Catalogue, command::Command, event::Actor, name::TenantId, ramp::Steer,
+    rules::Rules, time::Timestamp, version::Review,
 };
 
 /// What a credential may do.
@@ -175,10 +175,12 @@ fn allows(role: &Role, command: &Command, review: Review) -> bool {
         return !matches!(role, Role::Auditor | Role::Partner(_));
     }
     match role {
+        // What a plan says is for nodes, whose actor is an admin that no credential is.
         Role::Admin => true,
         Role::ReleaseManager => releases(command) || stops(command) || tries(command),
         Role::Sre => {
             stops(command)
+                || matches!(command, Command::SteerRamp { act, .. } if act.stops())
                 || matches!(
                     command,
                     Command::Delist { .. }
@@ -187,7 +189,17 @@ fn allows(role: &Role, command: &Command, review: Review) -> bool {
                 )
         }
         Role::Reviewer => reviews(command) || tries(command),
-        Role::Security => secures(command) || stops(command),
+        Role::Security => {
+            secures(command)
+                || stops(command)
+                || matches!(
+                    command,
+                    Command::SteerRamp {
+                        act: Steer::Pause | Steer::RollBack,
+                        ..
+                    }
+                )
+        }
         Role::Partner(_) => match command {
             Command::SubmitVersion { .. } => true,
             Command::List { .. } => review == Review::Skipped,
@@ -212,6 +224,7 @@ const fn releases(command: &Command) -> bool {
             | Command::SetShare { .. }
             | Command::LowerShare { .. }
             | Command::SetPause { .. }
+            | Command::SteerRamp { .. }
             | Command::PutSegment { .. }
             | Command::RemoveSegment { .. }
     )

@@ -20,6 +20,10 @@ use crate::{
     digest::Digest,
     event::{Actor, Event},
     name::{AppId, HostId, LayerName, MemberId, RuleName, SegmentName, TenantId},
+    ramp::{
+        Act, Why,
+        state::{self, Ramps},
+    },
     revision::Revision,
     rollout::{Rollout, Rule},
     rules::Rules,
@@ -93,6 +97,9 @@ pub struct App {
     /// Set while the whole app must not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub killed: Option<AppKill>,
+    /// How far its ramps have come.
+    #[serde(default, skip_serializing_if = "Ramps::is_empty")]
+    pub ramps: Ramps,
     /// What it is granted, what was revoked, who tries what.
     #[serde(default, skip_serializing_if = "AppTrust::is_default")]
     pub trust: AppTrust,
@@ -273,7 +280,7 @@ impl Catalogue {
                     .entry(app.clone())
                     .or_insert_with(|| App::new(app.clone(), title.clone()).into());
             }
-            _ if event.app().is_some() => self.apply_to_app(at, event, touched),
+            _ if event.app().is_some() => self.apply_to_app(revision, at, event, touched),
             _ => {
                 self.trust.apply(at, event);
                 if let Event::KeyringPut { .. } = event {
@@ -284,7 +291,13 @@ impl Catalogue {
         }
     }
 
-    fn apply_to_app(&mut self, at: Timestamp, event: &Event, touched: &mut Touched) {
+    fn apply_to_app(
+        &mut self,
+        revision: Revision,
+        at: Timestamp,
+        event: &Event,
+        touched: &mut Touched,
+    ) {
         let Some(app) = event.app().and_then(|app| self.apps.get_mut(app)) else {
             return;
         };
@@ -348,7 +361,11 @@ impl Catalogue {
                     None => app.killed = None,
                 }
             }
-            Event::RolloutPut { rollout } => app.rollout = Some(Rollout::clone(rollout)),
+            Event::RolloutPut { rollout } => {
+                let before = app.rollout.as_ref();
+                app.ramps = state::carried(before, &app.ramps, rollout, at, revision);
+                app.rollout = Some(Rollout::clone(rollout));
+            }
             Event::ShareSet {
                 rule, share, slots, ..
             } => {
@@ -356,6 +373,16 @@ impl Catalogue {
                     rule.share = *share;
                     rule.slots = slots.clone();
                 }
+                let why = Why::ByHand;
+                app.ramp_moved(rule, &Act::Hold { why }, at, revision);
+            }
+            Event::RampMoved {
+                rule, act, share, ..
+            } => {
+                if let Some(rule) = app.rule_mut(rule) {
+                    rule.share = *share;
+                }
+                app.ramp_moved(rule, act, at, revision);
             }
             Event::PauseSet { rule, paused, .. } => {
                 if let Some(rule) = app.rule_mut(rule) {
@@ -412,6 +439,7 @@ impl App {
             versions: BTreeMap::new(),
             rollout: None,
             killed: None,
+            ramps: Ramps::new(),
             trust: AppTrust::default(),
         }
     }
@@ -426,6 +454,7 @@ impl App {
             versions: BTreeMap::new(),
             rollout: self.rollout.clone(),
             killed: self.killed.clone(),
+            ramps: self.ramps.clone(),
             trust: self.trust.clone(),
         }
     }
@@ -462,6 +491,12 @@ impl App {
             .rules
             .iter_mut()
             .find(|rule| rule.name == *name)
+    }
+
+    fn ramp_moved(&mut self, rule: &RuleName, act: &Act, at: Timestamp, revision: Revision) {
+        if let Some(ramp) = self.ramps.get_mut(rule) {
+            *ramp = ramp.after(act, at, revision);
+        }
     }
 
     /// The rule with this name.

@@ -12,6 +12,8 @@ use crate::{
     eyes::EyesPolicy,
     grade::{Grade, PermissionCatalogue},
     name::{AppId, HostId, MemberId, Permission, RuleName, SegmentName, TenantId},
+    ramp::{Act, Findings, Steer},
+    revision::Revision,
     rollout::Rollout,
     share::Share,
     trust::{Identity, Preview, ReviewPolicy},
@@ -166,6 +168,30 @@ pub enum Command {
         rule: RuleName,
         /// True: it takes nobody.
         paused: bool,
+    },
+    /// Pause a ramp, let it go on, or take it back.
+    SteerRamp {
+        /// The app.
+        app: AppId,
+        /// The rule.
+        rule: RuleName,
+        /// What to do.
+        act: Steer,
+        /// Why.
+        reason: String,
+    },
+    /// Let happen to a ramp what its plan says. Only a node asks for it.
+    DecideRamp {
+        /// The app.
+        app: AppId,
+        /// The rule.
+        rule: RuleName,
+        /// The moment it was decided for: the revision that last moved the ramp.
+        from: Revision,
+        /// What shall happen.
+        act: Act,
+        /// What it rests on.
+        findings: Box<Findings>,
     },
     /// Put a segment in place whose units are already stored.
     PutSegment {
@@ -383,6 +409,8 @@ impl Command {
             Self::LowerShare { .. } => "lower a share",
             Self::SetPause { paused: true, .. } => "pause a rule",
             Self::SetPause { .. } => "resume a rule",
+            Self::SteerRamp { act, .. } => act.verb(),
+            Self::DecideRamp { .. } => "decide about a ramp",
             Self::PutSegment { .. } => "upload a segment",
             Self::RemoveSegment { .. } => "remove a segment",
             Self::PutMember { .. } => "put a member",
@@ -423,6 +451,8 @@ impl Command {
             | Self::SetShare { app, .. }
             | Self::LowerShare { app, .. }
             | Self::SetPause { app, .. }
+            | Self::SteerRamp { app, .. }
+            | Self::DecideRamp { app, .. }
             | Self::SetInternal { app, .. }
             | Self::Grant { app, .. }
             | Self::WithdrawGrant { app, .. }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::{
     audience::Audience,
     binding::Whom,
-    bucket::{Salt, Salted, Stake},
+    bucket::{self, Reach, Salt, Salted, Stake},
     catalogue::App,
     digest::Digest,
     index::{self, Index},
@@ -149,6 +149,8 @@ pub(crate) struct CompiledRule {
     /// Index of the salt that arms are drawn with.
     pub(crate) salt: u32,
     pub(crate) tickets: u32,
+    /// Of a ramp: the positions of its first arm, the new version; the others that it takes are the control cohort's.
+    pub(crate) candidate: Option<Reach>,
     pub(crate) arms: Box<[CompiledArm]>,
     pub(crate) name: RuleName,
 }
@@ -261,6 +263,15 @@ struct Gift<'a> {
     params: BTreeMap<crate::name::ParamName, Param>,
     force: bool,
     whom: Option<Whom>,
+}
+
+/// What the cohorts of a ramp are called, as arms are.
+pub const CANDIDATE: &str = "candidate";
+/// Those who are held on the stable version.
+pub const CONTROL: &str = "control";
+
+fn cohort(name: &str) -> Option<ArmName> {
+    name.parse().ok()
 }
 
 /// What is being prepared.
@@ -431,6 +442,9 @@ impl<'a> Bench<'a> {
                 share: rule.share,
             },
         };
+        if rule.control() > Share::NONE {
+            return self.ramped(rollout, rule, rest, members, salt);
+        }
         let whom = bound::Rule::new(self.context, rollout, rule, &draw);
         let mut tickets = 0_u32;
         let mut arms = Vec::new();
@@ -459,6 +473,66 @@ impl<'a> Bench<'a> {
             draw,
             salt,
             tickets,
+            candidate: None,
+            arms: arms.into(),
+            name: rule.name.clone(),
+        }
+    }
+
+    /// A rule that takes two cohorts from the same order: the new version's from its beginning, and right behind it as
+    /// many who are held on the stable version. So it reaches as far as both, and nobody who has the new version ever
+    /// loses it to the control cohort while the share grows.
+    fn ramped(
+        &mut self,
+        rollout: &Rollout,
+        rule: &Rule,
+        rest: &Audience,
+        members: Members<'_>,
+        salt: u32,
+    ) -> CompiledRule {
+        let reach = rule.share.millionths() + rule.control().millionths();
+        let whole = Share::from_millionths(reach).unwrap_or(Share::ALL);
+        let draw = Draw::Share { salt, share: whole };
+        let whom = bound::Rule::new(self.context, rollout, rule, &draw);
+        let (from, to) = (bucket::threshold(rule.share), bucket::threshold(whole));
+        let (candidate, control) = (cohort(CANDIDATE), cohort(CONTROL));
+        let mut arms = Vec::new();
+        for (_, _, Arm { version, params }) in rule.arms() {
+            let gift = Gift {
+                rule: Some(&rule.name),
+                arm: candidate.as_ref(),
+                params: params.clone(),
+                force: rule.force,
+                whom: whom.as_ref().map(|whom| whom.cohort(0, from)),
+            };
+            arms.push(CompiledArm {
+                up_to: 1,
+                offer: self.offer(Reason::Rule, version, gift),
+                name: candidate.clone(),
+                number: version.clone(),
+            });
+        }
+        let gift = Gift {
+            rule: Some(&rule.name),
+            arm: control.as_ref(),
+            whom: whom.as_ref().map(|whom| whom.cohort(from, to)),
+            ..Gift::default()
+        };
+        arms.push(CompiledArm {
+            up_to: 1,
+            offer: self.offer(Reason::Rule, &rollout.stable, gift),
+            name: control,
+            number: rollout.stable.clone(),
+        });
+        CompiledRule {
+            start: rule.start.unwrap_or(Timestamp::EPOCH),
+            end: rule.end,
+            when: Predicate::compile(&rule.when, members),
+            rest: Predicate::compile(rest, members),
+            draw,
+            salt,
+            tickets: 1,
+            candidate: Some(Reach::of(rule.share)),
             arms: arms.into(),
             name: rule.name.clone(),
         }

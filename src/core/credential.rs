@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{authority::Forbidden, catalogue::Token, command::Command, limits, time::Timestamp};
+use crate::{
+    authority::Forbidden, catalogue::Token, command::Command, limits, ramp::Steer, time::Timestamp,
+};
 
 /// A part of what there is to do. The words are for people who narrow a credential to one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,11 +46,19 @@ pub enum Scope {
     Policies,
     /// Agree to changes that wait, or take them back.
     Changes,
+    /// Pause a ramp.
+    RampPause,
+    /// Let a ramp, or its next step, go on.
+    RampResume,
+    /// Take a ramp back by a step.
+    RampAbort,
+    /// Take a ramp back whole.
+    RampRollBack,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Read,
         Self::Submit,
         Self::Review,
@@ -64,6 +74,10 @@ impl Scope {
         Self::Members,
         Self::Policies,
         Self::Changes,
+        Self::RampPause,
+        Self::RampResume,
+        Self::RampAbort,
+        Self::RampRollBack,
     ];
 
     /// Its name.
@@ -84,13 +98,25 @@ impl Scope {
             Self::Members => "members",
             Self::Policies => "policies",
             Self::Changes => "changes",
+            Self::RampPause => "ramp-pause",
+            Self::RampResume => "ramp-resume",
+            Self::RampAbort => "ramp-abort",
+            Self::RampRollBack => "ramp-roll-back",
         }
     }
 
     /// The scopes of which any one includes `command`. None: no credential asks for it, only a node.
     pub const fn of(command: &Command) -> &'static [Self] {
         match command {
-            Command::Found { .. } | Command::EnactProposal { .. } => &[],
+            Command::Found { .. } | Command::EnactProposal { .. } | Command::DecideRamp { .. } => {
+                &[]
+            }
+            Command::SteerRamp { act, .. } => match act {
+                Steer::Pause => &[Self::Rollout, Self::Kill, Self::RampPause],
+                Steer::Resume | Steer::Approve => &[Self::Rollout, Self::RampResume],
+                Steer::Abort => &[Self::Rollout, Self::Kill, Self::RampAbort],
+                Steer::RollBack => &[Self::Rollout, Self::Kill, Self::RampRollBack],
+            },
             Command::AddToken { .. } | Command::RevokeToken { .. } => &[Self::Tokens],
             Command::AddTenant { .. } | Command::AddHost { .. } | Command::AddApp { .. } => {
                 &[Self::Catalogue]

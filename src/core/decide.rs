@@ -5,6 +5,7 @@
 //! changes anything itself and never asks who asks: `authorise` did.
 
 mod proposals;
+mod ramps;
 mod refusal;
 mod rollouts;
 mod signed;
@@ -267,6 +268,16 @@ fn decide_for_app(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp
         Command::SetPause { rule, paused, .. } => {
             rollouts::set_pause(catalogue, app, rule, *paused, day)
         }
+        Command::SteerRamp {
+            rule, act, reason, ..
+        } => ramps::steer(catalogue, app, rule, *act, reason, authorised, now),
+        Command::DecideRamp {
+            rule,
+            from,
+            act,
+            findings,
+            ..
+        } => ramps::go_on(catalogue, app, rule, (*from, act, findings), day),
         _ => trust::decide_for_app(catalogue, app, authorised, now),
     }
 }

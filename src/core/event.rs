@@ -15,6 +15,8 @@ use crate::{
     eyes::{EyesPolicy, Proposal},
     grade::{Grade, PermissionCatalogue},
     name::{AppId, HostId, MemberId, Permission, RuleName, SegmentName, TenantId},
+    ramp::{Act, Findings},
+    revision::Revision,
     rollout::Rollout,
     share::Share,
     time::Timestamp,
@@ -153,6 +155,29 @@ pub enum Event {
         rule: RuleName,
         /// True: it takes nobody.
         paused: bool,
+    },
+    /// The ramp of a rule moved, was held, or went on.
+    RampMoved {
+        /// The app.
+        app: AppId,
+        /// The rule.
+        rule: RuleName,
+        /// The moment it was decided for: the revision that had moved the ramp before.
+        from: Revision,
+        /// What happened.
+        #[serde(flatten)]
+        act: Act,
+        /// The share of the rule from now on.
+        share: Share,
+        /// Who let the next step begin: `member/<id>`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why, where a person did it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+        /// What it rests on, where a node did it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        findings: Option<Box<Findings>>,
     },
     /// A segment was uploaded, or replaced.
     SegmentPut {
@@ -411,6 +436,7 @@ impl Event {
             | Self::Unkilled { app, .. }
             | Self::ShareSet { app, .. }
             | Self::PauseSet { app, .. }
+            | Self::RampMoved { app, .. }
             | Self::InternalSet { app, .. }
             | Self::PermissionsWithheld { app, .. }
             | Self::PermissionGranted { app, .. }

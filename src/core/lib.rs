@@ -45,6 +45,8 @@ pub mod treehead;
 pub mod trust;
 // What was measured of it, and what that means.
 pub mod stats;
+// How a rule grows by itself, and what stops it.
+pub mod ramp;
 // What is kept of it.
 pub mod beat;
 pub mod checkpoint;

@@ -132,3 +132,11 @@ pub const TOKEN_LONGEST_MS: u64 = 366 * 24 * 60 * 60 * 1000;
 pub const TOKEN_SOON_MS: u64 = 14 * 24 * 60 * 60 * 1000;
 /// How long a change waits to be agreed on, or for its time, in milliseconds: two weeks.
 pub const PROPOSAL_MS: u64 = 14 * 24 * 60 * 60 * 1000;
+/// Steps of one ramp plan, and guards that watch a step: each guard is judged every few seconds.
+pub const RAMP_STEPS: usize = 32;
+/// Guards of one step. Each gets its part of `alpha`, so many of them see little.
+pub const RAMP_GUARDS: usize = 16;
+/// Change windows of one plan, and freezes.
+pub const RAMP_WINDOWS: usize = 32;
+/// The longest that a step is held: what waits longer waits for an approval.
+pub const RAMP_HOLD_MS: u64 = 31 * 24 * 60 * 60 * 1000;

@@ -465,6 +465,7 @@ mod tests {
                 .collect(),
             rollout: None,
             killed,
+            ramps: BTreeMap::new(),
             trust: AppTrust::default(),
         };
         let gone = |killed| Life::Delisted {

@@ -139,6 +139,8 @@ names! {
     Permission "permission";
     /// An operating system a release is for.
     Platform "platform";
+    /// What devices report and guards watch, such as `crashed`.
+    Measure "measure";
 }
 
 /// A mini-program: `tenant/app`. There is no look-up by the bare second half, so one tenant can never

@@ -116,6 +116,9 @@ pub struct RuleMoves {
     pub lost: Part,
     /// Units it takes before and after, in another arm.
     pub switched: Part,
+    /// Units it holds on the stable version after, to compare with.
+    #[serde(skip_serializing_if = "Part::is_none")]
+    pub control: Part,
     /// True when its salt or layer changes: who is in is drawn anew.
     pub reshuffled: bool,
     /// True when it speaks of other devices than before.
@@ -194,6 +197,8 @@ pub(crate) struct RuleDraw<'a> {
     pub(crate) arm_salt: String,
     /// Tickets of a split; `None` when it serves one version.
     pub(crate) tickets: Option<u64>,
+    /// Positions that are held on the stable version, to compare with.
+    pub(crate) control: Spans,
     /// Arms with the tickets they hold, as a half-open span counted from 0.
     pub(crate) arms: Vec<(Option<&'a ArmName>, (u64, u64), &'a Number)>,
 }
@@ -212,6 +217,10 @@ impl<'a> RuleDraw<'a> {
                 Spans::below(bucket::threshold(rule.share)),
             ),
         };
+        let (from, more) = (rule.share.millionths(), rule.control().millionths());
+        let to = Share::from_millionths(from + more).unwrap_or(Share::ALL);
+        let both = Spans::below(bucket::threshold(to));
+        let control = both.without(&Spans::below(bucket::threshold(rule.share)));
         let begun = rule.start.is_none_or(|start| start <= now);
         let works = !rule.paused && begun && rule.end.is_none_or(|end| now < end);
         let mut next = 0_u64;
@@ -223,6 +232,7 @@ impl<'a> RuleDraw<'a> {
         let arms: Vec<_> = arms.collect();
         Self {
             salt,
+            control: if works { control } else { Spans::default() },
             taken: works.then_some(taken),
             arm_salt,
             tickets: matches!(rule.serve, Serve::Split(_)).then_some(next),
@@ -246,6 +256,8 @@ fn moves(was: Option<Drawn<'_>>, is: Option<Drawn<'_>>) -> RuleMoves {
         Some(drawn.as_ref()?.1.taken.as_ref()?.part())
     };
     let (before, after) = (part(&was), part(&is));
+    let control = is.as_ref().map(|(_, draw)| draw.control.part());
+    let control = control.unwrap_or_default();
     let (was, is) = match (was, is) {
         (Some(was), Some(is)) => (was, is),
         (was, is) => {
@@ -264,6 +276,7 @@ fn moves(was: Option<Drawn<'_>>, is: Option<Drawn<'_>>) -> RuleMoves {
                 gained: after.unwrap_or_default(),
                 lost: before.unwrap_or_default(),
                 switched: Part::NONE,
+                control,
                 reshuffled: false,
                 audience_changed: false,
                 versions: Vec::new(),
@@ -285,6 +298,7 @@ fn moves(was: Option<Drawn<'_>>, is: Option<Drawn<'_>>) -> RuleMoves {
         gained: b.part().less(both),
         lost: a.part().less(both),
         switched: both.times(Part::ALL.less(same_arm(&was, &is))),
+        control,
         reshuffled: was.salt != is.salt || was.arm_salt != is.arm_salt,
         audience_changed: old.when != new.when,
         versions: version_moves(&was, &is),

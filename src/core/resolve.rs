@@ -314,6 +314,11 @@ impl Visit<'_, '_> {
             drawn.arm = Some(0);
             return self.given(row.offer, drawn);
         }
+        if let (Some(candidate), Some(fine)) = (rule.candidate, drawn.fine) {
+            let arm = usize::from(!candidate.holds(fine));
+            drawn.arm = Some(arm);
+            return self.given(rule.arms.get(arm).and_then(|arm| arm.offer), drawn);
+        }
         let ticket = draws.ticket(rule.salt, rule.tickets);
         drawn.ticket = Some(ticket);
         let arm = rule.arms.partition_point(|arm| arm.up_to < ticket);

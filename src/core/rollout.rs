@@ -13,6 +13,7 @@ use crate::{
     audience::Audience,
     bucket::{Bucketing, Salt},
     name::{AppId, ArmName, HostId, LayerName, ParamName, RuleName},
+    ramp,
     share::Share,
     slots::Slots,
     time::Timestamp,
@@ -91,6 +92,8 @@ pub struct Rule {
     pub paused: bool,
     /// Devices apply the version at once, also while the mini-program is open.
     pub force: bool,
+    /// How its share grows by itself; it then is what the ramp has come to.
+    pub ramp: Option<Box<ramp::Plan>>,
     /// What it serves.
     pub serve: Serve,
 }
@@ -172,6 +175,9 @@ pub struct RuleDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub serve: Option<Number>,
+    /// How its share grows by itself. `share` is then given by huidu, whatever is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Box<ramp::Plan>>,
     /// Parameters of `serve`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<ParamName, Param>,
@@ -252,6 +258,7 @@ impl TryFrom<RuleDocument> for Rule {
             end: written.end,
             paused: written.paused,
             force: written.force,
+            ramp: written.ramp,
             serve,
         })
     }
@@ -287,6 +294,7 @@ impl From<Rule> for RuleDocument {
             end: rule.end,
             paused: rule.paused,
             force: rule.force,
+            ramp: rule.ramp,
             serve,
             params,
             split,
@@ -295,6 +303,15 @@ impl From<Rule> for RuleDocument {
 }
 
 impl Rule {
+    /// How much of its audience is held on the stable version, to compare with: the units that come right behind
+    /// those it takes.
+    pub fn control(&self) -> Share {
+        match self.ramp {
+            Some(_) => ramp::plan::control(self.share),
+            None => Share::NONE,
+        }
+    }
+
     /// The arms it may serve with their names (a single version has no name) and tickets.
     pub fn arms(&self) -> Vec<(Option<&ArmName>, u32, &Arm)> {
         match &self.serve {

@@ -5,6 +5,8 @@ use huidu_core::{
     command::Command,
     digest::Digest,
     eyes::EyesPolicy,
+    ramp::{Act, Steer},
+    revision::Revision,
     trust::{Preview, ReviewPolicy},
     version::Review,
 };
@@ -27,6 +29,12 @@ pub(crate) fn table() -> Vec<(Command, &'static str, &'static str)> {
     };
     let rule = || "ramp".parse().unwrap();
     let share = || "1%".parse().unwrap();
+    let steer = |act| Command::SteerRamp {
+        app: app(),
+        rule: rule(),
+        act,
+        reason: reason(),
+    };
     vec![
         (
             Command::Found {
@@ -134,6 +142,26 @@ pub(crate) fn table() -> Vec<(Command, &'static str, &'static str)> {
             },
             "A,M",
             "rollout",
+        ),
+        (steer(Steer::Pause), "A,M,S,Y", "rollout,kill,ramp-pause"),
+        (steer(Steer::Resume), "A,M", "rollout,ramp-resume"),
+        (steer(Steer::Approve), "A,M", "rollout,ramp-resume"),
+        (steer(Steer::Abort), "A,M,S", "rollout,kill,ramp-abort"),
+        (
+            steer(Steer::RollBack),
+            "A,M,S,Y",
+            "rollout,kill,ramp-roll-back",
+        ),
+        (
+            Command::DecideRamp {
+                app: app(),
+                rule: rule(),
+                from: Revision::ZERO,
+                act: Act::Advance,
+                findings: Box::default(),
+            },
+            "A",
+            "none",
         ),
         (
             Command::PutSegment {

@@ -13,6 +13,7 @@ mod kinds;
 mod mutated;
 mod people;
 mod permissions;
+mod ramps;
 mod records;
 mod review;
 mod seals;

@@ -8,6 +8,7 @@
 mod audience;
 mod history;
 pub(crate) mod layers;
+mod ramps;
 mod rules;
 mod versions;
 
@@ -117,6 +118,7 @@ pub(crate) fn check_part(
     checker.names();
     checker.schedules();
     checker.arms();
+    checker.ramps();
     checker.shadows();
     checker.layers();
     checker.audiences(world);

@@ -119,6 +119,15 @@ impl Rule {
         })
     }
 
+    /// Those at these positions of the order that it draws from.
+    pub(super) fn cohort(&self, from: u64, to: u64) -> Whom {
+        let mut whom = self.whom.clone();
+        for cohort in &mut whom.cohorts {
+            cohort.fine = vec![(from, to)];
+        }
+        whom
+    }
+
     /// Those who draw a ticket of this range.
     pub(super) fn arm(&self, first: u32, last: u32) -> Whom {
         let whole = first == 1 && last == self.total;

@@ -103,6 +103,22 @@ pub enum Refusal {
         /// What was asked for.
         asked: Share,
     },
+    /// A ramp does not allow it.
+    #[error("rule `{rule}` has a ramp: {help}")]
+    Ramped {
+        /// The rule.
+        rule: RuleName,
+        /// What is so, and what to do.
+        help: &'static str,
+    },
+    /// What a node asks for does not follow from what it found.
+    #[error("the ramp of rule `{rule}` does not {act} now")]
+    NotNow {
+        /// The rule.
+        rule: RuleName,
+        /// What was asked for.
+        act: &'static str,
+    },
     /// A number of things, or a length, beyond a limit.
     #[error("{what} is limited to {limit}; {help}")]
     Limit {

@@ -11,6 +11,7 @@ use crate::{
     check::{self, Finding, World},
     event::Event,
     name::RuleName,
+    ramp,
     rollout::{Rollout, Rule},
     rules::Rules,
     share::Share,
@@ -60,7 +61,8 @@ pub(super) fn put_rollout(
     rollout: &Rollout,
     day: Day,
 ) -> Decision {
-    let rollout = checked(catalogue, app, rollout, &[], day)?;
+    let rollout = ramp::state::settled(app.rollout.as_ref(), &app.ramps, rollout);
+    let rollout = checked(catalogue, app, &rollout, &[], day)?;
     if app.rollout.as_ref() == Some(&rollout) {
         return Err(Refusal::Nothing {
             what: format!("the rollout of `{}` is this very one", app.id),
@@ -134,7 +136,12 @@ fn barred(
 }
 
 /// What a rule serves must be what devices would run, for its share to grow.
-fn may_grow(catalogue: &Catalogue, app: &App, rule: &Rule, day: Day) -> Result<(), Refusal> {
+pub(super) fn may_grow(
+    catalogue: &Catalogue,
+    app: &App,
+    rule: &Rule,
+    day: Day,
+) -> Result<(), Refusal> {
     if day.rules.is_first() {
         return Ok(());
     }
@@ -148,7 +155,7 @@ fn may_grow(catalogue: &Catalogue, app: &App, rule: &Rule, day: Day) -> Result<(
     Ok(())
 }
 
-fn rule_of<'a>(app: &'a App, name: &RuleName) -> Result<(&'a Rollout, usize), Refusal> {
+pub(super) fn rule_of<'a>(app: &'a App, name: &RuleName) -> Result<(&'a Rollout, usize), Refusal> {
     let unknown = || Refusal::Unknown {
         kind: "rule",
         name: format!("{}#{name}", app.id),
@@ -175,6 +182,12 @@ pub(super) fn set_share(
     if is == share {
         return Err(Refusal::Nothing {
             what: format!("the share of rule `{name}` is {share}"),
+        });
+    }
+    if app.ramps.contains_key(name) && share > is {
+        return Err(Refusal::Ramped {
+            rule: name.clone(),
+            help: "a plan raises it; put another plan in place, or a rollout without one",
         });
     }
     if share > is {

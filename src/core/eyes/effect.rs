@@ -13,6 +13,7 @@ use crate::{
     name::{AppId, MemberId, RuleName},
     paper::Paper as _,
     policy::Policy,
+    ramp::{self, Steer},
     rollout::{Rollout, Rule},
     rules::Rules,
     share::Share,
@@ -62,8 +63,10 @@ fn by_effect(catalogue: &Catalogue, command: &Command) -> Vec<Kind> {
             }
         }
         Command::PutRollout { rollout } => {
-            let before = app(&rollout.app).and_then(|app| app.rollout.as_ref());
-            put_rollout(catalogue, before, rollout)
+            let known = app(&rollout.app);
+            let before = known.and_then(|app| app.rollout.as_ref());
+            let after = known.map(|app| ramp::state::settled(before, &app.ramps, rollout));
+            put_rollout(catalogue, before, after.as_ref().unwrap_or(rollout))
         }
         Command::SetShare {
             app: id,
@@ -90,6 +93,17 @@ fn by_effect(catalogue: &Catalogue, command: &Command) -> Vec<Kind> {
             let sends_on = !paused || app(id).is_some_and(|app| holds(app, rule));
             when(sends_on, Kind::Resume)
         }
+        Command::SteerRamp {
+            app: id, rule, act, ..
+        } => match act {
+            // The plan was agreed on; that it goes on after it was stopped was not.
+            Steer::Resume => vec![Kind::Resume],
+            Steer::Abort | Steer::RollBack => {
+                let sends_on = app(id).is_some_and(|app| holds(app, rule));
+                when(sends_on, Kind::RaiseShare)
+            }
+            Steer::Pause | Steer::Approve => Vec::new(),
+        },
         Command::Unkill { .. } => vec![Kind::Unkill],
         Command::RestorePermission { .. } => vec![Kind::RestorePermission],
         Command::SetReviewPolicy { .. } => vec![Kind::ReviewPolicy],

@@ -33,6 +33,11 @@ impl Part {
         Self((count as u128) << (POINT - 32))
     }
 
+    /// True of nobody.
+    pub const fn is_none(&self) -> bool {
+        self.0 == 0
+    }
+
     /// How many of 2^32 hashes make it up, rounded down: exact for what one hash decides.
     pub const fn hashes(self) -> u64 {
         (self.0 >> (POINT - 32)) as u64

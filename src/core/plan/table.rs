@@ -62,6 +62,9 @@ fn row(moves: &RuleMoves) -> [String; 6] {
         Fate::Stays => format!("{} -> {}", part(moves.before), part(moves.after)),
     };
     let mut notes: Vec<String> = moves.versions.iter().map(VersionMove::to_string).collect();
+    if !moves.control.is_none() {
+        notes.push(format!("{} held on stable to compare with", moves.control));
+    }
     if moves.reshuffled {
         notes.push("drawn anew".into());
     }

@@ -243,6 +243,15 @@ impl<'a> Names<'a> {
                 arms,
                 arm_ring,
             });
+            if !draw.control.is_empty() {
+                let version = stable.and_then(|stable| self.version(app, stable));
+                stages.push(Stage {
+                    ring: self.position_ring(&draw.salt),
+                    taken: draw.control,
+                    arms: vec![(Spans::default(), version)],
+                    arm_ring: None,
+                });
+            }
         }
         let last = stable.and_then(|number| self.version(app, number));
         Some(Walk { stages, last })

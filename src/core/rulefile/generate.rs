@@ -188,6 +188,7 @@ fn rule() -> impl Strategy<Value = Rule> {
                 end: start.zip(lasting).map(|(start, ms)| start.plus_ms(ms)),
                 paused,
                 force,
+                ramp: None,
                 serve,
             }
         },

@@ -8,6 +8,7 @@
 mod audience;
 mod node;
 mod problem;
+mod ramp;
 mod rollout;
 mod schema;
 mod walk;

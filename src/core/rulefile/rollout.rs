@@ -79,7 +79,7 @@ const SHARE: &str = "a percentage in quotes, such as \"5%\" or \"0.000001%\"";
 const SLOTS: &str = "rising ranges in quotes, such as \"0-499,700\"";
 
 /// What could be read of a list of tables, with the number each was written at.
-fn each<T>(
+pub(super) fn each<T>(
     walk: &mut Walk,
     here: &Here<'_>,
     what: &str,
@@ -184,7 +184,7 @@ fn holdout(walk: &mut Walk, here: &Here<'_>) -> Option<Holdout> {
     })
 }
 
-fn share(walk: &mut Walk, here: &Here<'_>) -> Option<Share> {
+pub(super) fn share(walk: &mut Walk, here: &Here<'_>) -> Option<Share> {
     let text = match &here.node.value {
         Value::Whole(number) => number.to_string(),
         Value::Other { text, .. } if text.parse::<f64>().is_ok() => text.clone(),
@@ -200,7 +200,7 @@ fn share(walk: &mut Walk, here: &Here<'_>) -> Option<Share> {
 }
 
 /// A field that may be left out, but not be wrong: nothing when it was wrong.
-fn optional<T>(field: Option<Option<T>>) -> Option<Option<T>> {
+pub(super) fn optional<T>(field: Option<Option<T>>) -> Option<Option<T>> {
     match field {
         Some(read) => read.map(Some),
         None => Some(None),
@@ -226,12 +226,19 @@ fn rule(walk: &mut Walk, here: &Here<'_>) -> Option<Rule> {
     let end = table.get("end").map(|at| walk.instant(&at));
     let paused = table.get("paused").map(|at| walk.flag(&at));
     let force = table.get("force").map(|at| walk.flag(&at));
+    let ramp = table.get("ramp").map(|at| super::ramp::plan(walk, &at));
     let serve = serve(walk, &mut table);
     table.finish(walk);
+    let ramp = optional(ramp)?;
     Some(Rule {
         name: name?,
         when: optional(when)?.unwrap_or_default(),
-        share: optional(share)?.unwrap_or(Share::ALL),
+        // What a ramp takes is given by huidu; until it is, the rule takes what the first step does.
+        share: match (optional(share)?, &ramp) {
+            (Some(share), _) => share,
+            (None, Some(plan)) => plan.first(),
+            (None, None) => Share::ALL,
+        },
         layer: optional(layer)?,
         slots: optional(slots)?.unwrap_or_default(),
         salt: optional(salt)?,
@@ -239,6 +246,7 @@ fn rule(walk: &mut Walk, here: &Here<'_>) -> Option<Rule> {
         end: optional(end)?,
         paused: optional(paused)?.unwrap_or(false),
         force: optional(force)?.unwrap_or(false),
+        ramp: ramp.map(Box::new),
         serve: serve?,
     })
 }
