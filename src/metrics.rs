@@ -189,6 +189,12 @@ metrics! {
     ledger_age_seconds: IntGauge = "huidu_ledger_age_seconds";
     /// Changes this node wrote to the ledger, by how they ended.
     ledger_appends: IntCounterVec = "huidu_ledger_appends_total" ["outcome"];
+    /// What this node let happen to ramps, by act.
+    ramp_acts: IntCounterVec = "huidu_ramp_acts_total" ["act"];
+    /// Ramps that are running or held.
+    ramps: IntGaugeVec = "huidu_ramps" ["phase"];
+    /// Ramps that this node cannot judge, because what was counted is not known to it.
+    ramps_blind: IntGauge = "huidu_ramps_blind";
     /// Checkpoints this node wrote, by how it ended.
     ledger_checkpoints: IntCounterVec = "huidu_ledger_checkpoints_total" ["outcome"];
     /// Records of the ledger that do not count: written by nobody who may, or without the agreement they take.

@@ -7,6 +7,7 @@
 
 mod ahead;
 mod doubt;
+mod ramps;
 mod serving;
 mod writing;
 
@@ -218,6 +219,7 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         let mut hinted = true;
         // A fleet that was started at once does not look at once: it has just read to the end.
+        let mut next_ramps = ramps::next_look();
         let mut next_tick = Instant::now() + self.parts.settings.tick.mul_f64(fastrand::f64());
         loop {
             tokio::select! {
@@ -261,6 +263,12 @@ impl Engine {
                     self.checkpoints.note(ended, ledger, &self.parts.metrics);
                 }
                 ended = self.doubts.ended() => self.refolded(ended).await,
+                () = sleep_until(next_ramps) => {
+                    if self.shared.health.soundness() == Soundness::Sound {
+                        self.decide_ramps().await;
+                    }
+                    next_ramps = ramps::next_look();
+                }
                 () = sleep_until(next_tick) => {
                     self.settle().await;
                     self.replace().await;

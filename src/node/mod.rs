@@ -21,6 +21,7 @@
 //! standing.rs     whether devices may be sent here, and what is not as it should be
 //! metered.rs      the store, counted and timed
 //! mirror.rs       the last-known-good copy on this node's disk
+//! ramps.rs        rules that grow by themselves: what follows for each
 //! pace.rs         so many a second and no more
 //! honesty.rs      tests: no answer is stamped with a time at which it was known to be over
 //! ```
@@ -52,6 +53,9 @@ mod metered;
 mod mirror;
 mod pace;
 pub mod peers;
+#[cfg(test)]
+mod ramping;
+pub mod ramps;
 mod segments;
 mod standing;
 mod write;
@@ -59,7 +63,7 @@ mod write;
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLockReadGuard, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLockReadGuard, atomic::Ordering},
     time::Duration,
 };
 
@@ -214,6 +218,8 @@ struct Shared {
     fleet: Fleet,
     /// Segments this node has just made, by digest: the engine need not load them again.
     made: Mutex<HashMap<Digest, Arc<Segment>>>,
+    /// Whoever counted what ramps are judged by; unset: nobody does.
+    step_counts: OnceLock<Arc<dyn ramps::StepCounts>>,
 }
 
 impl Shared {
@@ -306,6 +312,7 @@ impl Node {
             behind: Notify::new(),
             fleet: Fleet::new(settings.name.clone(), ids.op().to_string(), clock.now()),
             made: Mutex::default(),
+            step_counts: OnceLock::new(),
         });
         let memory = settings.bundle_memory;
         let bundles = Bundles::new(Arc::clone(&store), memory, Arc::clone(&metrics));
@@ -372,6 +379,17 @@ impl Node {
     /// The catalogue, for the control plane: hold it briefly, never across an await.
     pub fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
         self.shared.catalogue.read()
+    }
+
+    /// Names whoever counted what ramps are judged by; once, and before it nothing that is watched grows.
+    pub fn count_steps_by(&self, counts: Arc<dyn ramps::StepCounts>) {
+        let _named_already = self.shared.step_counts.set(counts);
+    }
+
+    /// The ramps of an app, as they stand now.
+    pub fn ramps_of(&self, app: &huidu_core::catalogue::App) -> Vec<ramps::Looked> {
+        let counts = self.shared.step_counts.get();
+        ramps::look(app, counts.map(|counts| &**counts), self.now())
     }
 
     /// Makes a change; answers once this node serves it.

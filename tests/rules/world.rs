@@ -71,7 +71,7 @@ pub(crate) fn app(listed: &[&str], rollout: Option<Rollout>) -> App {
             .collect(),
         rollout,
         killed: None,
-        ramps: std::collections::BTreeMap::new(),
+        ramps: BTreeMap::new(),
         trust: AppTrust::default(),
     }
 }

@@ -159,6 +159,8 @@ pub enum Wait {
     },
     /// A rule that is not paused.
     Rule,
+    /// What was counted, which is not known now.
+    Counts,
 }
 
 /// What happens at `now`; nothing: it goes on waiting.

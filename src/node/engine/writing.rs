@@ -10,6 +10,7 @@ use huidu_core::{
     event::Actor,
     key::Signer as _,
     op::{OpId, Settled},
+    ramp::Act,
     record::Record,
     rules::Rules,
 };
@@ -88,7 +89,14 @@ impl Engine {
                     .ledger_appends
                     .with_label_values(&["committed"])
                     .inc();
-                let urgent = matches!(change.command, Command::Kill { .. });
+                let urgent = matches!(
+                    change.command,
+                    Command::Kill { .. }
+                        | Command::DecideRamp {
+                            act: Act::Kill | Act::RollBack,
+                            ..
+                        }
+                );
                 self.parts.bus.publish(Hint {
                     rev: revision,
                     urgent,
