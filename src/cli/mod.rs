@@ -24,6 +24,7 @@ pub mod parts;
 mod permission;
 mod policy;
 mod progress;
+mod ramp;
 mod review;
 mod rollout;
 mod rules;
@@ -162,6 +163,9 @@ enum Verb {
     /// Which version each device gets
     #[command(subcommand)]
     Rollout(rollout::Rollout),
+    /// Rules that grow by themselves
+    #[command(subcommand)]
+    Ramp(ramp::Ramp),
     /// Stop a version, or a whole app, now
     Kill(kill::Kill),
     /// Take a kill back
@@ -231,6 +235,7 @@ fn code(cli: Cli) -> u8 {
         Verb::Trial(verb) => verb.run(&context),
         Verb::Permission(verb) => verb.run(&context),
         Verb::Rollout(verb) => verb.run(&context),
+        Verb::Ramp(verb) => verb.run(&context),
         Verb::Kill(verb) => verb.run(&context),
         Verb::Unkill(verb) => verb.run(&context),
         Verb::Segment(verb) => verb.run(&context),

@@ -388,6 +388,7 @@ fn unknown_code(kind: &str) -> &'static str {
         "preview" => "unknown-preview",
         "op" => "unknown-op",
         "change" => "unknown-change",
+        "ramp" => "unknown-ramp",
         _ => "unknown",
     }
 }

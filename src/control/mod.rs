@@ -39,6 +39,7 @@ mod peer;
 mod permissions;
 mod plan;
 mod precondition;
+mod ramps;
 mod receipt;
 mod review;
 mod rollouts;
@@ -230,6 +231,12 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(rollouts::show, rollouts::put))
         .routes(routes!(rollouts::share))
         .routes(routes!(rollouts::pause))
+        .routes(routes!(ramps::show))
+        .routes(routes!(ramps::pause))
+        .routes(routes!(ramps::resume))
+        .routes(routes!(ramps::abort))
+        .routes(routes!(ramps::roll_back))
+        .routes(routes!(ramps::approve))
         .routes(routes!(plan::plan))
         .routes(routes!(explain::explain))
         .routes(routes!(segments::list))

@@ -91,6 +91,24 @@ const SPLIT: &str = "[[rule]]\nname = \"ab\"\nshare = \"50%\"\n\
     split = { a = { serve = \"1.3.0\", weight = 1 }, b = { serve = \"1.4.0\", weight = 3 } }\n";
 
 #[test]
+fn a_control_cohort_is_counted_as_the_stable_version_that_it_is_held_on() {
+    let ramp = |share: &str| {
+        format!(
+            "[[rule]]\nname = \"next\"\nshare = \"{share}\"\nserve = \"1.1.0\"\n\
+             ramp = {{ step = [{{ share = \"10%\" }}, {{ share = \"70%\" }}] }}\n\
+             [[rule]]\nname = \"rest\"\nserve = \"1.2.0\"\n"
+        )
+    };
+    compare_with_people(&ramp("10%"), &ramp("70%"), 20_000);
+    let (old, new) = (rollout(&ramp("10%")), rollout(&ramp("70%")));
+    let planned = planned(Some(&old), &new, &[]);
+    let held = planned.rules[0].control.fraction();
+    assert!((held - 0.3).abs() < 1e-6, "{held}");
+    let text = planned.to_string();
+    assert!(text.contains(" held on stable to compare with"), "{text}");
+}
+
+#[test]
 fn plans_agree_with_two_hundred_thousand_people() {
     let split = "[[rule]]\nname = \"ab\"\nshare = \"60%\"\n\
         split = { a = { serve = \"1.3.0\", weight = 2 }, b = { serve = \"1.4.0\", weight = 3 }, c = { serve = \"1.1.0\", weight = 2 } }\n";

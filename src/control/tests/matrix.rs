@@ -26,6 +26,11 @@ pub(super) fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>
         ("put", "rollout") => json(rollout),
         ("post", "plan") => json(json!({ "rollout": rollout })),
         ("post", "explain") => json(json!({ "host": "retail", "device": { "unit": "u" } })),
+        ("post", "pause" | "resume" | "abort" | "roll-back" | "approve")
+            if path.contains("/ramp/") =>
+        {
+            json(json!({ "rule": "ramp", "reason": "because" }))
+        }
         ("post", "approve") if path.contains("/changes/") => {
             json(json!({ "hash": "0".repeat(64) }))
         }
@@ -216,6 +221,12 @@ async fn every_role_may_call_exactly_this() {
     ++++++-0 POST /api/v1/apps/{tenant}/{app}/plan
     +++++++0 GET /api/v1/apps/{tenant}/{app}/policy
     +---+--0 PUT /api/v1/apps/{tenant}/{app}/policy
+    +++++++0 GET /api/v1/apps/{tenant}/{app}/ramp
+    +++----0 POST /api/v1/apps/{tenant}/{app}/ramp/abort
+    ++-----0 POST /api/v1/apps/{tenant}/{app}/ramp/approve
+    +++-+--0 POST /api/v1/apps/{tenant}/{app}/ramp/pause
+    ++-----0 POST /api/v1/apps/{tenant}/{app}/ramp/resume
+    +++-+--0 POST /api/v1/apps/{tenant}/{app}/ramp/roll-back
     +++++++0 GET /api/v1/apps/{tenant}/{app}/rollout
     ++-----0 PUT /api/v1/apps/{tenant}/{app}/rollout
     +++----0 PUT /api/v1/apps/{tenant}/{app}/rollout/rules/{rule}/paused

@@ -94,6 +94,12 @@ async fn every_scope_opens_exactly_this() {
     read           POST /api/v1/apps/{tenant}/{app}/plan
     read           GET /api/v1/apps/{tenant}/{app}/policy
     keys           PUT /api/v1/apps/{tenant}/{app}/policy
+    read           GET /api/v1/apps/{tenant}/{app}/ramp
+    kill ramp-abort rollout POST /api/v1/apps/{tenant}/{app}/ramp/abort
+    ramp-resume rollout POST /api/v1/apps/{tenant}/{app}/ramp/approve
+    kill ramp-pause rollout POST /api/v1/apps/{tenant}/{app}/ramp/pause
+    ramp-resume rollout POST /api/v1/apps/{tenant}/{app}/ramp/resume
+    kill ramp-roll-back rollout POST /api/v1/apps/{tenant}/{app}/ramp/roll-back
     read           GET /api/v1/apps/{tenant}/{app}/rollout
     rollout        PUT /api/v1/apps/{tenant}/{app}/rollout
     kill rollout   PUT /api/v1/apps/{tenant}/{app}/rollout/rules/{rule}/paused
