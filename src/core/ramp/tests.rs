@@ -20,7 +20,9 @@ fn small_words_are_read_and_printed_the_same() {
         let lasting: Lasting = text.parse().unwrap();
         assert_eq!((lasting.ms(), lasting.to_string().as_str()), (ms, text));
     }
-    for text in ["", "m", "30", "-1m", "1.5h", "1234567s", "30 m", "３m", "10w"] {
+    for text in [
+        "", "m", "30", "-1m", "1.5h", "1234567s", "30 m", "３m", "10w",
+    ] {
         assert!(text.parse::<Lasting>().is_err(), "{text}");
     }
     for (text, minutes) in [("00:00", 0), ("09:30", 570), ("24:00", 1_440)] {
@@ -32,7 +34,10 @@ fn small_words_are_read_and_printed_the_same() {
     }
     for (text, minutes) in [("+08:00", 480), ("-03:30", -210), ("+00:00", 0)] {
         let offset: Offset = text.parse().unwrap();
-        assert_eq!((offset.minutes(), offset.to_string().as_str()), (minutes, text));
+        assert_eq!(
+            (offset.minutes(), offset.to_string().as_str()),
+            (minutes, text)
+        );
     }
     for text in ["08:00", "+14:01", "Z"] {
         assert!(text.parse::<Offset>().is_err(), "{text}");
