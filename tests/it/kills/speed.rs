@@ -11,7 +11,6 @@ use std::{
 };
 
 use super::*;
-use crate::support::server::Node;
 
 /// Kills of one row.
 const KILLS: usize = 50;
