@@ -118,7 +118,7 @@ impl<F: Fold> Ledger<F> {
     /// still has `known` in its slot does not say so: where two writers won that slot, the checkpoint may be
     /// of the other one's history.
     async fn came_of(&mut self, known: Position) -> Result<(), LedgerError> {
-        if self.checkpoint.is_none_or(|name| name.rev <= known.rev) {
+        if self.checkpoint.is_none_or(|name| name.rev < known.rev) {
             return Ok(());
         }
         let store = Arc::clone(&self.parts.store);

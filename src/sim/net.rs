@@ -40,7 +40,7 @@ pub(super) struct Wire {
 
 impl World {
     /// Carries a message over the bus to every node, its sender included.
-    fn cast(self: &Arc<Self>, from: usize, message: Message) {
+    fn cast(self: &Arc<Self>, from: usize, message: &Message) {
         for to in 0..self.places.len() {
             let weather = locked(&self.weather);
             let ends = [from, to];
@@ -50,12 +50,12 @@ impl World {
                 self.fault("message to nobody");
                 continue;
             }
-            self.carry(from, to, message.clone());
+            self.carry(from, to, message);
         }
     }
 
     /// Carries a message to one node, as the network likes.
-    fn carry(self: &Arc<Self>, from: usize, to: usize, message: Message) {
+    fn carry(self: &Arc<Self>, from: usize, to: usize, message: &Message) {
         let of_1000 = self.plan.message_faults;
         if self.strikes(of_1000) {
             self.fault("message lost");
@@ -115,7 +115,7 @@ impl World {
     /// Somebody else's client on the bus says what it likes.
     pub(super) fn lie_on_the_bus(self: &Arc<Self>, hint: Hint) {
         for to in 0..self.places.len() {
-            self.carry(to, to, Message::Hint(hint));
+            self.carry(to, to, &Message::Hint(hint));
         }
     }
 }
@@ -123,13 +123,13 @@ impl World {
 impl Bus for Wire {
     fn publish(&self, hint: Hint) {
         if !self.ear.gate.is_dead() {
-            self.world.cast(self.node, Message::Hint(hint));
+            self.world.cast(self.node, &Message::Hint(hint));
         }
     }
 
     fn spread(&self, notice: Bytes) {
         if !self.ear.gate.is_dead() {
-            self.world.cast(self.node, Message::Notice(notice));
+            self.world.cast(self.node, &Message::Notice(notice));
         }
     }
 

@@ -285,10 +285,8 @@ fn lead(cluster: &Cluster, n: usize) -> Links {
     let peers: Vec<Proxy> = others.map(|(_, node)| Proxy::start(node.control)).collect();
     let urls: Vec<String> = peers.iter().map(|peer| by(peer, "http")).collect();
     node.set(&format!("peers = {urls:?}"));
-    // A node that listens on all addresses does not say where it is, so nobody goes past the links.
-    let everywhere = SocketAddr::from(([0, 0, 0, 0], node.control.port()));
-    let listens = |at| format!("[control]\nlisten = \"{at}\"");
-    node.reroute(&listens(node.control), &listens(everywhere));
+    // Nobody goes past the links.
+    node.hides();
     Links { store, bus, peers }
 }
 

@@ -249,6 +249,25 @@ impl Node {
         fs::write(path, settings.replace(from, to)).unwrap();
     }
 
+    /// From its next start on it listens on all addresses, so it does not say where it is: nobody learns of it.
+    pub fn hides(&self) {
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], self.control.port()));
+        let listens = |at| format!("[control]\nlisten = \"{at}\"");
+        self.reroute(&listens(self.control), &listens(everywhere));
+    }
+
+    /// Processor time it has used, in steps of 10 ms.
+    pub fn cpu(&self) -> Duration {
+        let pid = fs::read_to_string(self.dir.join("huidu.pid")).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        let ticks: u64 = fields[11..=12]
+            .iter()
+            .map(|field| field.parse::<u64>().unwrap())
+            .sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Adds a line to the table `node` of its settings, for its next start.
     pub fn set(&self, line: &str) {
         let settings = self.dir.join("huidu.toml");

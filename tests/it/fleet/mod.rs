@@ -104,10 +104,22 @@ fn everybody_sees_every_node_and_who_is_silent() {
     assert_eq!(refused.status, 403, "{}", refused.text());
     assert_eq!(metric(&world.cluster.nodes[0], "huidu_fleet_nodes "), 3);
 
-    // Redis dies: who was heard before is silent, and each node still says what it is.
+    // Redis dies: each node still says what it is, and the others ask it themselves.
     world.cluster.redis.as_mut().unwrap().kill();
-    until("the others are silent", || {
-        standing(&world.fleet(0), "node-2") == "silent"
+    until("the node notices", || {
+        metric(&world.cluster.nodes[0], "huidu_bus_up ") == 0
+    });
+    let heard = |fleet: &Value| {
+        let nodes = fleet["nodes"].as_array().unwrap().iter();
+        let mut others = nodes.filter(|one| one["node"] != "node-0");
+        let since = others.next().unwrap()["asof"].as_str().unwrap().to_owned();
+        others
+            .all(|one| one["standing"] == "ready")
+            .then_some(since)
+    };
+    let before = heard(&world.fleet(0)).unwrap();
+    until("the others are heard without Redis", || {
+        heard(&world.fleet(0)).is_some_and(|now| now > before)
     });
     let mut wire = Wire::connect(world.cluster.nodes[2].control).unwrap();
     let beat = wire.get("/peer/v1/beat", &[]).unwrap();

@@ -4,6 +4,7 @@
 mod feed;
 mod lasting;
 mod speed;
+mod told;
 
 use std::{path::Path, time::Duration};
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     support::{
         proxy::{Proxy, Weather},
-        server::{Backing, Cluster, until},
+        server::{Backing, Cluster, Node, until},
         wire::Reply,
     },
     world::{HOST, World},
@@ -20,20 +21,26 @@ use crate::{
 
 /// A bank whose nodes know one another, and reach their store through a network that can be broken.
 fn world_and_store() -> (World, Proxy) {
+    world_with(|_, url| url.to_owned(), |_, _| {})
+}
+
+/// The same. `named`: how nodes name node `n`, whose private port is at that URL. `node`: what else is set at it.
+fn world_with(
+    named: impl Fn(usize, &str) -> String,
+    node: impl Fn(usize, &Node),
+) -> (World, Proxy) {
     let program = Path::new(env!("CARGO_BIN_EXE_huidu"));
     let mut cluster = Cluster::unstarted(program, Backing::S3Redis, "");
     let store = cluster.weed.as_ref().unwrap().endpoint();
     let proxy = Proxy::start(store.trim_start_matches("http://").parse().unwrap());
-    let all: Vec<String> = cluster
-        .nodes
-        .iter()
-        .map(|node| node.control_url())
-        .collect();
-    for (n, node) in cluster.nodes.iter().enumerate() {
-        node.reroute(&store, &format!("http://{}", proxy.address()));
+    let all = cluster.nodes.iter().enumerate();
+    let all: Vec<String> = all.map(|(n, node)| named(n, &node.control_url())).collect();
+    for (n, one) in cluster.nodes.iter().enumerate() {
+        one.reroute(&store, &format!("http://{}", proxy.address()));
         let others = all.iter().enumerate().filter(|(other, _)| *other != n);
         let others: Vec<String> = others.map(|(_, url)| format!("{url:?}")).collect();
-        node.set(&format!("peers = [{}]", others.join(", ")));
+        one.set(&format!("peers = [{}]", others.join(", ")));
+        node(n, one);
     }
     cluster.found();
     (World::of(cluster), proxy)

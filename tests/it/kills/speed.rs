@@ -11,7 +11,6 @@ use std::{
 };
 
 use super::*;
-use crate::support::server::Node;
 
 /// Kills of one row.
 const KILLS: usize = 50;
@@ -186,6 +185,7 @@ fn the_same_look_finds_nodes_that_tell_nobody() {
     let store = Proxy::start(weed.trim_start_matches("http://").parse().unwrap());
     for node in &cluster.nodes {
         node.reroute(&weed, &format!("http://{}", store.address()));
+        node.hides();
     }
     cluster.found();
     let mut world = World::of(cluster);

@@ -275,7 +275,7 @@ fn the_store_hangs(world: &World, app: &str) {
     let asof = ready["asof"].clone();
     assert_eq!(
         ready,
-        json!({"ready": true, "revision": revision, "asof": asof, "store": false, "bus": true, "from": "store"})
+        json!({"ready": true, "revision": revision, "asof": asof, "store": false, "bus": true, "from": "store", "why": ["store-down"]})
     );
     weed.resume();
     until("the store answers again", || {
@@ -347,6 +347,7 @@ fn a_phone_carries_news_to_a_node_that_nobody_tells() {
         Cluster::unstarted(Path::new(env!("CARGO_BIN_EXE_huidu")), Backing::S3Redis, "");
     for node in &cluster.nodes {
         node.set("tick = \"60s\"");
+        node.hides();
     }
     cluster.found();
     let mut world = World::of(cluster);
