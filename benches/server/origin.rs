@@ -12,7 +12,7 @@ use huidu::{
     metrics::Metrics,
     node::{
         bundles::Bundles,
-        counters::Counters,
+        feedback::{Feedback, Keeper},
         live::{Live, LiveApp, Stamper},
     },
     store::memory::MemoryStore,
@@ -26,6 +26,8 @@ use huidu_core::{
     version::{Bundle, BundleFormat, Life, Permissions, Version},
 };
 
+use crate::exchange;
+
 /// Whom it all belongs to.
 const AUDIENCE: &str = "bank/prod";
 
@@ -34,7 +36,7 @@ pub(crate) struct Fixed {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) stamper: Arc<Stamper>,
     bundles: Bundles,
-    counters: Counters,
+    feedback: Arc<Feedback>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -48,8 +50,8 @@ impl Origin for Fixed {
     fn bundles(&self) -> &Bundles {
         &self.bundles
     }
-    fn counters(&self) -> &Counters {
-        &self.counters
+    fn feedback(&self) -> &Feedback {
+        &self.feedback
     }
     fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -75,6 +77,25 @@ impl Origin for Fixed {
 }
 
 impl Fixed {
+    /// Keeps what devices report, on a thread of its own, as a node does.
+    pub(crate) fn keep_counting(&self, redis: Option<&str>) {
+        let exchange = redis.map(exchange::over);
+        let store = Arc::new(MemoryStore::new());
+        let keeper = Keeper::new(
+            Arc::clone(&self.feedback),
+            exchange,
+            store,
+            Arc::new(System),
+        );
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(keeper.run(std::future::pending()));
+        });
+    }
+
     /// Serves `apps`, stamped by `stamper`.
     pub(crate) fn new(apps: impl IntoIterator<Item = App>, stamper: Arc<Stamper>) -> Arc<Self> {
         let metrics = Arc::new(Metrics::new());
@@ -101,7 +122,10 @@ impl Fixed {
             live: ArcSwap::from_pointee(served),
             stamper,
             bundles: Bundles::new(Arc::new(MemoryStore::new()), 0, Arc::clone(&metrics)),
-            counters: Counters::new(Arc::clone(&metrics)),
+            feedback: Arc::new(Feedback::new(
+                Arc::clone(&metrics),
+                "01jz0000000000000000000001".parse().unwrap(),
+            )),
             metrics,
         })
     }

@@ -44,6 +44,7 @@ pub mod rules;
 pub mod treehead;
 pub mod trust;
 // What was measured of it, and what that means.
+pub mod feedback;
 pub mod stats;
 // What is kept of it.
 pub mod beat;
