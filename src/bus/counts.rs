@@ -107,7 +107,6 @@ impl RedisCounts {
             .arg(&life[life.len() - 8..])
             .arg(limits::EVENT_WINDOW_MS / 1_000);
         for id in ids {
-            // Two bytes choose the hash: those that chose among tables before say nothing any more.
             claim.arg(id_text(*id));
         }
         let (ours,): (String,) = self.redis.ask(&pipe).await?;

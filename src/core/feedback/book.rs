@@ -262,10 +262,10 @@ impl Book {
                 self.untold.remove(&place);
                 self.unkept.remove(&place);
             }
+            // The end of the last hour there is lies beyond the last minute.
+            let is_kept = |hour: u32| (u64::from(hour) + 1) * 60 > u64::from(forget);
+            self.settled.retain(|(_, hour), _| is_kept(*hour));
         }
-        // The end of the last hour there is lies beyond the last minute.
-        let is_kept = |hour: u32| (u64::from(hour) + 1) * 60 > u64::from(forget);
-        self.settled.retain(|(_, hour), _| is_kept(*hour));
     }
 
     /// What every cell of `app` came to from the minute `from` until before `until`. Where minutes are settled, whole

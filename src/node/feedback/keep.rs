@@ -144,7 +144,14 @@ impl Keeper {
         let life = self.feedback.life();
         loop {
             let minute = minute_of(self.clock.now().unix_ms());
-            let silent = minute.saturating_sub(SILENT);
+            // While nobody hears us, and at our end, also what others told us lies nowhere else.
+            let is_all = self.stopping.load(Ordering::Relaxed)
+                || self.exchange.is_some() && self.alone.load(Ordering::Relaxed);
+            let silent = if is_all {
+                u32::MAX
+            } else {
+                minute.saturating_sub(SILENT)
+            };
             let (sheet, places) = self.feedback.book().take_unkept(life, silent, AT_A_TIME);
             if sheet.is_empty() {
                 return Ok(());
