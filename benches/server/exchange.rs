@@ -5,14 +5,16 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use huidu::{
     bus::counts::{Before, RedisCounts},
-    node::feedback::{Exchange, Exchanged, Remembered},
+    clock::System,
+    node::feedback::{Exchange, Exchanged, Feedback, Keeper, Remembered},
+    store::memory::MemoryStore,
 };
 use huidu_core::feedback::Life;
 
 struct Over(RedisCounts);
 
 /// The exchange over the Redis at `url`.
-pub(crate) fn over(url: &str) -> Arc<dyn Exchange> {
+fn over(url: &str) -> Arc<dyn Exchange> {
     let counts = RedisCounts::new(url, "bank/bench", Duration::from_millis(400)).unwrap();
     Arc::new(Over(counts))
 }
@@ -37,4 +39,17 @@ impl Exchange for Over {
             Ok(sheets.into_iter().map(Bytes::from).collect())
         })
     }
+}
+
+/// Keeps what devices report, on a thread of its own, as a node does.
+pub(crate) fn keep(feedback: Arc<Feedback>, redis: Option<&str>) {
+    let (exchange, store) = (redis.map(over), Arc::new(MemoryStore::new()));
+    let keeper = Keeper::new(feedback, exchange, store, Arc::new(System));
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(keeper.run(std::future::pending()));
+    });
 }

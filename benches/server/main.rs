@@ -78,7 +78,7 @@ fn main() {
             let plane = Plane::new(limits, Connections(Arc::clone(&origin.metrics)));
             let service = |_core| DevicePlane::new(Arc::clone(&origin), Bounds::default());
             let workers = serve::spawn_per_core(listeners, service, &plane, &stop).unwrap();
-            origin.keep_counting(arguments.redis.as_deref());
+            exchange::keep(Arc::clone(&origin.feedback), arguments.redis.as_deref());
             println!("listening {addr}");
             workers.join().unwrap();
         }

@@ -12,7 +12,7 @@ use huidu::{
     metrics::Metrics,
     node::{
         bundles::Bundles,
-        feedback::{Feedback, Keeper},
+        feedback::Feedback,
         live::{Live, LiveApp, Stamper},
     },
     store::memory::MemoryStore,
@@ -26,8 +26,6 @@ use huidu_core::{
     version::{Bundle, BundleFormat, Life, Permissions, Version},
 };
 
-use crate::exchange;
-
 /// Whom it all belongs to.
 const AUDIENCE: &str = "bank/prod";
 
@@ -36,7 +34,7 @@ pub(crate) struct Fixed {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) stamper: Arc<Stamper>,
     bundles: Bundles,
-    feedback: Arc<Feedback>,
+    pub(crate) feedback: Arc<Feedback>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -77,25 +75,6 @@ impl Origin for Fixed {
 }
 
 impl Fixed {
-    /// Keeps what devices report, on a thread of its own, as a node does.
-    pub(crate) fn keep_counting(&self, redis: Option<&str>) {
-        let exchange = redis.map(exchange::over);
-        let store = Arc::new(MemoryStore::new());
-        let keeper = Keeper::new(
-            Arc::clone(&self.feedback),
-            exchange,
-            store,
-            Arc::new(System),
-        );
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(keeper.run(std::future::pending()));
-        });
-    }
-
     /// Serves `apps`, stamped by `stamper`.
     pub(crate) fn new(apps: impl IntoIterator<Item = App>, stamper: Arc<Stamper>) -> Arc<Self> {
         let metrics = Arc::new(Metrics::new());
