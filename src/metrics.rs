@@ -143,10 +143,20 @@ metrics! {
     /// Answers given, by what they serve; `rule` and `arm` are empty where no rule took the device. At
     /// most 10000 different sets of labels are counted apart, the rest under `other`.
     served: IntCounterVec = "huidu_served_total" ["app", "version", "rule", "arm"];
-    /// What devices reported, by what they run; `other` stands for what the catalogue does not know. At
+    /// What devices reported to this node, by what they run; `other` stands for what the catalogue does not know. At
     /// most 10000 different sets of labels are counted apart, the rest under `other`.
     reported: IntCounterVec = "huidu_reported_total" ["app", "version", "rule", "arm", "event"];
-    /// Times that counts of reports could not be flushed to where the counts of all nodes are added up.
+    /// Events that devices reported under a name, by what became of them: taken, duplicate, refused, no-room; and of
+    /// those taken, duplicate-elsewhere (another node had it, it does not count) and never-checked (it counted while
+    /// nobody could say whether another node had it).
+    events: IntCounterVec = "huidu_events_total" ["outcome"];
+    /// Sheets of counts kept in the store, or not.
+    feedback_kept: IntCounterVec = "huidu_feedback_sheets_total" ["outcome"];
+    /// Sheets of counts from other nodes or the store that this node does not understand.
+    feedback_unread: IntCounter = "huidu_feedback_unread_total";
+    /// Numbers of what devices reported that this node holds by minute.
+    feedback_places: IntGauge = "huidu_feedback_places";
+    /// Times that counts could not be told to the other nodes; they go to the store then.
     count_flush_failures: IntCounter = "huidu_count_flush_failures_total";
     /// Lists of kills given out.
     kill_lists: IntCounter = "huidu_kill_lists_total";

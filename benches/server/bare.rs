@@ -7,16 +7,17 @@
 use std::{convert::Infallible, net::TcpListener};
 
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use huidu::http::{
     body::Body,
     serve::{self, Limits},
 };
-use hyper::service::service_fn;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-/// Sends `reply`, whatever is asked.
-pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Bytes>) {
+/// Sends `reply`, whatever is asked; where it `reads`, once the whole body is there.
+pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Bytes>, reads: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -29,11 +30,16 @@ pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Byt
             socket.set_nodelay(true).unwrap();
             let (builder, reply) = (builder.clone(), reply.clone());
             tokio::spawn(async move {
-                let service = service_fn(move |_request| {
+                let service = service_fn(move |request: Request<Incoming>| {
                     let mut sent = Response::new(Body::from(reply.body().clone()));
                     *sent.status_mut() = reply.status();
                     sent.headers_mut().clone_from(reply.headers());
-                    std::future::ready(Ok::<_, Infallible>(sent))
+                    async move {
+                        if reads {
+                            let _whole = request.into_body().collect().await;
+                        }
+                        Ok::<_, Infallible>(sent)
+                    }
                 });
                 let _its_own_affair = builder
                     .serve_connection(TokioIo::new(socket), service)

@@ -12,6 +12,7 @@
 
 mod apps;
 mod bare;
+mod exchange;
 mod origin;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -54,6 +55,12 @@ struct Arguments {
     /// `bare` sends the 304 in place of the 200.
     #[arg(long)]
     not_modified: bool,
+    /// `bare` reads bodies of events and says that they are taken.
+    #[arg(long)]
+    takes_events: bool,
+    /// `huidu` tells its counts to other nodes over this Redis.
+    #[arg(long)]
+    redis: Option<String>,
 }
 
 fn main() {
@@ -71,21 +78,36 @@ fn main() {
             let plane = Plane::new(limits, Connections(Arc::clone(&origin.metrics)));
             let service = |_core| DevicePlane::new(Arc::clone(&origin), Bounds::default());
             let workers = serve::spawn_per_core(listeners, service, &plane, &stop).unwrap();
+            exchange::keep(Arc::clone(&origin.feedback), arguments.redis.as_deref());
             println!("listening {addr}");
             workers.join().unwrap();
         }
         Kind::Bare => {
-            let reply = sample(&origin, arguments.not_modified);
+            let reply = match arguments.takes_events {
+                true => taken(),
+                false => sample(&origin, arguments.not_modified),
+            };
             println!("listening {addr}");
             let threads = listeners.into_iter().map(|listener| {
                 let (reply, limits) = (reply.clone(), limits.clone());
-                std::thread::spawn(move || bare::serve(listener, &limits, &reply))
+                let reads = arguments.takes_events;
+                std::thread::spawn(move || bare::serve(listener, &limits, &reply, reads))
             });
             for thread in threads.collect::<Vec<_>>() {
                 thread.join().unwrap();
             }
         }
     }
+}
+
+/// What the device plane says to four events that are new.
+fn taken() -> http::Response<Bytes> {
+    let reply = http::Response::builder()
+        .status(202)
+        .header("content-type", "application/json")
+        .header("cache-control", "no-store");
+    let body = Bytes::from_static(br#"{"accepted":4}"#);
+    reply.body(body).unwrap()
 }
 
 /// What the device plane says to one ordinary poll, or to its repetition.

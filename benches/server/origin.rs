@@ -12,7 +12,7 @@ use huidu::{
     metrics::Metrics,
     node::{
         bundles::Bundles,
-        counters::Counters,
+        feedback::Feedback,
         live::{Live, LiveApp, Stamper},
     },
     store::memory::MemoryStore,
@@ -34,7 +34,7 @@ pub(crate) struct Fixed {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) stamper: Arc<Stamper>,
     bundles: Bundles,
-    counters: Counters,
+    pub(crate) feedback: Arc<Feedback>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -48,8 +48,8 @@ impl Origin for Fixed {
     fn bundles(&self) -> &Bundles {
         &self.bundles
     }
-    fn counters(&self) -> &Counters {
-        &self.counters
+    fn feedback(&self) -> &Feedback {
+        &self.feedback
     }
     fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -101,7 +101,10 @@ impl Fixed {
             live: ArcSwap::from_pointee(served),
             stamper,
             bundles: Bundles::new(Arc::new(MemoryStore::new()), 0, Arc::clone(&metrics)),
-            counters: Counters::new(Arc::clone(&metrics)),
+            feedback: Arc::new(Feedback::new(
+                Arc::clone(&metrics),
+                "01jz0000000000000000000001".parse().unwrap(),
+            )),
             metrics,
         })
     }

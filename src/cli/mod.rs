@@ -12,6 +12,7 @@ mod context;
 mod device;
 mod explain;
 mod fleet;
+mod health;
 mod history;
 mod host;
 mod keys;
@@ -178,6 +179,8 @@ enum Verb {
     Rules(rules::Rules),
     /// Where units stand in a rollout
     Bucket(bucket::Bucket),
+    /// What devices reported of an app
+    Health(health::Health),
     /// Why a device gets what it gets
     Explain(explain::Explain),
     /// What was changed, by whom and why
@@ -241,6 +244,7 @@ fn code(cli: Cli) -> u8 {
         Verb::Segment(verb) => verb.run(&context),
         Verb::Rules(verb) => verb.run(&context),
         Verb::Bucket(verb) => verb.run(&context),
+        Verb::Health(verb) => verb.run(&context),
         Verb::Explain(verb) => verb.run(&context),
         Verb::History(verb) => verb.run(&context),
         Verb::Audit(verb) => verb.run(&context),

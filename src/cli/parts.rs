@@ -7,7 +7,6 @@ use std::{
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
-    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -16,6 +15,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
+use huidu_core::feedback::Life;
 
 use super::keys::files;
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
         NodeParts, NodeSettings,
         beats::{Board, Exchange},
         bundles::Disk,
-        counters::{CounterSink, Remembered, SinkError},
+        feedback::{self, Exchanged, Remembered},
         peers::{Answer, Peers, Reach},
     },
     settings::{BusSettings, S3Settings, Settings, StoreSettings, TlsFiles},
@@ -52,6 +52,8 @@ const S3_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long Redis may take for any answer; a hint is worth no more.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait for Redis with counts: they go to the store then.
+const COUNTS_TIMEOUT: Duration = Duration::from_millis(400);
 /// How long the connection to Redis may be silent before it is tried.
 const REDIS_PING: Duration = Duration::from_secs(1);
 
@@ -259,13 +261,13 @@ fn bus(settings: &Settings) -> anyhow::Result<Arc<dyn Bus>> {
     })
 }
 
-/// Where counts of what devices report are flushed to; none: they stay in this process.
-pub(super) fn counts(settings: &Settings) -> anyhow::Result<Option<Box<dyn CounterSink>>> {
+/// Where nodes tell one another what devices reported; none: there is one node.
+pub(super) fn counts(settings: &Settings) -> anyhow::Result<Option<Arc<dyn feedback::Exchange>>> {
     Ok(match &settings.bus {
         BusSettings::Local => None,
         BusSettings::Redis { url } => {
-            let counts = RedisCounts::new(url.expose(), &settings.audience, REDIS_TIMEOUT)?;
-            Some(Box::new(InRedis(counts)))
+            let counts = RedisCounts::new(url.expose(), &settings.audience, COUNTS_TIMEOUT)?;
+            Some(Arc::new(InRedis(counts)))
         }
     })
 }
@@ -304,17 +306,24 @@ pub(super) fn address(settings: &Settings, bound: SocketAddr) -> Option<String> 
 /// Counts in the Redis of the bus.
 struct InRedis(RedisCounts);
 
-impl CounterSink for InRedis {
-    fn flush<'a>(
-        &'a self,
-        node: &'a str,
-        values: &'a [(String, u64)],
-    ) -> Pin<Box<dyn Future<Output = Result<Remembered, SinkError>> + Send + 'a>> {
+impl feedback::Exchange for InRedis {
+    fn claim<'a>(&'a self, life: &'a Life, ids: &'a [u64]) -> Exchanged<'a, Vec<bool>> {
+        Box::pin(async move { Ok(self.0.claim(life, ids).await?) })
+    }
+
+    fn tell<'a>(&'a self, life: &'a Life, sheet: Vec<u8>) -> Exchanged<'a, Remembered> {
         Box::pin(async move {
-            Ok(match self.0.keep(node, values).await? {
+            Ok(match self.0.tell(life, &sheet).await? {
                 Before::Numbers => Remembered::All,
                 Before::Nothing => Remembered::Nothing,
             })
+        })
+    }
+
+    fn hear<'a>(&'a self, life: &'a Life) -> Exchanged<'a, Vec<Bytes>> {
+        Box::pin(async move {
+            let sheets = self.0.hear(life).await?;
+            Ok(sheets.into_iter().map(Bytes::from).collect())
         })
     }
 }

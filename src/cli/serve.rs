@@ -25,7 +25,7 @@ use crate::{
     device::{Bounds, Connections, DevicePlane, Feed},
     http::{self, tls::Tls},
     logging,
-    node::{Node, WriteError, counters::CounterSink},
+    node::{Node, WriteError, feedback::FLUSH},
     settings::{FlagValue, Settings, Sources, StoreSettings},
     store::probe::{self, Depth, Verdict},
 };
@@ -222,11 +222,10 @@ async fn serve(settings: &Settings) -> Done {
         revision = node.health().revision.get(),
         "serving"
     );
-    let counting = tokio::spawn(flush_counts(
-        Arc::clone(&node),
-        parts::counts(settings)?,
-        told.clone(),
-    ));
+    let mut stopping = told.clone();
+    let counting = node.keep_counting(parts::counts(settings)?, async move {
+        stopping.told().await;
+    });
     if let Some(address) = parts::address(settings, bound) {
         node.fleet().is_at(address);
     }
@@ -251,7 +250,7 @@ async fn serve(settings: &Settings) -> Done {
     let _closed = tokio::task::spawn_blocking(move || devices.join()).await;
     let _closed = tokio::time::timeout(Duration::from_secs(10), controlling).await;
     // The last counts, when nothing comes any more.
-    let _closed = tokio::time::timeout(COUNTS_EVERY * 3, counting).await;
+    let _closed = tokio::time::timeout(FLUSH * 10, counting).await;
     node.flush();
     Ok(0)
 }
@@ -286,38 +285,6 @@ impl Certificates {
                     tracing::error!(port, "the certificate before stays in force: {error:#}");
                 }
             }
-        }
-    }
-}
-
-/// How much of what devices report a crash can lose.
-const COUNTS_EVERY: Duration = Duration::from_millis(800);
-
-/// Flushes counts until told to stop, and once more then.
-async fn flush_counts(
-    node: Arc<Node>,
-    sink: Option<Box<dyn CounterSink>>,
-    mut stop: http::serve::Stop,
-) {
-    let Some(sink) = sink else { return };
-    // A run counts from zero, so it has a name of its own.
-    let run = format!("{}:{}", node.settings().name, node.new_op());
-    let failures = &node.metrics().count_flush_failures;
-    let mut is_known = true;
-    loop {
-        let is_last = tokio::time::timeout(COUNTS_EVERY, stop.told())
-            .await
-            .is_ok();
-        let flushed = node.counters().flush(&run, &*sink).await;
-        if let Err(error) = &flushed {
-            failures.inc();
-            if is_known {
-                tracing::warn!(%error, "counts cannot be flushed; they are kept here and flushed later");
-            }
-        }
-        is_known = flushed.is_ok();
-        if is_last {
-            return;
         }
     }
 }

@@ -75,6 +75,12 @@ pub struct AppState {
 /// Something that happened here. Never who.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
+    /// Its name, the same with every try; none: it needs none, or is from before events had one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// When somebody was first told of it, or it was tried, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_ms: Option<u64>,
     /// `tenant/app`; empty: of the device as a whole.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub app: String,
@@ -87,9 +93,9 @@ pub struct Event {
     /// The arm of its split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
-    /// `download`, `activate`, `crash`, `rollback`, `conversion`, `load-failed`, `doubted`.
+    /// `downloaded`, `activated`, `crashed`, `rolled-back`, `load-failed`, `doubted`.
     pub event: String,
-    /// Of what was doubted: why, as a code.
+    /// Of what was doubted or taken back: why, as a code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// How often.
@@ -164,6 +170,8 @@ impl DeviceState {
             return;
         }
         self.note(Event {
+            id: String::new(),
+            tried_ms: None,
             app: app.to_owned(),
             version: String::new(),
             rule: None,
@@ -172,6 +180,32 @@ impl DeviceState {
             code: Some(code.to_owned()),
             count: 1,
         });
+    }
+
+    /// Marks what is told now for the first time; the report of everything, as it is sent at `now_ms`.
+    pub fn report(&mut self, now_ms: u64) -> Vec<serde_json::Value> {
+        let said = |event: &mut Event| {
+            let first = event.tried_ms.replace(event.tried_ms.unwrap_or(now_ms));
+            let mut said = serde_json::to_value(&*event).unwrap_or_default();
+            if let Some(fields) = said.as_object_mut() {
+                fields.remove("tried_ms");
+                if let Some(first) = first {
+                    let seconds = now_ms.saturating_sub(first) / 1_000;
+                    fields.insert("sent".to_owned(), seconds.into());
+                    fields.insert("ago".to_owned(), seconds.into());
+                }
+            }
+            said
+        };
+        self.pending.iter_mut().map(said).collect()
+    }
+
+    /// What was to be told for the first time at `now_ms` has reached nobody.
+    pub fn not_tried(&mut self, now_ms: u64) {
+        let tried = self.pending.iter_mut();
+        for event in tried.filter(|event| event.tried_ms == Some(now_ms)) {
+            event.tried_ms = None;
+        }
     }
 
     /// Notes something to be told, dropping the oldest when too much has gathered.

@@ -344,12 +344,17 @@ fn a_new_device_fetches_checks_switches_and_reports() {
         .into_iter()
         .filter(|r| r.path() == "/v1/events")
         .collect();
-    let body: serde_json::Value = serde_json::from_slice(&events[0].body).unwrap();
+    let mut body: serde_json::Value = serde_json::from_slice(&events[0].body).unwrap();
+    let named = body["events"].as_array_mut().unwrap().iter_mut();
+    for event in named {
+        let id = event.as_object_mut().unwrap().remove("id").unwrap();
+        assert_eq!(id.as_str().unwrap().len(), 32, "each has a name of its own");
+    }
     assert_eq!(
         body,
         json!({"host": "retail-bank", "events": [
-            {"app": "pingan/travel", "version": "1.0.0", "event": "download"},
-            {"app": "pingan/travel", "version": "1.0.0", "event": "activate"},
+            {"app": "pingan/travel", "version": "1.0.0", "event": "downloaded"},
+            {"app": "pingan/travel", "version": "1.0.0", "event": "activated"},
         ]})
     );
     assert_eq!(world.wake(), ["unchanged 1.0.0"]);

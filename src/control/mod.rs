@@ -29,6 +29,7 @@ mod changes;
 mod error;
 mod explain;
 mod fleet;
+mod health;
 mod history;
 mod hosts;
 mod kills;
@@ -197,6 +198,7 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(apps::list, apps::add))
         .routes(routes!(apps::show))
         .routes(routes!(apps::internal))
+        .routes(routes!(health::show))
         .routes(routes!(versions::list, versions::submit))
         .routes(routes!(versions::enlist))
         .routes(routes!(versions::delist))

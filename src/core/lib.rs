@@ -44,6 +44,7 @@ pub mod rules;
 pub mod treehead;
 pub mod trust;
 // What was measured of it, and what that means.
+pub mod feedback;
 pub mod stats;
 // How a rule grows by itself, and what stops it.
 pub mod ramp;

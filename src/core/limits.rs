@@ -92,6 +92,26 @@ pub const ATTR_BYTES: usize = 256;
 pub const POLL_FAILED: usize = 32;
 /// Events in one report.
 pub const REPORT_EVENTS: usize = 1_000;
+/// How much one event without a name, or of a counter, may stand for.
+pub const EVENT_COUNT: u64 = 1_000;
+/// How long an event is known again: an hour. A device that sends one again after longer is refused.
+pub const EVENT_WINDOW_MS: u64 = 60 * 60 * 1_000;
+/// Events that a node knows again at a time; one more is put off. Two such windows are at most 256 MiB.
+pub const EVENT_IDS: usize = 8_000_000;
+/// How far back the minute lies in which an event still counts; what is older counts when it arrives.
+pub const EVENT_AGO_S: u64 = 60 * 60;
+/// Cells (version, rule, arm) that are counted of one app.
+pub const FEEDBACK_CELLS: usize = 1_000;
+/// Counters of an app's own, by name.
+pub const FEEDBACK_COUNTERS: usize = 32;
+/// Numbers that a node holds by minute: about 150 bytes each.
+pub const FEEDBACK_PLACES: usize = 2_000_000;
+/// Minutes after which numbers are settled to hours: two days.
+pub const FEEDBACK_OPEN_MINUTES: u32 = 2 * 24 * 60;
+/// Minutes after which a node forgets what the store still has: 30 days.
+pub const FEEDBACK_MINUTES: u32 = 30 * 24 * 60;
+/// Bytes of one sheet of counts.
+pub const SHEET_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of a bundle: the hard ceiling; settings may lower it.
 pub const BUNDLE_BYTES: u64 = 200 * 1024 * 1024;
 /// Bytes of one signed envelope (keyring, release record, app policy).

@@ -55,7 +55,7 @@ use crate::{
         serve::{PerConnection, Watcher},
     },
     metrics::Metrics,
-    node::{bundles::Bundles, counters::Counters, live::Live},
+    node::{bundles::Bundles, feedback::Feedback, live::Live},
 };
 
 /// What the device plane sees of a node.
@@ -67,7 +67,7 @@ pub trait Origin: Send + Sync + 'static {
     /// The archives.
     fn bundles(&self) -> &Bundles;
     /// Where reports are counted.
-    fn counters(&self) -> &Counters;
+    fn feedback(&self) -> &Feedback;
     /// The metrics.
     fn metrics(&self) -> &Metrics;
     /// Whether a balancer should send devices here.

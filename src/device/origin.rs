@@ -9,7 +9,7 @@ use huidu_core::time::Timestamp;
 use super::{Origin, Readiness, Rhythm};
 use crate::{
     metrics::Metrics,
-    node::{Node, bundles::Bundles, counters::Counters, live::Live},
+    node::{Node, bundles::Bundles, feedback::Feedback, live::Live},
 };
 
 impl Origin for Node {
@@ -25,8 +25,8 @@ impl Origin for Node {
         Self::bundles(self)
     }
 
-    fn counters(&self) -> &Counters {
-        Self::counters(self)
+    fn feedback(&self) -> &Feedback {
+        Self::feedback(self)
     }
 
     fn metrics(&self) -> &Metrics {

@@ -1,17 +1,20 @@
 //! What happened on devices: counted per release, never per person.
 //!
-//! A report has no place for a unit; what else it may hold is ignored and forgotten. An app this node
-//! does not know is not counted; a version, rule or arm that the catalogue does not know is counted as
-//! `other`, so that no report can make up a series. What a device did not believe is counted by its code
-//! alone, out of a fixed list: a stale node or a forger shows there, whoever it was shown to.
+//! A report has no place for a unit; what else it may hold is ignored and forgotten. An event with a name counts once,
+//! for what the catalogue knows; one without is shown in metrics, where `other` stands for what the catalogue does not
+//! know. So no report can make up a series. What a device did not believe is counted by its code alone, out of a fixed
+//! list: a stale node or a forger shows there, whoever it was shown to.
 
-use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use huidu_core::{limits, name, verify::Doubt};
+use huidu_core::{
+    feedback::{Event, EventId, Fault, Report, Told, What},
+    limits,
+    verify::Doubt,
+};
 use hyper::body::Body as HttpBody;
-use serde::Deserialize;
 
 use super::{Origin, poll::unread, reply};
 use crate::{
@@ -20,43 +23,8 @@ use crate::{
         problem::Problem,
     },
     metrics::OTHER,
-    node::counters::{Happened, Series},
+    node::feedback::{Source, Taken},
 };
-
-/// The most that one event may stand for.
-const COUNT: u64 = 1_000;
-/// The event of something that was not believed.
-const DOUBTED: &str = "doubted";
-
-#[derive(Deserialize)]
-struct Report<'a> {
-    #[serde(borrow)]
-    host: Cow<'a, str>,
-    #[serde(borrow)]
-    events: Vec<Reported<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Reported<'a> {
-    #[serde(borrow, default)]
-    app: Cow<'a, str>,
-    #[serde(borrow, default)]
-    version: Cow<'a, str>,
-    #[serde(borrow, default)]
-    rule: Cow<'a, str>,
-    #[serde(borrow, default)]
-    arm: Cow<'a, str>,
-    #[serde(borrow)]
-    event: Cow<'a, str>,
-    #[serde(borrow, default)]
-    code: Cow<'a, str>,
-    #[serde(default = "once")]
-    count: u64,
-}
-
-const fn once() -> u64 {
-    1
-}
 
 /// Takes in a report.
 pub(super) async fn events<O, B>(origin: &O, body: B, limits: ReadLimits) -> Response<Body>
@@ -68,141 +36,171 @@ where
         Ok(body) => body,
         Err(error) => return unread(&error).into_response(),
     };
-    match checked(&body) {
-        Ok(events) => {
-            let accepted = counted(origin, &events);
-            reply::json(
-                StatusCode::ACCEPTED,
-                format!(r#"{{"accepted":{accepted}}}"#).into_bytes(),
-            )
+    let report = match Report::from_json(&body) {
+        Ok(report) => report,
+        Err(fault) => return bad_report(&fault).into_response(),
+    };
+    let mut answer = Answer::default();
+    let taken = answer.take(origin, &report);
+    answer.tell(origin);
+    match taken {
+        Ok(()) => reply::json(StatusCode::ACCEPTED, answer.to_json()),
+        Err(NoRoom) => {
+            origin.metrics().shed.inc();
+            reply::overloaded(origin.rhythm()).into_response()
         }
-        Err(problem) => problem.into_response(),
     }
 }
 
-/// What an event says.
-enum Said {
-    Happened(Happened),
-    /// Something was not believed; the code is one of the list, or `other`.
-    Doubted(&'static str),
+/// There is no room for more events; those before are taken, and will be duplicates.
+struct NoRoom;
+
+/// What became of the events of a report.
+#[derive(Default)]
+struct Answer {
+    accepted: u64,
+    named: u64,
+    duplicates: u64,
+    refused: Vec<(usize, &'static str)>,
+    no_room: u64,
 }
 
-fn counted<O: Origin>(origin: &O, events: &[(Reported<'_>, Said)]) -> usize {
-    let live = origin.live();
-    let mut accepted = 0;
-    for (event, said) in events {
-        let happened = match said {
-            Said::Happened(happened) => happened,
-            Said::Doubted(code) => {
-                let doubts = origin.metrics().doubts.with_label_values(&[*code]);
-                doubts.inc_by(event.count);
-                accepted += 1;
-                continue;
+impl Answer {
+    fn take<O: Origin>(&mut self, origin: &O, report: &Report<'_>) -> Result<(), NoRoom> {
+        let (live, now) = (origin.live(), origin.now());
+        let mut key = String::with_capacity(160);
+        for (index, event) in report.events.iter().enumerate() {
+            let told = match event.what() {
+                Some(What::Told(told)) => told,
+                Some(What::Doubted(code)) => {
+                    let code = Doubt::known_code(code).unwrap_or(OTHER);
+                    let doubts = origin.metrics().doubts.with_label_values(&[code]);
+                    doubts.inc_by(event.count);
+                    self.accepted += 1;
+                    continue;
+                }
+                // Checked when it was read.
+                None => continue,
+            };
+            let source = Source {
+                live: &live,
+                app: &event.app,
+                version: &event.version,
+                rule: &event.rule,
+                arm: &event.arm,
+            };
+            match event.id() {
+                Some(id) => {
+                    let taken = take(origin, &mut key, &source, told, id, event, now);
+                    self.note(index, taken)?;
+                }
+                None if live.app(&event.app).is_none() => {}
+                None => {
+                    origin.feedback().show(&mut key, &source, told, event.count);
+                    self.accepted += 1;
+                }
             }
-        };
-        let Some(app) = live.app(&event.app) else {
-            continue;
-        };
-        let known_version = app.has_version(&event.version);
-        let stated_rule = !(event.rule.is_empty() && event.arm.is_empty());
-        let (rule, arm) = match stated_rule && !app.has_arm(&event.rule, &event.arm) {
-            true => (OTHER, OTHER),
-            false => (&*event.rule, &*event.arm),
-        };
-        let series = Series {
-            app: &event.app,
-            version: if known_version { &event.version } else { OTHER },
-            rule,
-            arm,
-            happened: *happened,
-        };
-        origin.counters().add(series, event.count);
-        accepted += 1;
+        }
+        Ok(())
     }
-    accepted
-}
 
-/// The events of a body, or what is wrong with it: field and remedy, never a value.
-fn checked(body: &[u8]) -> Result<Vec<(Reported<'_>, Said)>, Problem> {
-    let report: Report<'_> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
-    if !name::is_name(&report.host) {
-        return Err(wrong("host", "must be the name of a bank app"));
+    fn note(&mut self, index: usize, taken: Result<Taken, &'static str>) -> Result<(), NoRoom> {
+        match taken {
+            Ok(Taken::New) => {
+                self.accepted += 1;
+                self.named += 1;
+            }
+            Ok(Taken::Duplicate) => self.duplicates += 1,
+            Ok(Taken::NoRoom) => {
+                self.no_room += 1;
+                return Err(NoRoom);
+            }
+            Err(code) => self.refused.push((index, code)),
+        }
+        Ok(())
     }
-    if report.events.len() > limits::REPORT_EVENTS {
-        return Err(wrong(
-            "events",
-            "has at most 1000 members; send several reports",
-        ));
-    }
-    report.events.into_iter().map(checked_one).collect()
-}
 
-fn checked_one(event: Reported<'_>) -> Result<(Reported<'_>, Said), Problem> {
-    let is_doubt = event.event == DOUBTED;
-    let app = event.app.split_once('/');
-    let of_none = is_doubt && event.app.is_empty();
-    if !of_none && !app.is_some_and(|(tenant, app)| name::is_name(tenant) && name::is_name(app)) {
-        return Err(wrong("events.app", "must be `tenant/app`"));
-    }
-    let of_none = is_doubt && event.version.is_empty();
-    if !of_none && event.version.is_empty() || event.version.len() > limits::UNIT_BYTES {
-        return Err(wrong(
-            "events.version",
-            "must be a version number of at most 128 bytes",
-        ));
-    }
-    for (field, text) in [("events.rule", &event.rule), ("events.arm", &event.arm)] {
-        if !text.is_empty() && !name::is_name(text) {
-            return Err(wrong(
-                field,
-                "must be a name as the manifest gave it, or be left out",
-            ));
+    /// Tells the metrics: once a report.
+    fn tell<O: Origin>(&self, origin: &O) {
+        let refused = u64::try_from(self.refused.len()).unwrap_or(0);
+        for (outcome, count) in [
+            ("taken", self.named),
+            ("duplicate", self.duplicates),
+            ("refused", refused),
+            ("no-room", self.no_room),
+        ] {
+            if count > 0 {
+                origin
+                    .metrics()
+                    .events
+                    .with_label_values(&[outcome])
+                    .inc_by(count);
+            }
         }
     }
-    if !(1..=COUNT).contains(&event.count) {
-        return Err(wrong("events.count", "must be 1 to 1000"));
-    }
-    if is_doubt {
-        if !name::is_name(&event.code) {
-            return Err(wrong("events.code", "must be the code of a doubt"));
+
+    fn to_json(&self) -> Vec<u8> {
+        let mut text = format!(r#"{{"accepted":{}"#, self.accepted);
+        if self.duplicates > 0 {
+            let _never_fails = write!(text, r#","duplicates":{}"#, self.duplicates);
         }
-        let code = Doubt::known_code(&event.code).unwrap_or(OTHER);
-        return Ok((event, Said::Doubted(code)));
+        for (n, (index, code)) in self.refused.iter().enumerate() {
+            let before = if n == 0 { r#","refused":["# } else { "," };
+            let _never_fails = write!(text, r#"{before}{{"index":{index},"code":"{code}"}}"#);
+        }
+        text.push_str(if self.refused.is_empty() { "}" } else { "]}" });
+        text.into_bytes()
     }
-    let happened = Happened::ALL
-        .into_iter()
-        .find(|known| known.word() == event.event);
-    let happened = happened.ok_or_else(|| {
-        let words =
-            "must be one of download, activate, crash, rollback, conversion, load-failed, doubted";
-        wrong("events.event", words)
-    })?;
-    Ok((event, Said::Happened(happened)))
 }
 
-fn bad_report(detail: String) -> Problem {
-    Problem::new(
+fn take<O: Origin>(
+    origin: &O,
+    key: &mut String,
+    source: &Source<'_>,
+    told: Told<'_>,
+    id: EventId,
+    event: &Event<'_>,
+    now: huidu_core::time::Timestamp,
+) -> Result<Taken, &'static str> {
+    if event
+        .sent
+        .is_some_and(|sent| sent >= limits::EVENT_WINDOW_MS / 1_000)
+    {
+        return Err("too-late");
+    }
+    // Checked when it was read to be a thousand at most.
+    let times = u32::try_from(event.count).unwrap_or(u32::MAX);
+    let taken = origin
+        .feedback()
+        .take(key, source, told, id, times, event.ago, now);
+    taken.map_err(|unknown| unknown.code())
+}
+
+fn bad_report(fault: &Fault) -> Problem {
+    let problem = Problem::new(
         StatusCode::BAD_REQUEST,
         "bad-report",
         "The report is not understood",
-        detail,
-    )
+        fault.to_string(),
+    );
+    match fault {
+        Fault::Json { .. } => problem,
+        Fault::Field { field, .. } => problem.with_field(*field),
+        Fault::Event { field, .. } => problem.with_field(of_events(field)),
+    }
 }
 
-fn wrong(field: &'static str, problem: &str) -> Problem {
-    bad_report(format!("field `{field}` {problem}")).with_field(field)
-}
-
-/// serde's own texts quote values, so they are not passed on.
-fn not_json(error: &serde_json::Error) -> Problem {
-    use serde_json::error::Category;
-    let what = match error.classify() {
-        Category::Io | Category::Eof => "it ends too early",
-        Category::Syntax => "it is not JSON",
-        Category::Data => "a field is missing, given twice, or of the wrong kind",
-    };
-    let (line, column) = (error.line(), error.column());
-    bad_report(format!(
-        "the body is not the JSON of a report at line {line} column {column}: {what}"
-    ))
+/// The field as a path, as for polls.
+fn of_events(field: &str) -> &'static str {
+    match field {
+        "id" => "events.id",
+        "app" => "events.app",
+        "version" => "events.version",
+        "rule" => "events.rule",
+        "arm" => "events.arm",
+        "event" => "events.event",
+        "code" => "events.code",
+        "count" => "events.count",
+        _ => "events",
+    }
 }

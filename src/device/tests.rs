@@ -31,7 +31,7 @@ use crate::{
 struct Small {
     live: arc_swap::ArcSwap<Live>,
     bundles: Bundles,
-    counters: Counters,
+    feedback: Feedback,
     metrics: Arc<Metrics>,
     store: Arc<MemoryStore>,
     key: Option<VerifyingKey>,
@@ -47,8 +47,8 @@ impl Origin for Small {
     fn bundles(&self) -> &Bundles {
         &self.bundles
     }
-    fn counters(&self) -> &Counters {
-        &self.counters
+    fn feedback(&self) -> &Feedback {
+        &self.feedback
     }
     fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -122,7 +122,10 @@ async fn small() -> Arc<Small> {
     Arc::new(Small {
         live: arc_swap::ArcSwap::from_pointee(live),
         bundles: Bundles::new(as_store, 64 * 1024 * 1024, Arc::clone(&metrics)),
-        counters: Counters::new(Arc::clone(&metrics)),
+        feedback: Feedback::new(
+            Arc::clone(&metrics),
+            "01jz0000000000000000000001".parse().unwrap(),
+        ),
         metrics,
         store,
         key: None,
@@ -689,17 +692,38 @@ async fn events_are_counted_under_names_the_catalogue_knows() {
 
     {"accepted":3}
     "#);
+    let named = |id: u8, rest: &str| {
+        format!(r#"{{"id":"{id:032x}","app":"pingan/travel","version":"1.1.0",{rest}}}"#)
+    };
+    let events = [
+        named(1, r#""rule":"skins","arm":"b","event":"crashed""#),
+        named(1, r#""rule":"skins","arm":"b","event":"crashed""#),
+        named(2, r#""rule":"skins","arm":"z","event":"crashed""#),
+        named(3, r#""event":"converted","sent":3600"#),
+        named(4, r#""event":"counter","code":"paid","count":5"#),
+    ];
+    let report = format!(
+        r#"{{"host":"retail-bank","events":[{}]}}"#,
+        events.join(",")
+    );
+    let reply = ask(&plane, "POST", "/v1/events", &[], &report).await;
+    assert_eq!(
+        reply.text(),
+        r#"{"accepted":2,"duplicates":1,"refused":[{"index":2,"code":"unknown-arm"},{"index":3,"code":"too-late"}]}"#
+    );
     let counted: Vec<_> = plane
         .origin
-        .counters
+        .feedback
         .snapshot()
         .iter()
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
     insta::assert_snapshot!(counted.join("\n"), @r"
     pingan/coffee|1.0.0|||load-failed 1
-    pingan/travel|1.1.0|skins|b|activate 3
-    pingan/travel|other|other|other|crash 1
+    pingan/travel|1.1.0|skins|b|activated 3
+    pingan/travel|1.1.0|skins|b|crashed 1
+    pingan/travel|1.1.0|||counter|paid 5
+    pingan/travel|other|other|other|crashed 1
     ");
 }
 
@@ -763,7 +787,7 @@ async fn refused_reports() {
 
     {"type":"urn:huidu:problem:bad-report","title":"The report is not understood","status":400,"detail":"the body is not the JSON of a report at line 1 column 24: a field is missing, given twice, or of the wrong kind","code":"bad-report"}
     "#);
-    assert!(plane.origin.counters.snapshot().is_empty());
+    assert!(plane.origin.feedback.snapshot().is_empty());
 }
 
 #[tokio::test]
@@ -995,7 +1019,7 @@ async fn nothing_personal_is_repeated_or_logged() {
     assert!(!origin.metrics.render().contains(MARK));
     assert!(
         origin
-            .counters
+            .feedback
             .snapshot()
             .iter()
             .all(|(name, _)| !name.contains(MARK))

@@ -15,7 +15,7 @@
 //! decided.rs      what a change is held against
 //! segments.rs     uploaded lists of units, in memory
 //! bundles.rs      the archives devices run: files of this disk, hot ones in memory
-//! counters.rs     what devices reported, counted
+//! feedback/       what devices reported: counted, told to the other nodes, kept in the store
 //! fleet.rs        the other nodes, as this one hears of them
 //! beats.rs        what this node says of itself, once a second
 //! standing.rs     whether devices may be sent here, and what is not as it should be
@@ -35,11 +35,11 @@ mod checkpoints;
 mod compiling;
 #[cfg(test)]
 mod copies;
-pub mod counters;
 mod decided;
 #[cfg(test)]
 mod doubting;
 mod engine;
+pub mod feedback;
 pub mod fleet;
 mod fold;
 mod front;
@@ -97,8 +97,8 @@ pub use write::{Change, OpState, WriteError, Written};
 
 use self::{
     bundles::Bundles,
-    counters::Counters,
     engine::{Ask, Engine},
+    feedback::{Exchange, Feedback},
     fleet::{Fleet, Opinion},
     front::Front,
     kills::Kills,
@@ -164,7 +164,7 @@ pub struct NodeParts {
     /// Signs the records this node writes, and heads of the ledger; none: it signs neither, and writes nothing once
     /// a keyring is in force.
     pub log_key: Option<Arc<dyn Signer + Send + Sync>>,
-    /// Where counters are flushed to.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Where kills are kept until the ledger has them; none: nowhere, because nothing shall outlast the process.
     pub kills_dir: Option<PathBuf>,
@@ -268,7 +268,7 @@ pub struct Node {
     shared: Arc<Shared>,
     parts: Arc<Parts>,
     bundles: Arc<Bundles>,
-    counters: Arc<Counters>,
+    feedback: Arc<Feedback>,
     asks: mpsc::Sender<Ask>,
     kills: Arc<Kills>,
     peers: Arc<Peers>,
@@ -302,6 +302,9 @@ impl Node {
             None => (None, None),
         };
         let stamper = Arc::new(Stamper::new(key, settings.lease_ms));
+        // Names this run of the node, to other nodes and in its counts.
+        let run = ids.op();
+        let life = run.as_str().to_ascii_lowercase();
         let shared = Arc::new(Shared {
             catalogue: fold::Shared::default(),
             live: ArcSwap::from_pointee(Live::empty()),
@@ -310,14 +313,17 @@ impl Node {
             health: Flags::default(),
             kills: watch::Sender::new(0),
             behind: Notify::new(),
-            fleet: Fleet::new(settings.name.clone(), ids.op().to_string(), clock.now()),
+            fleet: Fleet::new(settings.name.clone(), run.to_string(), clock.now()),
             made: Mutex::default(),
             step_counts: OnceLock::new(),
         });
         let memory = settings.bundle_memory;
         let bundles = Bundles::new(Arc::clone(&store), memory, Arc::clone(&metrics));
         let bundles = Arc::new(bundles.keeping(bundle_disk));
-        let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
+        let life = life
+            .parse()
+            .map_err(|_| unusable(std::io::Error::other("no name for this run")))?;
+        let feedback = Arc::new(Feedback::new(Arc::clone(&metrics), life));
         let parts = Arc::new(Parts {
             store,
             mirror,
@@ -362,7 +368,7 @@ impl Node {
             shared,
             parts,
             bundles,
-            counters,
+            feedback,
             asks,
             kills,
             peers,
@@ -581,8 +587,20 @@ impl Node {
     }
 
     /// What devices reported.
-    pub const fn counters(&self) -> &Arc<Counters> {
-        &self.counters
+    pub const fn feedback(&self) -> &Arc<Feedback> {
+        &self.feedback
+    }
+
+    /// Counts what devices report, tells the other nodes by `exchange` where there are some, and keeps it in the store,
+    /// until `stopped` ends; then once more.
+    pub fn keep_counting(
+        &self,
+        exchange: Option<Arc<dyn Exchange>>,
+        stopped: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        let (store, clock) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.clock));
+        let keeper = feedback::Keeper::new(Arc::clone(&self.feedback), exchange, store, clock);
+        tokio::spawn(keeper.run(stopped))
     }
 
     /// The metrics.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cas/sha256/{hex}               a bundle, named by its bytes; never changes
+//! counts/{minute:010}-{life}-{n:010}  what devices reported, as one run of a node summed it up; never changes
 //! log/{revision:020}             one change of the ledger; created once, never changes
 //! probe/{name}                   what the start-up probe leaves behind; worthless afterwards
 //! snap/{revision:020}-{hex}      the state after a revision, named by its bytes; never changes
@@ -11,13 +12,22 @@
 
 use std::{fmt, str::FromStr};
 
-use huidu_core::{digest::Digest, name};
+use huidu_core::{digest::Digest, feedback::Life, name};
 
 /// One object. The variants stand in the order of their paths.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
     /// Bytes named by their digest.
     Cas(Digest),
+    /// What devices reported.
+    Counts {
+        /// The minute it was written in, since 1970.
+        minute: u64,
+        /// Who wrote it.
+        life: Life,
+        /// The how manieth of that life.
+        number: u32,
+    },
     /// The signed head of the ledger at a revision.
     Head(u64),
     /// One record of the ledger.
@@ -38,6 +48,8 @@ pub enum Key {
 pub enum Folder {
     /// The records of the ledger.
     Log,
+    /// What devices reported.
+    Counts,
     /// The checkpoints.
     Checkpoints,
     /// What probes left behind.
@@ -76,11 +88,20 @@ impl Key {
         self.to_string()
     }
 
+    /// The key that sorts before all counts that were written in `minute` or later.
+    pub fn before_counts_of(minute: u64) -> Self {
+        Self::Counts {
+            minute: minute.saturating_sub(1).min(9_999_999_999),
+            life: Life::last(),
+            number: u32::MAX,
+        }
+    }
+
     /// The digest that the name promises, where it promises one.
     pub fn digest(&self) -> Option<Digest> {
         match self {
             Self::Cas(digest) | Self::Checkpoint { digest, .. } => Some(*digest),
-            Self::Log(_) | Self::Probe(_) | Self::Head(_) => None,
+            Self::Log(_) | Self::Probe(_) | Self::Head(_) | Self::Counts { .. } => None,
         }
     }
 
@@ -89,6 +110,7 @@ impl Key {
         match self {
             Self::Cas(_) => None,
             Self::Log(_) => Some(Folder::Log),
+            Self::Counts { .. } => Some(Folder::Counts),
             Self::Probe(_) => Some(Folder::Probe),
             Self::Checkpoint { .. } => Some(Folder::Checkpoints),
             Self::Head(_) => Some(Folder::Heads),
@@ -100,6 +122,11 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cas(digest) => write!(f, "cas/sha256/{digest}"),
+            Self::Counts {
+                minute,
+                life,
+                number,
+            } => write!(f, "counts/{minute:010}-{life}-{number:010}"),
             Self::Log(rev) => write!(f, "log/{rev:020}"),
             Self::Probe(name) => write!(f, "probe/{}", name.0),
             Self::Head(rev) => write!(f, "head/{rev:020}"),
@@ -120,6 +147,20 @@ fn parse(path: &str) -> Option<Key> {
     let (folder, name) = path.split_once('/')?;
     match folder {
         "cas" => Some(Key::Cas(name.strip_prefix("sha256/")?.parse().ok()?)),
+        "counts" => {
+            let mut parts = name.split('-');
+            let (minute, life, number) = (parts.next()?, parts.next()?, parts.next()?);
+            let whole = parts.next().is_none();
+            let ten = |digits: &str| {
+                let exact = digits.len() == 10 && digits.bytes().all(|b| b.is_ascii_digit());
+                exact.then(|| digits.parse::<u64>().ok()).flatten()
+            };
+            whole.then_some(Key::Counts {
+                minute: ten(minute)?,
+                life: life.parse().ok()?,
+                number: u32::try_from(ten(number)?).ok()?,
+            })
+        }
         "log" => Some(Key::Log(revision(name)?)),
         "head" => Some(Key::Head(revision(name)?)),
         "probe" => Some(Key::Probe(name.parse().ok()?)),
@@ -142,12 +183,19 @@ fn revision(digits: &str) -> Option<u64> {
 
 impl Folder {
     /// All folders.
-    pub const ALL: [Self; 4] = [Self::Log, Self::Checkpoints, Self::Probe, Self::Heads];
+    pub const ALL: [Self; 5] = [
+        Self::Log,
+        Self::Counts,
+        Self::Checkpoints,
+        Self::Probe,
+        Self::Heads,
+    ];
 
     /// The path with its closing slash, without a cluster's prefix.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Log => "log/",
+            Self::Counts => "counts/",
             Self::Checkpoints => "snap/",
             Self::Probe => "probe/",
             Self::Heads => "head/",
@@ -221,6 +269,16 @@ mod tests {
         let digest = any::<[u8; 32]>().prop_map(Digest::from_bytes);
         prop_oneof![
             digest.clone().prop_map(Key::Cas),
+            (0..10_000_000_000u64, "[0-9a-z]{26}", any::<u32>()).prop_map(
+                |(minute, life, number)| {
+                    let life = life.parse().unwrap();
+                    Key::Counts {
+                        minute,
+                        life,
+                        number,
+                    }
+                }
+            ),
             any::<u64>().prop_map(Key::Log),
             any::<u64>().prop_map(Key::Head),
             "[a-z0-9][a-z0-9_-]{0,62}".prop_map(|name| Key::Probe(name.parse().unwrap())),
@@ -242,7 +300,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_parses_to_a_key_of_another_path(text in "(log|snap|cas/sha256|probe)/[0-9a-f+./-]{0,30}") {
+        fn no_text_parses_to_a_key_of_another_path(text in "(log|snap|cas/sha256|probe|counts)/[0-9a-f+./-]{0,50}") {
             if let Ok(key) = text.parse::<Key>() {
                 prop_assert_eq!(key.path(), text);
             }

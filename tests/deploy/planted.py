@@ -67,7 +67,7 @@ PLANTED = [
     ("pages", "docs/operations/store-down.md", "`HuiduStoreDown`", "`HuiduStoreGone`"),
     ("pages", "docs/operations/region-lost.md", "](store-down.md)", "](store.md)"),
     ("pages", "deploy/README.md", "docs/operations/delist-now.md", "docs/operations/delist.md"),
-    ("pages", "docs/operations/delist-now.md", 'event="crash"', 'event="crashed-hard"'),
+    ("pages", "docs/operations/delist-now.md", 'event="crashed"', 'event="crashed-hard"'),
     ("pages", "docs/scale.md", "`public, max-age=2`", "`public, max-age=3`"),
     ("pages", "docs/scale.md", "| `/v1/kills`", "| `/v1/killed`"),
     ("pages", "docs/scale.md", "| 333333 | 25 |", "| 333333 | 20 |"),

@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${FUZZ_SECONDS:-45}
-targets=(poll rulefile record archive stamp range verify paper)
+targets=(poll rulefile record archive stamp range verify paper feedback)
 [ $# -gt 0 ] && targets=("$@")
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT

@@ -15,6 +15,7 @@ mod bundles;
 mod components;
 mod crash;
 mod deploy;
+mod feedback;
 mod fleet;
 mod kills;
 mod ledger;

@@ -10,7 +10,7 @@ use huidu::{
         redis::{RedisBus, RedisSettings},
     },
 };
-use huidu_core::revision::Revision;
+use huidu_core::{feedback::Life, revision::Revision};
 
 use crate::support::components::Redis;
 
@@ -97,20 +97,30 @@ async fn what_is_no_hint_is_counted_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn counts_are_absolute_so_that_repeating_changes_nothing_and_forgetting_is_noticed() {
+async fn ids_are_claimed_once_sheets_are_heard_and_forgetting_is_noticed() {
     let mut redis = Redis::start();
     let counts = || RedisCounts::new(&redis.url(), "bank/test", Duration::from_secs(2)).unwrap();
     let (one, other) = (counts(), counts());
-    let values = |n| [("t/a|1.0.0|||crash".to_owned(), n)];
-    assert_eq!(one.keep("n1:A", &values(2)).await.unwrap(), Before::Nothing);
-    assert_eq!(one.keep("n1:A", &values(3)).await.unwrap(), Before::Numbers);
-    // A write whose answer was lost is written again.
-    assert_eq!(one.keep("n1:A", &values(3)).await.unwrap(), Before::Numbers);
-    other.keep("n2:B", &values(4)).await.unwrap();
-    let totals = other.totals().await.unwrap();
-    assert_eq!(totals.into_iter().collect::<Vec<_>>(), values(7));
+    let [a, b]: [Life; 2] = ["01jz0000000000000000000001", "01jz0000000000000000000002"]
+        .map(|life| life.parse().unwrap());
+    assert_eq!(one.claim(&a, &[1, 2]).await.unwrap(), [true, true]);
+    // A claim whose answer was lost is made again.
+    assert_eq!(one.claim(&a, &[2, 3]).await.unwrap(), [true, true]);
+    assert_eq!(
+        other.claim(&b, &[1, 4, u64::MAX]).await.unwrap(),
+        [false, true, true]
+    );
+    assert_eq!(one.tell(&a, b"sheet 1").await.unwrap(), Before::Nothing);
+    assert_eq!(one.tell(&a, b"sheet 2").await.unwrap(), Before::Numbers);
+    assert_eq!(other.hear(&b).await.unwrap(), [b"sheet 1", b"sheet 2"]);
+    assert!(
+        one.hear(&a).await.unwrap().is_empty(),
+        "a life does not hear itself"
+    );
     redis.kill();
-    assert!(one.keep("n1:A", &values(5)).await.is_err());
+    assert!(one.claim(&a, &[5]).await.is_err() && one.tell(&a, b"sheet 3").await.is_err());
+    assert!(other.hear(&b).await.is_err());
     redis.start_again();
-    assert_eq!(one.keep("n1:A", &values(5)).await.unwrap(), Before::Nothing);
+    assert_eq!(one.tell(&a, b"sheet 3").await.unwrap(), Before::Nothing);
+    assert_eq!(other.hear(&b).await.unwrap(), [b"sheet 3"]);
 }

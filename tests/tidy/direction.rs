@@ -127,7 +127,7 @@ const ONLY: &[Only] = &[
     ),
     (
         &["prometheus"],
-        &["metrics", "node/counters", "node/live/answer"],
+        &["metrics", "node/feedback/registers", "node/live/answer"],
         "every metric is in one struct; the node keeps handles of a few",
     ),
     (
@@ -299,7 +299,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
             "trust",
         ],
     ),
-    ("measured", &["stats"]),
+    ("measured", &["feedback", "stats"]),
     (
         "kept",
         &["beat", "checkpoint", "fingerprint", "op", "record"],

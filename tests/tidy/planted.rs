@@ -169,7 +169,7 @@ const ROWS: &[Row] = &[
     ("only", "src/store/s3/x.rs", "use aws_sdk_s3::Client;", ""),
     (
         "only",
-        "src/node/counters.rs",
+        "src/node/feedback/registers.rs",
         "fn f() { redis::cmd(\"GET\"); }",
         "1: names `redis::cmd`",
     ),

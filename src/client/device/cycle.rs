@@ -12,7 +12,7 @@ use serde_json::{json, value::RawValue};
 
 use super::{Device, DeviceError, Happened, Starter, What};
 use crate::client::{
-    http::{escaped, header},
+    http::{escaped, header, never_arrived},
     state::DOUBTED,
 };
 
@@ -76,7 +76,7 @@ impl Device {
         if let Err(DeviceError::Endless { .. }) = &asked {
             self.note_code(None, "len");
         }
-        self.report();
+        self.report(now)?;
         self.keep()?;
         asked.map(|()| happened)
     }
@@ -426,19 +426,31 @@ impl Device {
     }
 
     /// Tells what happened. What cannot be told now is told another time.
-    fn report(&mut self) {
+    fn report(&mut self, now: Now) -> Result<(), DeviceError> {
         if self.state.pending.is_empty() {
-            return;
+            return Ok(());
         }
         let url = format!("{}/v1/events", self.config.server);
-        let body = json!({ "host": self.config.host, "events": self.state.pending });
+        let events = self.state.report(now.wall.unix_ms());
+        // When it was first tried must outlast this process: who tries again too late is refused, and not counted twice.
+        self.keep()?;
+        let body = json!({ "host": self.config.host, "events": events });
         let reply = self.agent.post(&url).send_json(&body);
         match reply.map(|reply| reply.status().as_u16()) {
+            // Whoever was offline all day has told nobody yet.
+            Err(error) if never_arrived(&error) => self.state.not_tried(now.wall.unix_ms()),
             Ok(202) => self.state.pending.clear(),
             // A node of before there were doubts: what it does not understand must not hold up the rest.
-            Ok(400) => self.state.pending.retain(|one| one.event != DOUBTED),
+            Ok(400) => {
+                let had = self.state.pending.len();
+                self.state.pending.retain(|one| one.event != DOUBTED);
+                if self.state.pending.len() == had {
+                    self.state.pending.clear();
+                }
+            }
             _ => {}
         }
+        Ok(())
     }
 
     fn ask(

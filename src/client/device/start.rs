@@ -1,7 +1,9 @@
 //! Bringing a release to life, and everything that may go wrong with it.
 
+use data_encoding::HEXLOWER;
 use huidu_core::{
     digest::Digest,
+    feedback::Why,
     manifest::Manifest,
     name::AppId,
     verify::{Now, Start},
@@ -47,7 +49,7 @@ impl Device {
                 kept.starting = None;
                 if let Some(version) = kept.releases.get(&digest).cloned() {
                     kept.fail(&version);
-                    self.note(&app, &version, "crash", None);
+                    self.note(&app, &version, "crashed", None, None);
                 }
             }
             let (running, place) = (self.app_state(&app).running, self.place(&app));
@@ -94,7 +96,7 @@ impl Device {
         let mut happened = Vec::new();
         if !self.place(app).release(&bundle.sha256).is_dir() {
             if let Err(trouble) = self.fetch(app, manifest, starter) {
-                self.note(app, version, "load-failed", Some(manifest));
+                self.note(app, version, "load-failed", None, Some(manifest));
                 let told = trouble.told();
                 self.note_code(Some(app), &told);
                 if matches!(trouble, Trouble::Archive(_)) {
@@ -105,7 +107,7 @@ impl Device {
                 happened.push(Happened::to(app, What::LoadFailed, Some(version), told));
                 return Ok(happened);
             }
-            self.note(app, version, "download", Some(manifest));
+            self.note(app, version, "downloaded", None, Some(manifest));
             happened.push(Happened::to(
                 app,
                 What::Downloaded,
@@ -190,7 +192,7 @@ impl Device {
                 let keep: Vec<Digest> = before.into_iter().chain([*digest]).collect();
                 kept.releases.retain(|release, _| keep.contains(release));
                 self.trusted = self.trusted.clone().activated(app);
-                self.note(app, version, "activate", Some(manifest));
+                self.note(app, version, "activated", None, Some(manifest));
                 self.keep()?;
                 place.sweep(&keep);
                 happened.push(Happened::to(app, What::Activated, Some(version), ""));
@@ -206,10 +208,11 @@ impl Device {
                 let back = before.filter(|_| !stopped);
                 kept.running = back;
                 let back_to = kept.version().cloned();
-                self.note(app, version, "crash", Some(manifest));
+                self.note(app, version, "crashed", None, Some(manifest));
                 happened.push(Happened::to(app, What::Crashed, Some(version), why));
                 if back_to.is_some() {
-                    self.note(app, version, "rollback", Some(manifest));
+                    let why = Some(Why::Crashed.word());
+                    self.note(app, version, "rolled-back", why, Some(manifest));
                 }
                 self.keep()?;
                 place.switch(back.as_ref())?;
@@ -226,15 +229,25 @@ impl Device {
         app: &AppId,
         version: &Number,
         event: &str,
+        code: Option<&str>,
         by: Option<&Manifest>,
     ) {
+        let mut id = [0; 16];
+        // Without chance it has no name, and is shown in metrics alone.
+        let is_named = getrandom::fill(&mut id).is_ok();
         self.state.note(Event {
+            id: if is_named {
+                HEXLOWER.encode(&id)
+            } else {
+                String::new()
+            },
+            tried_ms: None,
             app: app.to_string(),
             version: version.to_string(),
             rule: by.and_then(|by| by.rule.as_ref()).map(ToString::to_string),
             arm: by.and_then(|by| by.arm.as_ref()).map(ToString::to_string),
             event: event.to_owned(),
-            code: None,
+            code: code.map(ToOwned::to_owned),
             count: 1,
         });
     }

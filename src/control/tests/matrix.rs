@@ -211,6 +211,7 @@ async fn every_role_may_call_exactly_this() {
     ++-----  POST /api/v1/apps
     +++++++0 GET /api/v1/apps/{tenant}/{app}
     ++++++-0 POST /api/v1/apps/{tenant}/{app}/explain
+    +++++++0 GET /api/v1/apps/{tenant}/{app}/health
     +---+--0 PUT /api/v1/apps/{tenant}/{app}/internal
     +++-+--0 POST /api/v1/apps/{tenant}/{app}/kill
     +++++++0 GET /api/v1/apps/{tenant}/{app}/permissions

@@ -84,6 +84,7 @@ async fn every_scope_opens_exactly_this() {
     catalogue      POST /api/v1/apps
     read           GET /api/v1/apps/{tenant}/{app}
     read           POST /api/v1/apps/{tenant}/{app}/explain
+    read           GET /api/v1/apps/{tenant}/{app}/health
     policies       PUT /api/v1/apps/{tenant}/{app}/internal
     kill           POST /api/v1/apps/{tenant}/{app}/kill
     read           GET /api/v1/apps/{tenant}/{app}/permissions

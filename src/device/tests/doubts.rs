@@ -47,7 +47,7 @@ async fn doubts_are_counted_by_codes_of_a_fixed_list() {
         .lines()
         .filter(|line| line.starts_with("huidu_doubts_total"));
     assert_eq!(series.count(), 3);
-    let counted = plane.origin.counters.snapshot();
+    let counted = plane.origin.feedback.snapshot();
     assert_eq!(counted.len(), 1, "{counted:?}");
 }
 

@@ -4,6 +4,7 @@
 //! thing under libFuzzer and under proptest.
 
 pub mod archive;
+pub mod feedback;
 pub mod paper;
 pub mod poll;
 pub mod range;
@@ -25,4 +26,5 @@ pub const TARGETS: &[Target] = &[
     ("range", range::run),
     ("verify", verify::run),
     ("paper", paper::run),
+    ("feedback", feedback::run),
 ];

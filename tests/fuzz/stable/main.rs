@@ -216,4 +216,6 @@ macro_rules! targets {
     }};
 }
 
-targets!(poll, rulefile, record, archive, stamp, range, verify, paper);
+targets!(
+    poll, rulefile, record, archive, stamp, range, verify, paper, feedback
+);
