@@ -21,7 +21,7 @@ const texts = {
   fresh: ['此操作需要重新登录', 'This takes a fresh sign-in'],
   done: ['已生效，版次 {n}', 'In force since revision {n}'],
   'overview.title': ['总览', 'Overview'], 'overview.apps': ['小程序', 'Mini-programs'], 'overview.reviews': ['待审核版本', 'Versions to review'], 'overview.waits': ['待同意变更', 'Changes to agree on'], 'overview.killed_versions': ['已停版本', 'Stopped versions'],
-  'overview.node': ['本节点', 'This node'], 'overview.latest': ['最近变更', 'Latest changes'], 'overview.chart': ['小程序按状态', 'Mini-programs by standing'],
+  'overview.node': ['本节点', 'This node'], 'overview.latest': ['最近变更', 'Latest changes'],
   'node.ready': ['正常', 'Ready'], 'node.notready': ['未就绪', 'Not ready'], 'node.asof': ['数据时间', 'As of'],
   'standing.live': ['全量', 'Live'], 'standing.ramping': ['灰度中', 'Ramping'], 'standing.held': ['已暂停', 'Held'], 'standing.killed': ['已停用', 'Killed'], 'standing.idle': ['未发布', 'No rollout'],
   'life.draft': ['草稿', 'Draft'], 'life.submitted': ['已提交', 'Submitted'], 'life.in-review': ['审核中', 'In review'], 'life.approved': ['已通过', 'Approved'], 'life.rejected': ['已驳回', 'Rejected'], 'life.listed': ['已上架', 'Listed'], 'life.delisted': ['已下架', 'Delisted'], 'life.killed': ['已停用', 'Killed'],

@@ -72,7 +72,7 @@ export function useChange<A, R>(act: (argument: A) => Promise<R>, after?: (resul
       } else if (error instanceof Refused && error.code === 'sign-in-again') {
         const next = encodeURIComponent(location.pathname + location.search);
         notification.warning({ title: t('fresh'), description: <a href={`/api/v1/signin?fresh&next=${next}`}>{t('signin.go')}</a>, duration: 0 });
-      } else if (error instanceof Refused && error.code === 'revision-moved') {
+      } else if (error instanceof Refused && error.code === 'stale') {
         // The page that made the change shows the other one.
       } else {
         notification.error({ title: t('error.title'), description: <Said error={error} /> });

@@ -50,16 +50,20 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let Query(asked) = query.map_err(|error| ApiError::field("query", error.body_text()))?;
     let limit = asked.limit.unwrap_or(usize::MAX);
-    if asked.limit.is_some_and(|limit| !(1..=MOST).contains(&limit)) {
+    if asked
+        .limit
+        .is_some_and(|limit| !(1..=MOST).contains(&limit))
+    {
         let detail = format!("`limit` is 1 to {MOST}; go on with `after`");
         return Err(ApiError::field("limit", detail));
     }
     let after = asked.after.map(|after| after.parse::<AppId>());
-    let after = after.transpose().map_err(|_| {
-        ApiError::field("after", "`after` is the name of an app, `tenant/app`")
-    })?;
+    let after = after
+        .transpose()
+        .map_err(|_| ApiError::field("after", "`after` is the name of an app, `tenant/app`"))?;
     let search = asked.search.map(|text| text.to_lowercase());
-    let holds = |text: &str| (search.as_ref()).is_none_or(|part| text.to_lowercase().contains(part));
+    let holds =
+        |text: &str| (search.as_ref()).is_none_or(|part| text.to_lowercase().contains(part));
     let now = control.node.now();
     let catalogue = control.node.catalogue();
     let from = after.map_or(Bound::Unbounded, Bound::Excluded);

@@ -26,6 +26,7 @@
 mod apps;
 mod auth;
 mod body;
+pub(crate) mod cases;
 mod changes;
 mod door;
 mod error;
@@ -55,6 +56,7 @@ mod status;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod then;
 pub mod token;
 mod tokens;
 mod trials;
@@ -207,6 +209,7 @@ fn table() -> OpenApiRouter<Control> {
         // Mini-programs and what they can run.
         .routes(routes!(apps::list, apps::add))
         .routes(routes!(apps::show))
+        .routes(routes!(then::then))
         .routes(routes!(apps::internal))
         .routes(routes!(versions::list, versions::submit))
         .routes(routes!(versions::enlist))

@@ -145,7 +145,10 @@ pub(super) async fn reviews(State(control): State<Control>, caller: Caller) -> R
     let seen = seen.filter(|app| caller.sees_tenant(app.id.tenant()));
     let mut lines: Vec<_> = seen
         .flat_map(|app| {
-            let waiting = app.versions.values().filter(|one| one.life.is_under_review());
+            let waiting = app
+                .versions
+                .values()
+                .filter(|one| one.life.is_under_review());
             waiting.map(|version| ReviewLine {
                 app: app.id.clone(),
                 title: app.title.clone(),

@@ -2,7 +2,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { get } from '../api/client';
 import { lifeWord } from '../api/shapes';
-import { Chart } from '../chart';
 import { Link, appPath } from '../router';
 import { useTexts } from '../texts';
 import { Answer, Mark } from '../ui';
@@ -27,9 +26,6 @@ export function Page() {
             <Link to="/reviews?tab=changes" className="figure"><b>{number(page.waits)}</b>{t('overview.waits')}</Link>
             <div className="figure"><b>{number(page.killed_versions)}</b>{t('overview.killed_versions')}</div>
           </div>
-          <section className="card"><h2>{t('overview.chart')}</h2>
-            <Chart label={t('overview.chart')} bars={STANDINGS.map((one) => ({ name: word('standing', one), parts: [page[one]] }))} series={[t('overview.apps')]} />
-          </section>
         </>
       )}</Answer>
       <section className="card"><h2>{t('overview.node')}</h2>
