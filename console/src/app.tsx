@@ -59,7 +59,7 @@ export function Console() {
     token: { colorPrimary: dark ? '#4f83ff' : '#1d4ed8', colorError: dark ? '#e5484d' : '#b42318', borderRadius: 7, fontFamily: 'inherit', colorTextPlaceholder: dark ? '#a3adbb' : '#5b6472' },
   }), [dark]);
   return (
-    <ConfigProvider locale={language === 'zh' ? zhCN : enUS} theme={themed} wave={{ disabled: true }}>
+    <ConfigProvider locale={language === 'zh' ? zhCN : enUS} theme={themed} wave={{ disabled: true }} button={{ autoInsertSpace: false }}>
       <Messages>
         <QueryClientProvider client={client}>
           <Speaks value={language}>

@@ -12,7 +12,7 @@ use std::{
 
 use axum::{Router, body::to_bytes};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, header::CONTENT_LENGTH};
 
 use hyper::{
     body::{Body as _, Incoming},
@@ -90,6 +90,8 @@ impl Service<Request<Incoming>> for PrivatePlane {
             let (mut head, body) = reply.await?.into_parts();
             let flowing = head.extensions.remove::<Flowing>();
             if let Some(body) = flowing.and_then(|flowing| flowing.take()) {
+                // Of the empty body that stood in its place.
+                head.headers.remove(CONTENT_LENGTH);
                 let stop = Box::pin(async move { stop.told().await });
                 let body = Body::endless(Box::new(Until { body, stop }));
                 return Ok(Response::from_parts(head, body));
