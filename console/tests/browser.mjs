@@ -3,7 +3,7 @@
 import { chromium } from 'playwright-core';
 import { readFileSync } from 'node:fs';
 
-const PATIENCE = 15_000;
+const PATIENCE = 60_000;
 
 export async function open(home, { dark = false, language = 'en' } = {}) {
   const browser = await chromium.launch({

@@ -23,7 +23,8 @@ const PACKAGES_MISSING: &str = "the console's packages are missing; run: tests/s
 const NOT_BUILT: &str = "the console is not built; run: make console";
 
 /// What no page may ever take for anything but text.
-const HOSTILE: &str = r#"<img src=x onerror="document.title='taken'"><script>alert(1)</script>"'`{{7*7}}"#;
+const HOSTILE: &str =
+    r#"<img src=x onerror="document.title='taken'"><script>alert(1)</script>"'`{{7*7}}"#;
 
 fn console() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("console")
@@ -62,11 +63,22 @@ fn told(story: &str, about: &Value) -> Value {
 /// A bank with a mini-program that has a version in use, one listed, and one handed in.
 fn bank() -> (World, Value) {
     let world = World::new(Backing::Embedded);
-    let reviewer = world.given(&json!({"role": "reviewer", "note": HOSTILE}));
+    let rui = json!({"role": "reviewer", "title": HOSTILE});
+    world.done(
+        &world
+            .by(&world.ada, "PUT", "/members/rui")
+            .json(&rui)
+            .send(),
+    );
+    let reviewer = world.given(&json!({"role": "reviewer", "note": HOSTILE, "member": "rui"}));
     let manager = world.given(&json!({"role": "release-manager"}));
     let app = "pingan/travel";
     let admitted = world.by(&world.maya, "POST", "/tenants");
-    world.done(&admitted.json(&json!({"tenant": "pingan", "title": HOSTILE})).send());
+    world.done(
+        &admitted
+            .json(&json!({"tenant": "pingan", "title": HOSTILE}))
+            .send(),
+    );
     let admitted = world.by(&world.maya, "POST", "/apps");
     world.done(&admitted.json(&json!({"app": app, "title": HOSTILE})).send());
     for version in ["1.0.0", "1.1.0"] {
@@ -112,7 +124,10 @@ fn two_people_see_each_others_change_instead_of_overwriting_it() {
     let (world, about) = bank();
     let found = told("together.mjs", &about);
     assert_eq!(found["faults"], json!([]), "{found:#}");
-    let rollout = world.by(&world.maya, "GET", "/apps/pingan/travel/rollout").send().json();
+    let rollout = world
+        .by(&world.maya, "GET", "/apps/pingan/travel/rollout")
+        .send()
+        .json();
     // Both are in force: the share of the one, the pause of the other.
     assert_eq!(rollout["rule"][0]["share"], "12.345678%", "{rollout:#}");
     assert_eq!(rollout["rule"][1]["paused"], true, "{rollout:#}");
@@ -126,5 +141,9 @@ fn every_page_is_for_everybody_and_text_stays_text() {
     assert_eq!(found["serious"], json!([]), "{found:#}");
     assert_eq!(found["taken"], json!([]), "{found:#}");
     assert!(found["hostile"].as_u64().unwrap() >= 5, "{found:#}");
-    assert_eq!(found["kept"], json!([]), "no credential is where a script reads: {found:#}");
+    assert_eq!(
+        found["kept"],
+        json!([]),
+        "no credential is where a script reads: {found:#}"
+    );
 }

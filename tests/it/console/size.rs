@@ -30,7 +30,10 @@ fn the_first_page_is_at_most_350_kb_whichever_it_is() {
     let chunks: Map<String, Value> = serde_json::from_str(&manifest).unwrap();
     let entry = &chunks["index.html"];
     let pages = entry["dynamicImports"].as_array().unwrap();
-    assert!(pages.len() >= 10, "a page is no chunk of its own: {pages:?}");
+    assert!(
+        pages.len() >= 10,
+        "a page is no chunk of its own: {pages:?}"
+    );
     let mut most = (0, "");
     for page in pages.iter().map(|page| page.as_str().unwrap()) {
         let mut files = BTreeSet::from(["index.html".to_owned()]);
@@ -44,11 +47,22 @@ fn the_first_page_is_at_most_350_kb_whichever_it_is() {
         }
         let packed = files.iter().map(|file| {
             let packed = dist.join(format!("{file}.gz"));
-            fs::metadata(&packed).unwrap_or_else(|_| panic!("{}", packed.display())).len()
+            fs::metadata(&packed)
+                .unwrap_or_else(|_| panic!("{}", packed.display()))
+                .len()
         });
         let bytes: u64 = packed.sum();
-        assert!(bytes <= MOST, "{page}: {bytes} bytes in {} files", files.len());
+        assert!(
+            bytes <= MOST,
+            "{page}: {bytes} bytes in {} files",
+            files.len()
+        );
         most = most.max((bytes, page));
     }
-    println!("first load, packed: {} KiB at most ({}), of {} pages", most.0 / 1024, most.1, pages.len());
+    println!(
+        "first load, packed: {} KiB at most ({}), of {} pages",
+        most.0 / 1024,
+        most.1,
+        pages.len()
+    );
 }
