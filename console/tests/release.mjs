@@ -34,7 +34,7 @@ await see('versions');
 
 await page.goto(`${home}/console/apps/${app}`);
 const rule = page.getByRole('region', { name: /ramp/ });
-await rule.locator('input[aria-label$="ramp"]').fill('25.5');
+await rule.locator('.share input[type=text]').fill('25.5');
 await page.locator('details summary').click();
 const cases = (expect) => `app = "${app}"\n[[case]]\nname = "everybody else"\ndevice = { unit = "u1" }\nnow = "2026-12-01T00:00:00Z"\nexpect = "${expect}"\n`;
 await page.locator('details textarea').fill(cases('9.9.9'));

@@ -13,7 +13,7 @@ await two.getByRole('region', { name: /ios/ }).getByRole('switch').click();
 await button(two, 'Preview').click();
 await two.getByTestId('plan').waitFor();
 
-await one.getByRole('region', { name: /ramp/ }).locator('input[aria-label$="ramp"]').fill('12.345678');
+await one.getByRole('region', { name: /ramp/ }).locator('.share input[type=text]').fill('12.345678');
 await button(one, 'Preview').click();
 await button(one, 'Apply').click();
 await one.getByTestId('plan').waitFor({ state: 'detached' });
