@@ -56,7 +56,12 @@ export function Console() {
   const dark = look === 'dark';
   const themed = useMemo(() => ({
     algorithm: dark ? theme.darkAlgorithm : theme.defaultAlgorithm,
-    token: { colorPrimary: dark ? '#4f83ff' : '#1d4ed8', colorError: dark ? '#e5484d' : '#b42318', borderRadius: 7, fontFamily: 'inherit', colorTextPlaceholder: dark ? '#a3adbb' : '#5b6472' },
+    token: { colorPrimary: dark ? '#4f83ff' : '#1d4ed8', colorError: dark ? '#cf3a30' : '#b42318', borderRadius: 7, fontFamily: 'inherit', opacityLoading: 1, colorLink: dark ? '#8fb4ff' : '#1d4ed8', colorLinkHover: dark ? '#b5ceff' : '#173fae', colorTextPlaceholder: dark ? '#a3adbb' : '#5b6472', colorTextDescription: dark ? '#a3adbb' : '#5b6472' },
+    // On dark ground a word is light and what it stands on is deep; both are readable.
+    components: dark ? {
+      Button: { colorPrimary: '#2457d6', colorPrimaryHover: '#2f62e0', colorPrimaryActive: '#1d4ed8', colorError: '#b3261e', colorErrorHover: '#c0352c', colorErrorActive: '#9c2019' },
+      Tabs: { itemSelectedColor: '#8fb4ff', itemHoverColor: '#b5ceff', inkBarColor: '#8fb4ff' },
+    } : {},
   }), [dark]);
   return (
     <ConfigProvider locale={language === 'zh' ? zhCN : enUS} theme={themed} wave={{ disabled: true }} button={{ autoInsertSpace: false }}>

@@ -2,7 +2,10 @@
 // whoever did not touch something does not undo what the other did to it. Pure: documents in, documents out.
 import type { Rollout, Rollout_Rule } from './api/schema';
 
-const same = (a: unknown, b: unknown) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+/** A document as text, the same whatever the order of its fields. */
+export const canonical = (value: unknown): string => JSON.stringify(value ?? null, (_, part) =>
+  (part && typeof part === 'object' && !Array.isArray(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1))) : part));
+const same = (a: unknown, b: unknown) => canonical(a) === canonical(b);
 const rules = (rollout: Rollout | null) => rollout?.rule ?? [];
 const byName = (rollout: Rollout | null) => new Map(rules(rollout).map((rule) => [rule.name, rule]));
 

@@ -6,14 +6,13 @@ import { useEffect, useState } from 'react';
 import { change, get, question } from './api/client';
 import type { AppPage, Rollout as Rules, Rollout_Rule as Rule } from './api/schema';
 import { lifeWord, type Moves } from './api/shapes';
-import { differences, rebased } from './merge';
+import { canonical as text, differences, rebased } from './merge';
 import { Plan } from './plan';
 import { shareOf } from './share';
 import { useTexts } from './texts';
 import { Field, Plain, Trouble, json, useChange } from './ui';
 
 type Base = { rollout: Rules | null; etag: string | null };
-const text = (value: unknown) => JSON.stringify(value ?? null);
 const fresh = (app: AppPage): Rules => app.rollout ?? { app: app.app, hosts: [], stable: app.versions.filter((one) => lifeWord(one.life) === 'listed').at(-1)?.number ?? '', rule: [] };
 
 /** The smallest request that makes `mine` of `base`: who may move one share need not be able to put everything. */
@@ -39,6 +38,8 @@ export function Rollout({ app, etag }: { app: AppPage; etag: string | null }) {
   const [base, setBase] = useState<Base>({ rollout: app.rollout ?? null, etag });
   const [mine, setMine] = useState<Rules>(() => fresh(app));
   const [why, setWhy] = useState('');
+  // What I applied last: when it is still what I have, whatever is true now has it.
+  const [applied, setApplied] = useState('');
   const [cases, setCases] = useState('');
   const hosts = useQuery({ queryKey: ['hosts'], queryFn: () => get('GET /api/v1/hosts') });
   const [tenant = '', name = ''] = app.app.split('/');
@@ -48,16 +49,16 @@ export function Rollout({ app, etag }: { app: AppPage; etag: string | null }) {
     const { value, etag: of } = await question('POST /api/v1/apps/{tenant}/{app}/plan', { tenant, app: name }, { rollout: draft, ...(cases.trim() ? { cases } : {}) });
     return { moves: value as Moves, etag: of, draft: text(draft) };
   } });
-  const put = useChange((at: string | null) => apply(app.app, base, mine, at, why), () => { setWhy(''); plan.reset(); });
+  const put = useChange((at: string | null) => apply(app.app, base, mine, at, why), () => { setApplied(text(mine)); setWhy(''); plan.reset(); });
   // Nothing of mine is at stake: what is true now is what is shown.
   useEffect(() => {
     if (base.etag === etag) return;
-    const settled = put.isSuccess && text(mine) === text(app.rollout ?? null);
+    const settled = text(mine) === applied || text(mine) === text(app.rollout ?? null);
     if (!edited || settled || !moved) {
       setBase({ rollout: app.rollout ?? null, etag });
       if (!edited || settled) setMine(fresh(app));
     }
-  }, [app, etag, edited, moved, base.etag, mine, put.isSuccess]);
+  }, [app, etag, edited, moved, base.etag, mine, applied]);
   const edit = (part: Partial<Rules>) => setMine({ ...mine, ...part });
   const rules = mine.rule ?? [];
   const setRule = (at: number, part: Partial<Rule>) => edit({ rule: rules.map((rule, n) => {
@@ -77,7 +78,7 @@ export function Rollout({ app, etag }: { app: AppPage; etag: string | null }) {
   return (
     <div>
       {!app.rollout && <Alert type="info" title={t('app.norollout')} style={{ marginBottom: 12 }} />}
-      {moved && edited && (
+      {moved && edited && text(mine) !== applied && (
         <section className="card" aria-live="assertive" data-testid="conflict">
           <h2 className="warn">{t('rollout.moved', { n: app.revision })}</h2>
           <p>{t('rollout.moved.text')}</p>

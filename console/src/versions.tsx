@@ -23,7 +23,7 @@ export function Because({ label, danger, act }: { label: string; danger?: boolea
       <Button type="primary" danger={danger} htmlType="submit" disabled={!reason.trim()} loading={done.isPending}>{label}</Button>
     </form>
   );
-  return <Popover trigger="click" open={open} onOpenChange={setOpen} content={form}><Button size="small" danger={danger}>{label}</Button></Popover>;
+  return <Popover trigger="click" open={open} onOpenChange={setOpen} content={form}><Button size="small">{label}</Button></Popover>;
 }
 
 export function Unkill({ act }: { names: Names; etag: string | null; act: (reason: string) => Promise<unknown> }) {
