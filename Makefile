@@ -5,7 +5,7 @@ BACKING ?= embedded
 # How the simulation is built: as the tests are; `make simulate SIMULATE=--release` runs more seeds a second.
 SIMULATE ?=
 
-.PHONY: help run demo test setup setup-test lint fuzz simulate campaign figures statistics bench bench-quick instructions doc bless clean
+.PHONY: help run console demo test setup setup-test lint fuzz simulate campaign figures statistics bench bench-quick instructions doc bless clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -14,6 +14,9 @@ run: ## build, start the embedded server with a real demo, and keep it running
 	@tests/setup.sh run
 	cargo build --release --locked --bin huidu --example demo
 	cargo run --release --locked --example demo -- --backing embedded --stay
+
+console: ## build the web console, and install what its tests open it with
+	@tests/setup.sh console
 
 demo: ## the whole story on real packages; BACKING=embedded or BACKING=s3+redis (three nodes)
 	@tests/setup.sh demo $(BACKING)

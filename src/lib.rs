@@ -7,6 +7,7 @@ pub mod bus;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod console;
 pub mod control;
 pub mod device;
 pub mod http;

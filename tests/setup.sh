@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing for a purpose: run | demo [backing] | test | campaign | fuzz | bench. Safe to repeat; says what it does.
+# Installs what is missing for a purpose: run | demo [backing] | test | console | campaign | fuzz | bench. Safe to repeat; says what it does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-purpose=${1:?run, demo, test, campaign, fuzz or bench}
+purpose=${1:?run, demo, test, console, campaign, fuzz or bench}
 backing=${2:-embedded}
 sudo=$([ "$(id -u)" -eq 0 ] || echo sudo)
 
@@ -83,6 +83,30 @@ provider() {
   cp "$here/package-lock.json" "$here/node_modules/.lock-of-setup"
 }
 
+# The console: its packages as the lockfile says, and built anew when that, its sources or the API's document changed.
+# The server takes it in when it is built, so a release that was built before is told to look again.
+console() {
+  local here=console sum
+  command -v npm >/dev/null || debian npm
+  [ "$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')" -ge 20 ] ||
+    { say "the console takes Node 20 or later to build; install it first"; exit 1; }
+  if ! cmp -s $here/package-lock.json $here/node_modules/.lock-of-setup; then
+    say "installing the console's packages (a minute or two, once)"
+    npm ci --prefix $here --silent --no-audit --no-fund
+    cp $here/package-lock.json $here/node_modules/.lock-of-setup
+  fi
+  sum=$(find $here/src $here/public $here/scripts $here/index.html $here/*.ts $here/*.json docs/openapi.json -type f ! -name schema.ts -print0 |
+    sort -z | xargs -0 sha256sum | sha256sum)
+  [ -f $here/dist/index.html ] && [ "$(cat $here/node_modules/.sources-of-setup 2>/dev/null)" = "$sum" ] && return
+  say "building the console"
+  npm run build --prefix $here --silent >/dev/null || { npm run build --prefix $here; exit 1; }
+  printf '%s' "$sum" >$here/node_modules/.sources-of-setup
+  touch src/console.rs
+}
+
+# What opens the console in the tests.
+browser() { debian chromium fonts-noto-cjk; }
+
 # Debian packages that start a service where they can, here without: command that shows it is there, packages.
 without_service() {
   local shows=$1 policy=/usr/sbin/policy-rc.d
@@ -121,19 +145,20 @@ command -v cargo >/dev/null || { say "Rust is missing: install rustup and Rust 1
 debian build-essential pkg-config ca-certificates
 
 case $purpose in
-  run) command -v npm >/dev/null || debian npm ;;
+  run) console ;;
   demo)
-    command -v npm >/dev/null || debian npm
+    console
     if [ "$backing" = "s3+redis" ]; then redis_server; seaweed; fi ;;
   test)
-    command -v npm >/dev/null || debian npm
+    console; browser
     redis_server; seaweed; python_cryptography; schemathesis; statistics; deployment
     debian valgrind; breakers
     cargo_tool cargo-nextest cargo-nextest
     provider
     nightly ;;
+  console) console; browser ;;
   campaign) redis_server; seaweed; breakers; cargo_tool cargo-nextest cargo-nextest ;;
   fuzz) nightly ;;
   bench) compared ;;
-  *) say "unknown purpose \`$purpose\`; say run, demo, test, campaign, fuzz or bench"; exit 2 ;;
+  *) say "unknown purpose \`$purpose\`; say run, demo, test, console, campaign, fuzz or bench"; exit 2 ;;
 esac

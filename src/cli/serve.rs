@@ -235,7 +235,7 @@ async fn serve(settings: &Settings) -> Done {
         ..http::serve::Limits::default()
     };
     let plane = http::serve::Plane::over(limits, (), tls.control.clone());
-    let routes = control::PrivatePlane::new(router);
+    let routes = control::PrivatePlane::new(router, told.clone());
     let controlling = tokio::spawn(http::serve::serve(control, routes, plane, told.clone()));
     let reloading = tokio::spawn(tls.reload_when_told()?);
     if stop.await {

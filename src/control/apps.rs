@@ -1,7 +1,15 @@
 //! Mini-programs.
 
-use axum::{extract::State, http::StatusCode, response::Response};
-use huidu_core::command::Command;
+use std::ops::Bound;
+
+use axum::{
+    extract::{Query, State},
+    http::StatusCode,
+    response::Response,
+};
+use huidu_core::{command::Command, name::AppId};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     Control,
@@ -9,23 +17,66 @@ use super::{
     body::Json,
     error::ApiError,
     openapi::{NewRefusals, ReadRefusals},
+    overview::Standing,
     precondition::{Intent, MayMatchParams, NewParams, WhyParams},
     wire::{self, AppLine, AppPage, Changed, NewApp, NewInternal},
 };
 
-/// The apps that the caller may see
-#[utoipa::path(get, path = "/api/v1/apps", tag = "apps", security(("token" = [])),
+/// Apps in one answer, where a part of them is asked for.
+const MOST: usize = 1_000;
+
+/// Which apps.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AppsParams {
+    /// Those whose name or title holds this, in any case.
+    search: Option<String>,
+    /// Those that stand so.
+    standing: Option<Standing>,
+    /// Those behind this name, `tenant/app`; to go on from the last of an answer.
+    after: Option<String>,
+    /// At most so many, 1 to 1000; left out: all of them.
+    limit: Option<usize>,
+}
+
+/// The apps that the caller may see, by name
+#[utoipa::path(get, path = "/api/v1/apps", tag = "apps", security(("token" = [])), params(AppsParams),
     responses((status = 200, body = [AppLine]), ReadRefusals))]
-pub(super) async fn list(State(control): State<Control>, caller: Caller) -> Response {
+pub(super) async fn list(
+    State(control): State<Control>,
+    caller: Caller,
+    query: Result<Query<AppsParams>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(asked) = query.map_err(|error| ApiError::field("query", error.body_text()))?;
+    let limit = asked.limit.unwrap_or(usize::MAX);
+    if asked
+        .limit
+        .is_some_and(|limit| !(1..=MOST).contains(&limit))
+    {
+        let detail = format!("`limit` is 1 to {MOST}; go on with `after`");
+        return Err(ApiError::field("limit", detail));
+    }
+    let after = asked.after.map(|after| after.parse::<AppId>());
+    let after = after
+        .transpose()
+        .map_err(|_| ApiError::field("after", "`after` is the name of an app, `tenant/app`"))?;
+    let search = asked.search.map(|text| text.to_lowercase());
+    let holds =
+        |text: &str| (search.as_ref()).is_none_or(|part| text.to_lowercase().contains(part));
+    let now = control.node.now();
     let catalogue = control.node.catalogue();
-    let seen = catalogue
-        .apps
-        .values()
-        .filter(|app| caller.sees_tenant(app.id.tenant()));
-    wire::json(
-        StatusCode::OK,
-        &seen.map(|app| AppLine::from(&**app)).collect::<Vec<_>>(),
-    )
+    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let behind = catalogue.apps.range((from, Bound::Unbounded));
+    let lines: Vec<_> = behind
+        .map(|(_, app)| &**app)
+        .filter(|app| caller.sees_tenant(app.id.tenant()))
+        .filter(|app| holds(app.id.as_str()) || holds(&app.title))
+        .filter(|app| (asked.standing).is_none_or(|word| Standing::of(app, now) == word))
+        .take(limit)
+        .map(|app| AppLine::new(app, now))
+        .collect();
+    Ok(wire::json(StatusCode::OK, &lines))
 }
 
 /// Admit a mini-program, and its tenant when that is new

@@ -22,6 +22,7 @@ use utoipa::IntoParams;
 use super::{
     Control,
     body::At,
+    door,
     error::ApiError,
     session,
     token::{Kind, Token, TokenFault},
@@ -151,10 +152,20 @@ impl FromRequestParts<Control> for Known {
         if let Some(caller) = session::caller(control, &parts.method, &parts.headers)? {
             return Ok(Self(caller));
         }
-        let token = bearer(&parts.headers)?;
+        let token = match door::carried(&parts.method, &parts.headers)? {
+            Some(token) => token,
+            None => bearer(&parts.headers)?,
+        };
+        Self::by_token(control, &token)
+    }
+}
+
+impl Known {
+    /// Whom a token stands for, now.
+    pub(crate) fn by_token(control: &Control, token: &Token) -> Result<Self, ApiError> {
         let now = control.node.now();
         let catalogue = control.node.catalogue();
-        let actor = actor_of(&catalogue, &token, now)?;
+        let actor = actor_of(&catalogue, token, now)?;
         control.used.note(&actor.id, now);
         let demanding = catalogue.trust.chain.is_for_customers();
         let people_sign_in =

@@ -7,6 +7,7 @@
 //! ```text
 //! auth.rs          token or session → actor, and what an actor may see
 //! session.rs       cookies, whose page asks, what needs a fresh proof
+//! door.rs          a token shown by a browser becomes a cookie
 //! token.rs         how a token is written
 //! used.rs          when each was last shown to this node
 //! precondition.rs  If-Match, Idempotency-Key, why
@@ -25,7 +26,9 @@
 mod apps;
 mod auth;
 mod body;
+pub(crate) mod cases;
 mod changes;
+mod door;
 mod error;
 mod explain;
 mod fleet;
@@ -33,8 +36,10 @@ mod health;
 mod history;
 mod hosts;
 mod kills;
+mod live;
 mod members;
 mod openapi;
+mod overview;
 mod papers;
 mod peer;
 mod permissions;
@@ -53,6 +58,7 @@ mod status;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod then;
 pub mod token;
 mod tokens;
 mod trials;
@@ -64,13 +70,14 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
     extract::Request,
     http::{
         HeaderValue,
         header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use huidu_core::{
     authority::authorise, command::Command, event::Actor, limits, revision::Revision,
@@ -84,6 +91,7 @@ pub use service::PrivatePlane;
 use self::{error::ApiError, precondition::Intent, used::LastUsed};
 use crate::{
     archive::ArchiveLimits,
+    console,
     node::{Change, Node, Written, kills::Killed},
     signin::SignIn,
 };
@@ -127,6 +135,7 @@ pub(crate) struct Control {
     settings: Arc<ControlSettings>,
     signin: Option<Arc<SignIn>>,
     uploads: Arc<Semaphore>,
+    listeners: Arc<Semaphore>,
     used: Arc<LastUsed>,
     document: bytes::Bytes,
 }
@@ -146,11 +155,12 @@ pub fn router(
         settings: Arc::new(settings),
         signin: signin.map(Arc::new),
         uploads,
+        listeners: Arc::new(Semaphore::new(live::LISTENERS)),
         used: Arc::default(),
         document: document.into(),
     };
     Ok(routes
-        .fallback(|| async { ApiError::NoRoute })
+        .fallback(elsewhere)
         .method_not_allowed_fallback(|| async { ApiError::NoMethod })
         .layer(middleware::from_fn_with_state(
             control.clone(),
@@ -178,11 +188,15 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(signin::callback))
         .routes(routes!(signin::token))
         .routes(routes!(signin::signout))
+        .routes(routes!(door::doors, door::enter))
         // Other nodes, by signature.
         .routes(routes!(peer::kills))
         // Everything at a glance.
         .routes(routes!(signin::whoami))
         .routes(routes!(status::status))
+        .routes(routes!(overview::overview))
+        .routes(routes!(overview::reviews))
+        .routes(routes!(live::events))
         .routes(routes!(fleet::fleet))
         .routes(routes!(history::list))
         .routes(routes!(history::op))
@@ -197,6 +211,7 @@ fn table() -> OpenApiRouter<Control> {
         // Mini-programs and what they can run.
         .routes(routes!(apps::list, apps::add))
         .routes(routes!(apps::show))
+        .routes(routes!(then::then))
         .routes(routes!(apps::internal))
         .routes(routes!(health::show))
         .routes(routes!(versions::list, versions::submit))
@@ -243,6 +258,15 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(explain::explain))
         .routes(routes!(segments::list))
         .routes(routes!(segments::show, segments::put, segments::remove))
+}
+
+/// What is no route: the console, or nothing.
+async fn elsewhere(request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    match console::serve(method, path, request.headers()) {
+        Some(response) => response.map(Body::from),
+        None => ApiError::NoRoute.into_response(),
+    }
 }
 
 /// Nothing here is for a cache, and nothing is to be taken for something else.

@@ -10,6 +10,7 @@ use axum::{
 };
 use huidu_core::{
     authority::{Role, authorise},
+    cases::CaseFile,
     catalogue::{App, Catalogue},
     command::Command,
     compile::no_segments,
@@ -21,7 +22,7 @@ use huidu_core::{
     rulefile::{self, Parsed},
     time::Timestamp,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
@@ -30,6 +31,7 @@ use super::{
     Control,
     auth::{AppParams, NamedApp},
     body,
+    cases::{self, Stating},
     error::ApiError,
     explain::poll_error,
     openapi::{BodyRefusals, RolloutSchema},
@@ -49,6 +51,8 @@ struct Question {
     rollout: Box<RawValue>,
     #[serde(default)]
     sample: Vec<Box<RawValue>>,
+    #[serde(default)]
+    cases: Option<String>,
 }
 
 /// A rollout that might be put in place.
@@ -62,6 +66,54 @@ pub(super) struct QuestionSchema {
     /// "now"?, "segments"?}`. A segment that is asked about holds those polls that name it.
     #[schema(required = false, value_type = Vec<Object>)]
     sample: (),
+    /// Tests of rules to run on it, as a file of `rollout-rules/cases/` has them; answered with
+    /// `"cases": {"passed": n, "failed": [{"case", "why"}]}`.
+    #[schema(required = false)]
+    cases: Option<String>,
+}
+
+/// How tests of rules ended.
+#[derive(Serialize)]
+struct Tried {
+    passed: usize,
+    failed: Vec<Failed>,
+}
+
+/// A test that does not hold.
+#[derive(Serialize)]
+struct Failed {
+    case: String,
+    why: String,
+}
+
+/// A plan, and how the tests ended, where there were any.
+#[derive(Serialize)]
+struct Answered {
+    #[serde(flatten)]
+    plan: Plan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cases: Option<Tried>,
+}
+
+impl std::fmt::Display for Answered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.plan.fmt(f)
+    }
+}
+
+/// Runs tests on an app as it would be.
+fn tried(app: &App, new: &Rollout, cases: &CaseFile, now: Timestamp) -> Tried {
+    let mut app = app.clone();
+    app.rollout = Some(new.clone());
+    let compiled = Stating::of(&app);
+    let failed = cases.cases.iter().filter_map(|case| {
+        let why = cases::check(&compiled, new, case, now).err()?;
+        let case = case.name.clone();
+        Some(Failed { case, why })
+    });
+    let failed: Vec<_> = failed.collect();
+    let passed = cases.cases.len() - failed.len();
+    Tried { passed, failed }
 }
 
 /// What a rollout would move if it were put in place now
@@ -90,6 +142,14 @@ pub(super) async fn plan(
         });
     }
     let sample = sample(&question.sample)?;
+    let cases = question.cases.map(|text| CaseFile::parse("cases", &text));
+    let cases = cases.transpose()?;
+    if let Some(cases) = cases.as_ref().filter(|cases| cases.app != named.app) {
+        return Err(ApiError::OtherApp {
+            app: named.app.to_string(),
+            written: cases.app.to_string(),
+        });
+    }
     let now = control.node.now();
     let (app, rollout) = {
         let catalogue = control.node.catalogue();
@@ -98,7 +158,10 @@ pub(super) async fn plan(
         (app, rollout.map_err(|error| error.placed(&places))?)
     };
     let revision = app.revision;
-    let counted = spawn_blocking(move || counted(&app, &rollout, now, &sample));
+    let counted = spawn_blocking(move || Answered {
+        cases: cases.map(|cases| tried(&app, &rollout, &cases, now)),
+        plan: counted(&app, &rollout, now, &sample),
+    });
     let counted = counted.await.map_err(|_| ApiError::Unavailable {
         code: "stopping",
         detail: "this node is shutting down; try another".to_owned(),

@@ -40,14 +40,24 @@ fn set(name: &str, value: &str, rest: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
+/// A cookie that no other site makes a browser send; it goes when the browser closes.
+pub(super) fn strict_cookie(name: &str, value: &str) -> Option<HeaderValue> {
+    set(name, value, "SameSite=Strict")
+}
+
+/// Takes it away.
+pub(super) fn no_strict_cookie(name: &str) -> Option<HeaderValue> {
+    set(name, "", "SameSite=Strict; Max-Age=0")
+}
+
 /// A session's cookie; it goes when the browser closes, and expires by itself before.
 pub(super) fn session_cookie(value: &str) -> Option<HeaderValue> {
-    set(SESSION, value, "SameSite=Strict")
+    strict_cookie(SESSION, value)
 }
 
 /// Takes a session's cookie away.
 pub(super) fn no_session_cookie() -> Option<HeaderValue> {
-    set(SESSION, "", "SameSite=Strict; Max-Age=0")
+    no_strict_cookie(SESSION)
 }
 
 /// The cookie of a sign-in under way: the provider leads back to us, which is another site's doing.

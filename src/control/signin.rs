@@ -21,6 +21,7 @@ use super::{
     Control,
     auth::Known,
     body::Json,
+    door,
     error::ApiError,
     openapi::{ReadRefusals, SignInRefusals},
     session::{self, BEARER, STATE},
@@ -298,6 +299,14 @@ pub(super) async fn signout(
     State(control): State<Control>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    if door::is_carried(&headers) {
+        if !door::is_our_page(&headers) {
+            return Err(ApiError::CrossSite);
+        }
+        let gone = [door::no_cookie(), session::no_session_cookie()];
+        let gone = gone.map(|cookie| (SET_COOKIE, cookie));
+        return Ok(answer(StatusCode::NO_CONTENT, gone.into()));
+    }
     let signin = signin(&control)?;
     let carries_cookie = session::cookie(&headers, session::SESSION).is_some();
     if carries_cookie && !session::is_ours(&headers, signin.origin()) {

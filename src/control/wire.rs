@@ -29,6 +29,7 @@ use huidu_core::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::overview::Standing;
 use crate::node::Written;
 
 /// A mistake or a refusal, RFC 9457.
@@ -281,11 +282,15 @@ pub(crate) struct AppLine {
     stable: Option<Number>,
     /// True while the whole app must not run.
     killed: bool,
+    /// How it stands, in one word.
+    standing: Standing,
 }
 
-impl From<&App> for AppLine {
-    fn from(app: &App) -> Self {
+impl AppLine {
+    /// The line of one app, as it stands at `now`.
+    pub(crate) fn new(app: &App, now: Timestamp) -> Self {
         Self {
+            standing: Standing::of(app, now),
             app: app.id.clone(),
             title: app.title.clone(),
             revision: app.revision,

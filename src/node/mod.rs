@@ -575,6 +575,11 @@ impl Node {
         let _told = self.asks.try_send(ask);
     }
 
+    /// The revision that this node serves, whenever it is another.
+    pub fn revisions(&self) -> watch::Receiver<Revision> {
+        self.shared.revision.subscribe()
+    }
+
     /// Waits until this node serves `revision` or a later one.
     pub async fn serves(&self, revision: Revision) {
         let mut seen = self.shared.revision.subscribe();

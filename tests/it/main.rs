@@ -13,6 +13,7 @@ mod audit;
 mod boot;
 mod bundles;
 mod components;
+mod console;
 mod crash;
 mod deploy;
 mod feedback;

@@ -24,6 +24,7 @@ const ROOMS: &[Room] = &[
     ("archive", &[], &[]),
     ("backoff", &[], &[]),
     ("clock", &[], &[]),
+    ("console", &[], &[]),
     ("http", &[], &[]),
     ("metrics", &[], &[]),
     ("logging", &["settings"], &[]),
@@ -46,7 +47,9 @@ const ROOMS: &[Room] = &[
     // Of the edges the private one knows the errors, to say them (see ONLY).
     (
         "control",
-        &["node", "http", "archive", "ledger", "store", "signin"],
+        &[
+            "node", "http", "archive", "ledger", "store", "signin", "console",
+        ],
         &["bus", "clock", "metrics"],
     ),
     // What stands outside: a device and an operator.
@@ -94,6 +97,11 @@ const ONLY: &[Only] = &[
         &["redis"],
         &["bus/redis", "bus/counts", "bus/beats"],
         "hints, live counts and beats, and nothing else, go through Redis",
+    ),
+    (
+        &["rust_embed"],
+        &["console"],
+        "one file knows what was built into the binary",
     ),
     (
         &["utoipa", "utoipa_axum"],

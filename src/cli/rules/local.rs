@@ -1,17 +1,12 @@
 //! A rollout compiled without a server: every version it names counts as listed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use huidu_core::{
+    cases::Case,
     catalogue::App,
-    compile::{CompiledApp, Context, compile},
     digest::Digest,
-    name::SegmentName,
     poll::PollLine,
-    predicate::Membership,
     resolve::Outcome,
     rollout::{Rollout, Serve},
     slots_assign,
@@ -22,29 +17,11 @@ use huidu_core::{
 use crate::{
     cli::output::Failure,
     clock::{Clock as _, System},
+    control::cases::{self, Stating},
 };
 
-/// The segments that the poll at hand states its unit to be on.
-type Stated = Arc<RwLock<BTreeSet<String>>>;
-
 /// A compiled rollout, and what the poll at hand states.
-pub(super) struct Local {
-    app: CompiledApp,
-    stated: Stated,
-}
-
-/// A segment that holds whoever states to be on it.
-struct StatedSegment {
-    name: String,
-    stated: Stated,
-}
-
-impl Membership for StatedSegment {
-    fn contains(&self, _: &str) -> bool {
-        let stated = self.stated.read().unwrap_or_else(PoisonError::into_inner);
-        stated.contains(&self.name)
-    }
-}
+pub(super) struct Local(Stating);
 
 impl Local {
     /// Compiles `rollout`, its slots given as a first apply would.
@@ -58,30 +35,17 @@ impl Local {
             app.versions.insert(number.clone(), listed(number).into());
         }
         app.rollout = Some(given);
-        let context = Context {
-            audience: "local/eval".into(),
-            poll_after_ms: 0,
-            poll_spread_ms: 0,
-            keyring: None,
-        };
-        let stated = Stated::default();
-        let find = |name: &SegmentName| -> Option<Arc<dyn Membership>> {
-            Some(Arc::new(StatedSegment {
-                name: name.to_string(),
-                stated: Arc::clone(&stated),
-            }))
-        };
-        let app = compile(&app, &context, &find);
-        Ok(Self { app, stated })
+        Ok(Self(Stating::of(&app)))
     }
 
     /// What one poll is told.
     pub(super) fn answer(&self, poll: &PollLine<'_>) -> Outcome<'_> {
-        let segments = poll.segments().map(ToOwned::to_owned).collect();
-        *self.stated.write().unwrap_or_else(PoisonError::into_inner) = segments;
-        let now: Timestamp = poll.now().unwrap_or_else(|| System.now());
-        self.app
-            .resolve(poll.host(), &poll.device(), &poll.installed(), now)
+        self.0.answer(poll, System.now())
+    }
+
+    /// Whether a case holds; else what it got instead.
+    pub(super) fn check(&self, rollout: &Rollout, case: &Case) -> Result<(), String> {
+        cases::check(&self.0, rollout, case, System.now())
     }
 }
 

@@ -260,6 +260,7 @@ async fn an_app_is_admitted_with_its_tenant_and_shown() {
         "app": "pingan/travel",
         "killed": false,
         "revision": 6,
+        "standing": "idle",
         "title": "旅行",
         "versions": 0
       }

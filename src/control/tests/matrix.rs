@@ -51,6 +51,7 @@ pub(super) fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>
         ("post", "tenants") => json(json!({ "tenant": tenant })),
         ("post", "hosts") => json(json!({ "host": "retail" })),
         ("post", "apps") => json(json!({ "app": app })),
+        ("post", "session") => json(json!({ "token": "" })),
         ("post", "token") => json(json!({ "grant": "", "verifier": "" })),
         ("put", "{segment}") => (Some("text/plain"), "unit\n".into()),
         _ => (None, String::new()),
@@ -69,6 +70,7 @@ pub(super) fn filled(path: &str, app: &str) -> String {
         .replace("{member}", "nobody")
         .replace("{op}", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
         .replace("{id}", &"0".repeat(64))
+        .replace("{revision}", "1")
         .replace("{segment}", "staff");
     assert!(!line.contains('{'), "{line}: what stands here?");
     line
@@ -194,6 +196,18 @@ async fn every_role_may_call_exactly_this() {
     }
 
     405 Method Not Allowed
+    allow: GET,HEAD,POST
+    content-type: application/problem+json
+
+    {
+      "code": "no-method",
+      "detail": "this path does not take that method; `/api/v1/openapi.json` lists those it takes",
+      "status": 405,
+      "title": "No such method",
+      "type": "urn:huidu:problem:no-method"
+    }
+
+    405 Method Not Allowed
     allow: POST
     content-type: application/problem+json
 
@@ -210,6 +224,7 @@ async fn every_role_may_call_exactly_this() {
     +++++++  GET /api/v1/apps
     ++-----  POST /api/v1/apps
     +++++++0 GET /api/v1/apps/{tenant}/{app}
+    +++++++0 GET /api/v1/apps/{tenant}/{app}/at/{revision}
     ++++++-0 POST /api/v1/apps/{tenant}/{app}/explain
     +++++++0 GET /api/v1/apps/{tenant}/{app}/health
     +---+--0 PUT /api/v1/apps/{tenant}/{app}/internal
@@ -252,6 +267,7 @@ async fn every_role_may_call_exactly_this() {
     ++++++-  GET /api/v1/changes
     +++++--  POST /api/v1/changes/{id}/approve
     +++++--  POST /api/v1/changes/{id}/withdraw
+    +++++++  GET /api/v1/events
     +++++++  GET /api/v1/eyes
     +---+--  PUT /api/v1/eyes
     ++++++-  GET /api/v1/fleet
@@ -266,14 +282,18 @@ async fn every_role_may_call_exactly_this() {
     +------  PUT /api/v1/members/{member}
     ?        GET /api/v1/openapi.json
     ++++++0  GET /api/v1/ops/{op}
+    +++++++  GET /api/v1/overview
     +++++++  GET /api/v1/permissions
     +---+--  PUT /api/v1/permissions
     +++++++  GET /api/v1/review-policy
     +---+--  PUT /api/v1/review-policy
+    +++++++  GET /api/v1/reviews
     ++++++-  GET /api/v1/segments
     ++-----  DELETE /api/v1/segments/{segment}
     ++++++-  GET /api/v1/segments/{segment}
     ++-----  PUT /api/v1/segments/{segment}
+    ?        GET /api/v1/session
+    ?        POST /api/v1/session
     ?        GET /api/v1/signin
     ?        GET /api/v1/signin/callback
     ?        POST /api/v1/signin/token

@@ -83,6 +83,7 @@ async fn every_scope_opens_exactly_this() {
     read           GET /api/v1/apps
     catalogue      POST /api/v1/apps
     read           GET /api/v1/apps/{tenant}/{app}
+    read           GET /api/v1/apps/{tenant}/{app}/at/{revision}
     read           POST /api/v1/apps/{tenant}/{app}/explain
     read           GET /api/v1/apps/{tenant}/{app}/health
     policies       PUT /api/v1/apps/{tenant}/{app}/internal
@@ -125,6 +126,7 @@ async fn every_scope_opens_exactly_this() {
     read           GET /api/v1/changes
     changes        POST /api/v1/changes/{id}/approve
     changes        POST /api/v1/changes/{id}/withdraw
+    read           GET /api/v1/events
     read           GET /api/v1/eyes
     policies       PUT /api/v1/eyes
     read           GET /api/v1/fleet
@@ -138,10 +140,12 @@ async fn every_scope_opens_exactly_this() {
     members        DELETE /api/v1/members/{member}
     members        PUT /api/v1/members/{member}
     read           GET /api/v1/ops/{op}
+    read           GET /api/v1/overview
     read           GET /api/v1/permissions
     permissions    PUT /api/v1/permissions
     read           GET /api/v1/review-policy
     policies       PUT /api/v1/review-policy
+    read           GET /api/v1/reviews
     read           GET /api/v1/segments
     segments       DELETE /api/v1/segments/{segment}
     read           GET /api/v1/segments/{segment}

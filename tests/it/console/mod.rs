@@ -1,0 +1,149 @@
+//! The console in a real browser against the real binary: Debian's Chromium, driven from `console/tests/`.
+//!
+//! A story is a script that says what somebody does and sees; an error of the browser's console, a refused policy,
+//! an answer of 500 or a serious finding of axe-core in it is a fault, whatever else happens. Missing pieces fail the
+//! run and say the command that installs them.
+
+mod size;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    support::server::Backing,
+    world::{HOST, World},
+};
+
+const CHROMIUM_MISSING: &str = "`chromium` is missing; run: apt-get install -y --no-install-recommends chromium fonts-noto-cjk";
+const PACKAGES_MISSING: &str = "the console's packages are missing; run: tests/setup.sh console";
+const NOT_BUILT: &str = "the console is not built; run: make console";
+
+/// What no page may ever take for anything but text.
+const HOSTILE: &str =
+    r#"<img src=x onerror="document.title='taken'"><script>alert(1)</script>"'`{{7*7}}"#;
+
+fn console() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("console")
+}
+
+fn chromium() -> PathBuf {
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&places)
+        .map(|place| place.join("chromium"))
+        .find(|place| place.is_file());
+    found.expect(CHROMIUM_MISSING)
+}
+
+/// Tells a story; what it prints last is what it found out, as JSON.
+fn told(story: &str, about: &Value) -> Value {
+    assert!(
+        console().join("node_modules/playwright-core").is_dir(),
+        "{PACKAGES_MISSING}"
+    );
+    assert!(console().join("dist/index.html").is_file(), "{NOT_BUILT}");
+    let told = Command::new("node")
+        .arg(console().join("tests").join(story))
+        .arg(about.to_string())
+        .env("CHROMIUM", chromium())
+        .env("PICTURES", console().join("../target/tmp/console"))
+        .output()
+        .expect("`node` is missing; run: apt-get install -y nodejs");
+    let said = String::from_utf8_lossy(&told.stdout);
+    let complains = String::from_utf8_lossy(&told.stderr);
+    println!("{said}{complains}");
+    assert!(told.status.success(), "{story}: {complains}");
+    let last = said.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|_| panic!("{story} said: {said}"))
+}
+
+/// A bank with a mini-program that has a version in use, one listed, and one handed in.
+fn bank() -> (World, Value) {
+    let world = World::new(Backing::Embedded);
+    let rui = json!({"role": "reviewer", "title": HOSTILE});
+    world.done(
+        &world
+            .by(&world.ada, "PUT", "/members/rui")
+            .json(&rui)
+            .send(),
+    );
+    let reviewer = world.given(&json!({"role": "reviewer", "note": HOSTILE, "member": "rui"}));
+    let manager = world.given(&json!({"role": "release-manager"}));
+    let app = "pingan/travel";
+    let admitted = world.by(&world.maya, "POST", "/tenants");
+    world.done(
+        &admitted
+            .json(&json!({"tenant": "pingan", "title": HOSTILE}))
+            .send(),
+    );
+    let admitted = world.by(&world.maya, "POST", "/apps");
+    world.done(&admitted.json(&json!({"app": app, "title": HOSTILE})).send());
+    for version in ["1.0.0", "1.1.0"] {
+        world.publish(app, version);
+    }
+    world.hand_in(app, "1.2.0");
+    world.rollout(
+        app,
+        "stable = \"1.0.0\"\n[[rule]]\nname = \"ramp\"\nshare = \"5%\"\nserve = \"1.1.0\"\n\
+         [[rule]]\nname = \"ios\"\nwhen = { platform = \"ios\" }\nshare = \"1%\"\nserve = \"1.1.0\"\n",
+    );
+    let about = json!({
+        "home": world.cluster.nodes[0].control_url(), "app": app, "host": HOST, "hostile": HOSTILE,
+        "admin": world.cluster.token(), "reviewer": reviewer, "manager": manager,
+        "other": world.given(&json!({"role": "release-manager"})),
+    });
+    (world, about)
+}
+
+fn in_language(language: &str) {
+    let (world, mut about) = bank();
+    about["language"] = json!(language);
+    about["dark"] = json!(language == "zh");
+    let found = told("release.mjs", &about);
+    assert_eq!(found["faults"], json!([]), "{found:#}");
+    assert_eq!(found["serious"], json!([]), "{found:#}");
+    // What was done in the browser is what devices are told.
+    assert_eq!(world.told("pingan/travel", "u1", "")["state"], "killed");
+}
+
+#[test]
+fn a_release_goes_from_review_to_kill_in_english() {
+    in_language("en");
+}
+
+#[test]
+fn a_release_goes_from_review_to_kill_in_chinese() {
+    in_language("zh");
+}
+
+#[test]
+fn two_people_see_each_others_change_instead_of_overwriting_it() {
+    let (world, about) = bank();
+    let found = told("together.mjs", &about);
+    assert_eq!(found["faults"], json!([]), "{found:#}");
+    let rollout = world
+        .by(&world.maya, "GET", "/apps/pingan/travel/rollout")
+        .send()
+        .json();
+    // Both are in force: the share of the one, the pause of the other.
+    assert_eq!(rollout["rule"][0]["share"], "12.345678%", "{rollout:#}");
+    assert_eq!(rollout["rule"][1]["paused"], true, "{rollout:#}");
+}
+
+#[test]
+fn every_page_is_for_everybody_and_text_stays_text() {
+    let (_world, about) = bank();
+    let found = told("pages.mjs", &about);
+    assert_eq!(found["faults"], json!([]), "{found:#}");
+    assert_eq!(found["serious"], json!([]), "{found:#}");
+    assert_eq!(found["taken"], json!([]), "{found:#}");
+    assert!(found["hostile"].as_u64().unwrap() >= 5, "{found:#}");
+    assert_eq!(
+        found["kept"],
+        json!([]),
+        "no credential is where a script reads: {found:#}"
+    );
+}
