@@ -41,7 +41,9 @@ fn report(app: &str, ids: impl Iterator<Item = u128>) -> serde_json::Value {
 
 impl Phones {
     fn start(mut wire: Wire, app: &str) -> Self {
-        let (over, told, unknown) = <(Arc<AtomicBool>, Arc<Mutex<_>>, Arc<Mutex<_>>)>::default();
+        let over = Arc::new(AtomicBool::new(false));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let unknown = Arc::new(Mutex::new(BTreeSet::new()));
         let thread = {
             let (over, told, unknown) =
                 (Arc::clone(&over), Arc::clone(&told), Arc::clone(&unknown));

@@ -1,6 +1,6 @@
 //! What happens in a bank when nothing is broken.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path};
 
 use huidu::{
     client::{
