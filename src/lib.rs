@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod logging;
 pub mod metrics;
 pub mod node;
+pub mod outward;
 #[cfg(test)]
 mod planted;
 pub mod settings;

@@ -27,7 +27,7 @@ use crate::{
         local::LocalBus,
         redis::{RedisBus, RedisSettings},
     },
-    client, clock,
+    clock,
     http::tls::{self, Tls},
     metrics::Metrics,
     node::{
@@ -37,6 +37,7 @@ use crate::{
         feedback::{self, Exchanged, Remembered},
         peers::{Answer, Peers, Reach},
     },
+    outward,
     settings::{BusSettings, S3Settings, Settings, StoreSettings, TlsFiles},
     signin::{SignIn, SignInSettings, seal::Sealer},
     store::{
@@ -150,20 +151,20 @@ fn peers(settings: &Settings) -> anyhow::Result<Arc<Peers>> {
         }
         None => None,
     };
-    let way = client::peer::Peers::new(authorities.as_deref());
+    let way = outward::peer::Peers::new(authorities.as_deref());
     let way = way.context("setting `node.peers_ca_file`")?;
     let known = settings.node.peers.iter().cloned();
     Ok(Arc::new(Peers::new(known, Some(Arc::new(ByHttp(way))))))
 }
 
 /// Other nodes by their private ports.
-struct ByHttp(client::peer::Peers);
+struct ByHttp(outward::peer::Peers);
 
 impl ByHttp {
     /// Asks on a thread that may wait.
     fn asked<'a>(
         &self,
-        ask: impl FnOnce(&client::peer::Peers) -> Result<Bytes, String> + Send + 'static,
+        ask: impl FnOnce(&outward::peer::Peers) -> Result<Bytes, String> + Send + 'static,
     ) -> Answer<'a> {
         let way = self.0.clone();
         Box::pin(async move {

@@ -12,7 +12,6 @@ mod http;
 pub use http::Patience;
 pub(crate) use http::{escaped, query};
 pub mod install;
-pub mod peer;
 pub mod profile;
 pub mod root;
 pub mod state;

@@ -1,19 +1,16 @@
-//! The one way out of a node to its identity provider.
+//! The one way out of a node to its identity provider, with the manners of `outward`.
 //!
-//! Every call is bounded in time, in bytes and in how many run at once; redirects are answers like any other
-//! and are never followed; no proxy of the environment is asked. Certificates are always checked.
+//! Every call is bounded in time, in bytes and in how many run at once.
 
 use std::{sync::Arc, time::Duration};
 
 use http::Response;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
-use ureq::{
-    Agent, Body,
-    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
-};
+use ureq::{Agent, Body};
 
 use super::{address::Address, provider::ProviderFault};
+use crate::outward;
 
 /// A whole call, from the name's resolution to the last byte.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,20 +39,11 @@ pub(super) struct Fetch {
 impl Fetch {
     /// A way out that trusts `authorities`, or those that browsers trust.
     pub(super) fn new(authorities: Option<&[u8]>) -> Result<Self, ProviderFault> {
-        let roots = match authorities {
-            Some(pem) => RootCerts::from(certificates(pem)?),
-            None => RootCerts::WebPki,
-        };
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
+        let agent = outward::agent(authorities)
+            .map_err(|_no_certificates| ProviderFault::Authorities)?
             .timeout_global(Some(PATIENCE))
             .max_response_header_size(HEAD_BYTES)
             .max_idle_connections(0)
-            .user_agent(concat!("huidu/", env!("CARGO_PKG_VERSION")))
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build()
             .new_agent();
         let calls = Arc::new(Semaphore::new(CALLS));
@@ -132,19 +120,4 @@ fn read<T: DeserializeOwned>(mut response: Response<Body>) -> Result<T, Provider
         _ => ProviderFault::Silent,
     })?;
     serde_json::from_slice(&body).map_err(|_| ProviderFault::NotADocument)
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, ProviderFault> {
-    let mut read = Vec::new();
-    for item in parse_pem(pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => read.push(certificate),
-            Ok(_) => {}
-            Err(_) => return Err(ProviderFault::Authorities),
-        }
-    }
-    if read.is_empty() {
-        return Err(ProviderFault::Authorities);
-    }
-    Ok(read)
 }

@@ -16,12 +16,13 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    fleet::{send, settle},
+    fleet::settle,
     load::{Load, Poll},
     scenes::Campaign,
     support::{
         components::{Leash, find},
         server::{Backing, Cluster, until},
+        wire::send,
     },
     table::Bar,
 };

@@ -108,10 +108,11 @@ fn store(campaign: &mut Campaign, load: &Load) {
     ] {
         let is_told = matches!(weather, Weather::Errors | Weather::Dark);
         let scene = Scene {
+            // An app can be killed once: what lets it run again is a change, which waits for the store.
             kills: if is_told {
                 plan.few.min(2)
             } else {
-                plan.broken
+                plan.broken.min(plan.apps)
             },
             bars: if is_told { [Bar::Told; 2] } else { AT_ONCE },
             ..campaign.scene(name)

@@ -19,10 +19,11 @@ use crate::{
     journal::{Entry, State, Told, Way},
     load::{Targets, now_ms},
     support::{
+        archives,
         components::Redis,
         proxy::{Proxy, Weather},
         server::{Backing, Cluster, Node, until},
-        wire::{Reply, Wire},
+        wire::{Reply, Wire, send},
     },
 };
 
@@ -220,28 +221,13 @@ pub(crate) fn settle(to: SocketAddr, token: &str, apps: &[String]) -> (Targets, 
     for app in apps {
         json("POST", "/api/v1/apps", &json!({"app": app}));
         let path = format!("/api/v1/apps/{app}/versions?version=1.0.0&list=true");
-        made("POST", &path, "application/gzip", &archive(app));
+        made("POST", &path, "application/gzip", &archives::saying(app));
         let rollout = format!("app = \"{app}\"\nhosts = [\"{HOST}\"]\nstable = \"1.0.0\"\n");
         let path = format!("/api/v1/apps/{app}/rollout");
         last = made("PUT", &path, "application/toml", rollout.as_bytes());
     }
     let paths = apps.iter().map(|app| format!("/v1/manifest/{HOST}/{app}"));
     (paths.collect::<Vec<_>>().into(), last)
-}
-
-/// A request to a private port.
-pub(crate) fn send(
-    to: SocketAddr,
-    token: &str,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> io::Result<Reply> {
-    let bearer = format!("Bearer {token}");
-    let mut all = vec![("authorization", bearer.as_str())];
-    all.extend(headers);
-    Wire::connect(to)?.ask(method, path, &all, body)
 }
 
 /// What an answer to a kill says.
@@ -294,17 +280,4 @@ fn lead(cluster: &Cluster, n: usize) -> Links {
 pub(crate) fn ready(node: &Node) -> Option<Value> {
     let asked = Wire::connect(node.device).and_then(|mut wire| wire.get("/readyz", &[]));
     asked.ok().map(|reply| reply.json())
-}
-
-fn archive(app: &str) -> Vec<u8> {
-    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let mut tar = tar::Builder::new(gzip);
-    let app_js = format!("App({{ name: '{app}' }})\n");
-    let mut header = tar::Header::new_ustar();
-    header.set_size(app_js.len() as u64);
-    header.set_mode(0o644);
-    header.set_cksum();
-    tar.append_data(&mut header, "app.js", app_js.as_bytes())
-        .unwrap();
-    tar.into_inner().unwrap().finish().unwrap()
 }

@@ -6,6 +6,7 @@
     reason = "test code: each binary that includes it uses another part, and a panic is its report"
 )]
 
+pub mod archives;
 pub mod components;
 pub mod dialects;
 pub mod packages;

@@ -29,7 +29,8 @@ const ROOMS: &[Room] = &[
     ("metrics", &[], &[]),
     ("logging", &["settings"], &[]),
     ("settings", &["logging", "signin"], &[]),
-    ("signin", &[], &[]),
+    ("outward", &[], &[]),
+    ("signin", &["outward"], &[]),
     // The edges, each of its own kind.
     ("store", &[], &[]),
     ("bus", &["backoff"], &[]),
@@ -59,7 +60,7 @@ const ROOMS: &[Room] = &[
         "cli",
         &[
             "settings", "client", "control", "device", "node", "store", "bus", "http", "clock",
-            "logging", "metrics", "backoff", "signin", "audit",
+            "logging", "metrics", "backoff", "signin", "audit", "outward",
         ],
         &[],
     ),
@@ -145,8 +146,8 @@ const ONLY: &[Only] = &[
     ),
     (
         &["ureq"],
-        &["client", "signin/fetch"],
-        "the blocking client belongs to devices and operators; a server asks its identity provider alone",
+        &["client", "outward", "signin/fetch"],
+        "the blocking client belongs to devices and operators; a server asks its identity provider and the other nodes",
     ),
     (
         &["unicode_normalization", "unicase"],

@@ -84,39 +84,45 @@ pub(super) async fn a_created_object_is_never_created_again(store: &dyn Store) {
     );
 }
 
+/// The races run beside one another: a store that makes losers wait would draw them out for minutes.
 pub(super) async fn of_racing_writers_exactly_one_wins(store: Arc<dyn Store>) {
+    let mut races = JoinSet::new();
     for round in 0..ROUNDS {
-        let key = Key::Log(round);
-        let barrier = Arc::new(Barrier::new(WRITERS));
-        let mut writers = JoinSet::new();
-        for writer in 0..WRITERS {
-            let (store, key) = (Arc::clone(&store), key.clone());
-            let barrier = Arc::clone(&barrier);
-            let bytes = Bytes::from(format!("writer {writer} of round {round}"));
-            writers.spawn(async move {
-                barrier.wait().await;
-                (bytes.clone(), store.put_new(&key, bytes).await)
-            });
-        }
-        let mut winners = Vec::new();
-        for (bytes, answer) in writers.join_all().await {
-            match answer {
-                Ok(()) => winners.push(bytes),
-                // A conflict leaves a doubt; that is allowed. A false `Ok` is not.
-                Err(error) => assert!(
-                    error.is_already_exists() || error.is_unavailable(),
-                    "a loser is told so: {error:?}"
-                ),
-            }
-        }
-        assert_eq!(
-            winners.len(),
-            1,
-            "exactly one writer wins `{key}`: {winners:?}"
-        );
-        let found = kept(store.get(&key).await, "the winner's object can be read");
-        assert_eq!(found, winners[0], "the winner's bytes are the object");
+        races.spawn(one_race(Arc::clone(&store), Key::Log(round)));
     }
+    races.join_all().await;
+}
+
+async fn one_race(store: Arc<dyn Store>, key: Key) {
+    let barrier = Arc::new(Barrier::new(WRITERS));
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let (store, key) = (Arc::clone(&store), key.clone());
+        let barrier = Arc::clone(&barrier);
+        let bytes = Bytes::from(format!("writer {writer} of `{key}`"));
+        writers.spawn(async move {
+            barrier.wait().await;
+            (bytes.clone(), store.put_new(&key, bytes).await)
+        });
+    }
+    let mut winners = Vec::new();
+    for (bytes, answer) in writers.join_all().await {
+        match answer {
+            Ok(()) => winners.push(bytes),
+            // A conflict leaves a doubt; that is allowed. A false `Ok` is not.
+            Err(error) => assert!(
+                error.is_already_exists() || error.is_unavailable(),
+                "a loser is told so: {error:?}"
+            ),
+        }
+    }
+    assert_eq!(
+        winners.len(),
+        1,
+        "exactly one writer wins `{key}`: {winners:?}"
+    );
+    let found = kept(store.get(&key).await, "the winner's object can be read");
+    assert_eq!(found, winners[0], "the winner's bytes are the object");
 }
 
 pub(super) async fn put_replaces_the_whole_object(store: &dyn Store) {

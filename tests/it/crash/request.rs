@@ -9,7 +9,10 @@ use super::{
     APP,
     check::{Change, Told},
 };
-use crate::support::wire::{Reply, Wire};
+use crate::support::{
+    archives,
+    wire::{Reply, Wire},
+};
 
 /// Which of two kinds.
 pub(super) const fn kind(change: &Change) -> usize {
@@ -32,7 +35,7 @@ impl Request {
             Change::Publish(version) => (
                 format!("/api/v1/apps/{APP}/versions?version={version}&list=true"),
                 "application/gzip",
-                archive(version),
+                archives::saying(version),
             ),
             Change::Kill(version) => (
                 format!("/api/v1/apps/{APP}/kill"),
@@ -69,18 +72,4 @@ pub(super) fn made(reply: &Reply) -> Option<Told> {
         revision: said["revision"].as_u64().unwrap(),
         repeated: said["repeated"] == true,
     })
-}
-
-/// An archive whose bytes are those of `version` alone.
-fn archive(version: &str) -> Vec<u8> {
-    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let mut tar = tar::Builder::new(gzip);
-    let app_js = format!("App({{ version: '{version}' }})\n");
-    let mut header = tar::Header::new_ustar();
-    header.set_size(app_js.len() as u64);
-    header.set_mode(0o644);
-    header.set_cksum();
-    tar.append_data(&mut header, "app.js", app_js.as_bytes())
-        .unwrap();
-    tar.into_inner().unwrap().finish().unwrap()
 }

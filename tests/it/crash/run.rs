@@ -20,7 +20,7 @@ use super::{
 };
 use crate::support::{
     server::{Backing, Cluster, until},
-    wire::{Reply, Wire},
+    wire::{self, Reply},
 };
 
 /// A client, what it was told, and the nodes it talks to.
@@ -257,10 +257,8 @@ impl Run {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Reply> {
-        let bearer = format!("Bearer {}", self.cluster.token());
-        let mut all = vec![("authorization", bearer.as_str())];
-        all.extend(headers);
-        Wire::connect(self.cluster.nodes[node].control)?.ask(method, path, &all, body)
+        let to = self.cluster.nodes[node].control;
+        wire::send(to, self.cluster.token(), method, path, headers, body)
     }
 }
 

@@ -33,6 +33,8 @@ impl World {
 
     /// Waits until every node sees all of them ready, and in one state.
     fn agrees(&self) {
+        // What nodes said a second ago may all be of a revision ago.
+        let status = self.by(&self.maya, "GET", "/status").send().json();
         for node in 0..self.cluster.nodes.len() {
             until("the fleet agrees", || {
                 let fleet = self.fleet(node);
@@ -41,7 +43,7 @@ impl World {
                     && nodes.iter().all(|one| {
                         one["standing"] == "ready"
                             && one["agrees"] == true
-                            && one["state_revision"] == fleet["revision"]
+                            && one["state_revision"] == status["revision"]
                     })
             });
         }
@@ -109,17 +111,22 @@ fn everybody_sees_every_node_and_who_is_silent() {
     until("the node notices", || {
         metric(&world.cluster.nodes[0], "huidu_bus_up ") == 0
     });
-    let heard = |fleet: &Value| {
+    let heard = || {
+        let fleet = world.fleet(0);
         let nodes = fleet["nodes"].as_array().unwrap().iter();
-        let mut others = nodes.filter(|one| one["node"] != "node-0");
-        let since = others.next().unwrap()["asof"].as_str().unwrap().to_owned();
-        others
-            .all(|one| one["standing"] == "ready")
-            .then_some(since)
+        let others = nodes.filter(|one| one["node"] != "node-0");
+        let told = others.map(|one| (one["standing"].clone(), one["asof"].to_string()));
+        told.collect::<Vec<_>>()
     };
-    let before = heard(&world.fleet(0)).unwrap();
-    until("the others are heard without Redis", || {
-        heard(&world.fleet(0)).is_some_and(|now| now > before)
+    let amiss = |told: &(Value, String)| told.0 == "degraded";
+    until("the others say themselves that something is amiss", || {
+        heard().iter().all(amiss)
+    });
+    let before = heard();
+    until("they are heard again and again", || {
+        let now = heard();
+        let mut both = before.iter().zip(&now);
+        now.iter().all(amiss) && both.all(|(before, now)| before.1 < now.1)
     });
     let mut wire = Wire::connect(world.cluster.nodes[2].control).unwrap();
     let beat = wire.get("/peer/v1/beat", &[]).unwrap();

@@ -3,14 +3,12 @@
 //! Blocking like all of this folder; whoever must not wait asks on a thread of its own. Nothing is believed
 //! because of the connection: what is said, and what is answered, is signed.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use ureq::{
-    Agent, Body,
-    http::Response,
-    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
-};
+use ureq::{Agent, Body, http::Response};
+
+use super::NoCertificates;
 
 /// A whole call, from the connection to the last byte.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -32,22 +30,12 @@ pub struct Peers {
 impl Peers {
     /// The way to nodes whose certificates, where they show any, lead to `authorities` (PEM), or to those that
     /// browsers trust.
-    pub fn new(authorities: Option<&[u8]>) -> io::Result<Self> {
-        let roots = match authorities {
-            Some(pem) => RootCerts::from(certificates(pem)?),
-            None => RootCerts::WebPki,
-        };
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
+    pub fn new(authorities: Option<&[u8]>) -> Result<Self, NoCertificates> {
+        let agent = super::agent(authorities)?
             .timeout_global(Some(PATIENCE))
             .timeout_connect(Some(CONNECT))
             .max_idle_connections(IDLE.0)
             .max_idle_connections_per_host(IDLE.1)
-            .user_agent(concat!("huidu/", env!("CARGO_PKG_VERSION")))
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build()
             .new_agent();
         Ok(Self { agent })
@@ -85,18 +73,4 @@ fn answered(reply: Result<Response<Body>, ureq::Error>) -> Result<Bytes, String>
         "it answers {status} {}",
         why.chars().take(40).collect::<String>()
     ))
-}
-
-fn certificates(pem: &[u8]) -> io::Result<Vec<Certificate<'static>>> {
-    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "no certificates in PEM");
-    let mut read = Vec::new();
-    for item in parse_pem(pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|_| wrong())? {
-            read.push(certificate);
-        }
-    }
-    if read.is_empty() {
-        return Err(wrong());
-    }
-    Ok(read)
 }
