@@ -10,7 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use huidu_core::{digest::Digest, verify::State, version::Number};
+use huidu_core::{
+    digest::Digest,
+    manifest::Manifest,
+    name::{ArmName, RuleName},
+    time::Timestamp,
+    verify::State,
+    version::Number,
+};
 use serde::{Deserialize, Serialize};
 
 /// Events kept while nobody can be told.
@@ -70,6 +77,39 @@ pub struct AppState {
     /// Versions that failed here: never installed again.
     #[serde(default)]
     pub failed: Vec<String>,
+    /// By what it was last told to run what it runs, or was to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+}
+
+/// What a release was given by.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct By {
+    /// The rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleName>,
+    /// Its arm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<ArmName>,
+    /// Since when its units are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+impl By {
+    /// What `manifest` gives by.
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            rule: manifest.rule.clone(),
+            arm: manifest.arm.clone(),
+            since: manifest.since,
+        }
+    }
+
+    /// True when it is compared with others who get something else.
+    pub const fn is_compared(&self) -> bool {
+        self.arm.is_some() || self.since.is_some()
+    }
 }
 
 /// Something that happened here. Never who.

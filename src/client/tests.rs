@@ -1,5 +1,6 @@
 //! A device against a server that does as it is told: what it believes, keeps, resumes and obeys.
 
+mod cohorts;
 mod control;
 mod crashes;
 mod download;
@@ -124,6 +125,7 @@ impl Site {
             revoked: Vec::new(),
             rule: None,
             arm: None,
+            since: None,
             params: BTreeMap::new(),
             force: false,
             reason: if state == State::Killed {

@@ -260,6 +260,7 @@ pub fn compile(app: &App, context: &Context, members: Members<'_>) -> CompiledAp
 struct Gift<'a> {
     rule: Option<&'a RuleName>,
     arm: Option<&'a ArmName>,
+    since: Option<Timestamp>,
     params: BTreeMap<crate::name::ParamName, Param>,
     force: bool,
     whom: Option<Whom>,
@@ -313,6 +314,7 @@ impl<'a> Bench<'a> {
             revoked,
             rule: gift.rule.cloned(),
             arm: gift.arm.cloned(),
+            since: gift.since,
             params: gift.params,
             force: gift.force,
             reason,
@@ -454,6 +456,7 @@ impl<'a> Bench<'a> {
             let gift = Gift {
                 rule: Some(&rule.name),
                 arm: name,
+                since: self.counted_since(rule),
                 params: params.clone(),
                 force: rule.force,
                 whom: whom.as_ref().map(|whom| whom.arm(before + 1, tickets)),
@@ -501,6 +504,7 @@ impl<'a> Bench<'a> {
             let gift = Gift {
                 rule: Some(&rule.name),
                 arm: candidate.as_ref(),
+                since: self.counted_since(rule),
                 params: params.clone(),
                 force: rule.force,
                 whom: whom.as_ref().map(|whom| whom.cohort(0, from)),
@@ -515,6 +519,7 @@ impl<'a> Bench<'a> {
         let gift = Gift {
             rule: Some(&rule.name),
             arm: control.as_ref(),
+            since: self.counted_since(rule),
             whom: whom.as_ref().map(|whom| whom.cohort(from, to)),
             ..Gift::default()
         };
@@ -536,6 +541,12 @@ impl<'a> Bench<'a> {
             arms: arms.into(),
             name: rule.name.clone(),
         }
+    }
+
+    /// Since when units of `rule` are counted, where that is by steps.
+    fn counted_since(&self, rule: &Rule) -> Option<Timestamp> {
+        rule.ramp.as_ref()?;
+        self.app.ramps.get(&rule.name).map(|ramp| ramp.since)
     }
 
     fn pins(&mut self, rollout: &Rollout) -> Box<[(Box<str>, Pin)]> {

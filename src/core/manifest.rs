@@ -123,6 +123,10 @@ pub struct Manifest {
     /// The arm of its split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<ArmName>,
+    /// Of a cohort that is counted by steps: since when. A device that runs the version already says anew that it does
+    /// (`activated`), once for each such time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Handed to the mini-program.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<ParamName, Param>,
@@ -341,6 +345,7 @@ mod tests {
             revoked: vec![],
             rule: Some("checkout-ab".parse().unwrap()),
             arm: Some("one-page".parse().unwrap()),
+            since: None,
             params: BTreeMap::from([
                 ("skin".parse().unwrap(), Param::Text("b".into())),
                 ("steps".parse().unwrap(), Param::Number(1)),

@@ -156,6 +156,11 @@ impl World {
                 (told.arm.clone(), told.index),
                 (said.arm.clone(), outcome.index)
             );
+            let since = said.arm.as_ref().map(|_| self.ramp("next").since);
+            assert_eq!(
+                said.since, since,
+                "both cohorts hear since when they are counted"
+            );
             let arm = said.arm.map(|arm| arm.to_string());
             (said.version.unwrap().to_string(), arm)
         };

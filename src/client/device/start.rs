@@ -14,7 +14,7 @@ use super::{Device, DeviceError, Happened, What};
 use crate::client::{
     download::{DownloadError, Wanted, download},
     install::InstallError,
-    state::Event,
+    state::{By, Event},
 };
 
 /// Starts a release from its directory; says why when it does not start.
@@ -47,9 +47,10 @@ impl Device {
             let kept = self.app_state(&app);
             if let Some(digest) = kept.start_that_never_ended() {
                 kept.starting = None;
+                let by = kept.by.clone().unwrap_or_default();
                 if let Some(version) = kept.releases.get(&digest).cloned() {
                     kept.fail(&version);
-                    self.note(&app, &version, "crashed", None, None);
+                    self.note(&app, &version, "crashed", None, &by);
                 }
             }
             let (running, place) = (self.app_state(&app).running, self.place(&app));
@@ -77,10 +78,17 @@ impl Device {
                 manifest.reason.word(),
             )]);
         };
+        let by = By::of(manifest);
         let kept = self.app_state(app);
         if kept.running == Some(bundle.sha256) {
             // The same archive, by a newer word and perhaps with other permissions.
+            let joins = by.is_compared() && kept.by.as_ref() != Some(&by);
+            kept.by = Some(by.clone());
             self.trusted = self.trusted.clone().activated(app);
+            if joins {
+                // Whoever is compared with others says once that it is there.
+                self.note(app, version, "activated", None, &by);
+            }
             self.keep()?;
             return Ok(vec![Happened::to(app, What::Unchanged, Some(version), "")]);
         }
@@ -96,7 +104,7 @@ impl Device {
         let mut happened = Vec::new();
         if !self.place(app).release(&bundle.sha256).is_dir() {
             if let Err(trouble) = self.fetch(app, manifest, starter) {
-                self.note(app, version, "load-failed", None, Some(manifest));
+                self.note(app, version, "load-failed", None, &by);
                 let told = trouble.told();
                 self.note_code(Some(app), &told);
                 if matches!(trouble, Trouble::Archive(_)) {
@@ -107,7 +115,7 @@ impl Device {
                 happened.push(Happened::to(app, What::LoadFailed, Some(version), told));
                 return Ok(happened);
             }
-            self.note(app, version, "downloaded", None, Some(manifest));
+            self.note(app, version, "downloaded", None, &by);
             happened.push(Happened::to(
                 app,
                 What::Downloaded,
@@ -179,8 +187,10 @@ impl Device {
         happened: &mut Vec<Happened>,
     ) -> Result<(), DeviceError> {
         let place = self.place(app);
+        let by = By::of(manifest);
         let kept = self.app_state(app);
         let before = kept.running;
+        kept.by = Some(by.clone());
         kept.releases.insert(*digest, version.clone());
         kept.begin_start(*digest);
         self.keep()?;
@@ -192,7 +202,7 @@ impl Device {
                 let keep: Vec<Digest> = before.into_iter().chain([*digest]).collect();
                 kept.releases.retain(|release, _| keep.contains(release));
                 self.trusted = self.trusted.clone().activated(app);
-                self.note(app, version, "activated", None, Some(manifest));
+                self.note(app, version, "activated", None, &by);
                 self.keep()?;
                 place.sweep(&keep);
                 happened.push(Happened::to(app, What::Activated, Some(version), ""));
@@ -208,11 +218,11 @@ impl Device {
                 let back = before.filter(|_| !stopped);
                 kept.running = back;
                 let back_to = kept.version().cloned();
-                self.note(app, version, "crashed", None, Some(manifest));
+                self.note(app, version, "crashed", None, &by);
                 happened.push(Happened::to(app, What::Crashed, Some(version), why));
                 if back_to.is_some() {
                     let why = Some(Why::Crashed.word());
-                    self.note(app, version, "rolled-back", why, Some(manifest));
+                    self.note(app, version, "rolled-back", why, &by);
                 }
                 self.keep()?;
                 place.switch(back.as_ref())?;
@@ -230,7 +240,7 @@ impl Device {
         version: &Number,
         event: &str,
         code: Option<&str>,
-        by: Option<&Manifest>,
+        by: &By,
     ) {
         let mut id = [0; 16];
         // Without chance it has no name, and is shown in metrics alone.
@@ -244,8 +254,8 @@ impl Device {
             tried_ms: None,
             app: app.to_string(),
             version: version.to_string(),
-            rule: by.and_then(|by| by.rule.as_ref()).map(ToString::to_string),
-            arm: by.and_then(|by| by.arm.as_ref()).map(ToString::to_string),
+            rule: by.rule.as_ref().map(ToString::to_string),
+            arm: by.arm.as_ref().map(ToString::to_string),
             event: event.to_owned(),
             code: code.map(ToOwned::to_owned),
             count: 1,

@@ -194,6 +194,7 @@ fn manifest() -> Manifest {
         revoked: Vec::new(),
         rule: None,
         arm: None,
+        since: None,
         params: std::collections::BTreeMap::new(),
         force: false,
         reason: Reason::Stable,
