@@ -78,6 +78,7 @@ FIGURES = [
     ("polls a second of processor time of that node, of those of a healthy one", f"{IT} a_node_starts_with_nothing_but_its_copy", r"polls of a healthy node ([\d.]+)", "at least 0.5", lambda n: n >= 0.5),
     ("polls failed in a rolling restart behind a client that follows readyz", f"{IT} no_poll_fails_while_nodes", r"figure: polls failed in a rolling restart (\d+) of", "0", lambda n: n == 0),
     ("304s answered by an overloaded core", f"{IT} an_overloaded_core_answers", r"figure: under overload 304s (\d+) and lists of kills \d+ answered, put off: 0", "at least 40, put off 0", lambda n: n >= 40),
+    ("crash signal at a node to the rollout back at the last of 3 nodes, once the test has decided, ms", f"{IT} a_crash_rolls_a_ramp_back", r"once the test has decided, ms: (\d+) at most", "at most 6000", lambda n: n <= 6_000),
     ("seeds of the simulation", f"{LIB} simulated_no_promise", r"simulation: (\d+) seeds, violations: 0", "at least 2000, violations 0", lambda n: n >= 2_000),
     ("faults in those seeds", f"{LIB} simulated_no_promise", r"simulation: (\d+) faults in it", "at least 20000", lambda n: n >= 20_000),
     ("stories of the simulation told twice", f"{LIB} simulated_twice", r"simulation: (\d+) stories told twice, different: 0", "at least 40, different 0", lambda n: n >= 40),

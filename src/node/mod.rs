@@ -22,6 +22,7 @@
 //! metered.rs      the store, counted and timed
 //! mirror.rs       the last-known-good copy on this node's disk
 //! ramps.rs        rules that grow by themselves: what follows for each
+//! told.rs         the metrics of a node as a whole
 //! pace.rs         so many a second and no more
 //! honesty.rs      tests: no answer is stamped with a time at which it was known to be over
 //! ```
@@ -58,10 +59,11 @@ mod ramping;
 pub mod ramps;
 mod segments;
 mod standing;
+mod told;
 mod write;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLockReadGuard, atomic::Ordering},
     time::Duration,
@@ -597,7 +599,7 @@ impl Node {
     }
 
     /// Counts what devices report, tells the other nodes by `exchange` where there are some, and keeps it in the store,
-    /// until `stopped` ends; then once more.
+    /// until `stopped` ends; then once more. Ramps are judged by it from now on.
     pub fn keep_counting(
         &self,
         exchange: Option<Arc<dyn Exchange>>,
@@ -605,53 +607,13 @@ impl Node {
     ) -> tokio::task::JoinHandle<()> {
         let (store, clock) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.clock));
         let keeper = feedback::Keeper::new(Arc::clone(&self.feedback), exchange, store, clock);
+        self.count_steps_by(self.feedback.clone());
         tokio::spawn(keeper.run(stopped))
     }
 
     /// The metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.parts.metrics
-    }
-
-    /// All metrics in Prometheus' text form, the node's health among them.
-    pub fn render_metrics(&self) -> String {
-        let (health, metrics) = (self.health(), self.metrics());
-        let age = self.now().ms_since(health.asof) / 1_000;
-        metrics
-            .ledger_age_seconds
-            .set(i64::try_from(age).unwrap_or(i64::MAX));
-        metrics.store_up.set(i64::from(health.store));
-        metrics.bus_up.set(i64::from(health.bus));
-        self.tell_fleet();
-        self.live().tell();
-        let now = self.now();
-        let (mut expiring, mut expired) = (0, 0);
-        for token in self.catalogue().tokens.values() {
-            expiring += i64::from(token.expires_soon(now));
-            expired += i64::from(!token.holds(now));
-        }
-        metrics.tokens_expiring.set(expiring);
-        metrics.tokens_expired.set(expired);
-        metrics.render()
-    }
-
-    /// Tells the metrics who there is.
-    fn tell_fleet(&self) {
-        let (metrics, members) = (self.metrics(), self.fleet().members());
-        let heard = || members.iter().filter(|member| !member.is_silent);
-        let versions: BTreeSet<&str> = heard().map(|one| one.beat.version.as_str()).collect();
-        let furthest = heard().map(|member| member.beat.revision).max();
-        let behind = furthest.unwrap_or_default().get();
-        let behind = behind.saturating_sub(self.live().revision.get());
-        let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        metrics.fleet_nodes.set(gauge(heard().count()));
-        metrics
-            .fleet_silent
-            .set(gauge(members.len() - heard().count()));
-        metrics.fleet_versions.set(gauge(versions.len()));
-        metrics
-            .fleet_behind
-            .set(i64::try_from(behind).unwrap_or(i64::MAX));
     }
 
     /// The metrics, to keep.

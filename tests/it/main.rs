@@ -21,6 +21,7 @@ mod fleet;
 mod kills;
 mod ledger;
 mod node;
+mod ramps;
 mod redis;
 mod refuses;
 mod s3;

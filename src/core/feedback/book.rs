@@ -268,24 +268,35 @@ impl Book {
         }
     }
 
+    /// What one cell came to from the minute `from` until before `until`; as [`Self::totals`].
+    pub fn total(&self, cell: &Cell, from: u32, until: u32) -> Counts {
+        let number = self.numbers.get(cell);
+        number.map_or_else(Counts::default, |number| self.sum(*number, from, until))
+    }
+
+    fn sum(&self, cell: u32, from: u32, until: u32) -> Counts {
+        let mut counts = Counts::default();
+        let end = |minute| Place {
+            cell,
+            minute,
+            life: 0,
+        };
+        if until > from {
+            let open = self.places.range(end(from)..end(until));
+            open.for_each(|(_, numbers)| counts.sum(numbers));
+            let hours = (cell, from / 60)..(cell, until.div_ceil(60));
+            let settled = self.settled.range(hours);
+            settled.for_each(|(_, numbers)| counts.sum(numbers));
+        }
+        counts
+    }
+
     /// What every cell of `app` came to from the minute `from` until before `until`. Where minutes are settled, whole
     /// hours count that have a part in that.
     pub fn totals(&self, app: &AppId, from: u32, until: u32) -> Vec<Total> {
         let mut totals = Vec::new();
         for cell in self.of_app.get(app).into_iter().flatten() {
-            let mut counts = Counts::default();
-            let end = |minute| Place {
-                cell: *cell,
-                minute,
-                life: 0,
-            };
-            if until > from {
-                let open = self.places.range(end(from)..end(until));
-                open.for_each(|(_, numbers)| counts.sum(numbers));
-                let hours = (*cell, from / 60)..(*cell, until.div_ceil(60));
-                let settled = self.settled.range(hours);
-                settled.for_each(|(_, numbers)| counts.sum(numbers));
-            }
+            let counts = self.sum(*cell, from, until);
             if !counts.is_empty() {
                 let cell = self.cells[*cell as usize].clone();
                 totals.push(Total { cell, counts });

@@ -7,6 +7,7 @@
 //! counts.rs   numbers that only grow; two states of them have one union, whatever the order
 //! sheet.rs    such numbers as they are written down: for other nodes, and to be kept
 //! book.rs     all numbers a node knows, of all lives of all nodes
+//! units.rs    what they say of one cohort: units, and to how many of them something happened
 //! ```
 //!
 //! A number belongs to a *life*: one run of one node, which counts from zero. A life says its numbers whole and never
@@ -19,6 +20,7 @@ mod kind;
 mod recent;
 mod report;
 mod sheet;
+mod units;
 
 #[cfg(test)]
 mod tests;

@@ -362,3 +362,64 @@ fn ids_spread_over_fingerprints() {
         assert!(EventId::parse(bad).is_none(), "{bad}");
     }
 }
+
+#[test]
+fn units_are_arrivals_and_never_fewer_than_what_happened_to_them() {
+    let counted = |numbers: &[(&str, u64)]| {
+        let mut counts = Counts::default();
+        for (kind, number) in numbers {
+            counts.add(&happened(kind), *number);
+        }
+        counts
+    };
+    let measure = |name: &str| name.parse::<crate::name::Measure>().unwrap();
+    let counts = counted(&[
+        ("downloaded", 90),
+        ("activated", 40),
+        ("crashed", 3),
+        ("rolled-back.crashed", 3),
+        ("rolled-back.timed-out", 2),
+        ("counter.paid", 7),
+    ]);
+    for (name, happened) in [
+        ("activated", 40),
+        ("crashed", 3),
+        ("rolled-back", 5),
+        ("rolled-back.timed-out", 2),
+        ("paid", 7),
+        ("counter.paid", 7),
+        ("nobody-counted-it", 0),
+    ] {
+        assert_eq!(counts.measured(&measure(name)), happened, "{name}");
+        assert_eq!(counts.units([&measure(name)]), 43, "{name}");
+    }
+    let mut counts = counted(&[("activated", 40), ("load-failed", 500)]);
+    assert_eq!(counts.units([]), 40);
+    assert_eq!(counts.units([&measure("load-failed")]), 500);
+    // What another node had counted before is no unit.
+    let withdrawn = Register {
+        withdrawn: true,
+        ..happened("activated")
+    };
+    counts.add(&withdrawn, 15);
+    assert_eq!(counts.units([]), 25);
+}
+
+#[test]
+fn one_cell_comes_to_what_it_comes_to_among_all() {
+    let mut book = Book::new(BOUNDS);
+    for (arm, minute, times) in [("a", 7, 2), ("a", 8, 3), ("a", 300, 4), ("b", 8, 5)] {
+        let number = book.cell(&cell(arm)).unwrap();
+        book.count(&life(1), number, minute, &happened("crashed"), times);
+    }
+    book.settle(120, 0);
+    for (from, until) in [(0, 1_000), (7, 8), (60, 301), (300, 301), (8, 8)] {
+        let all = book.totals(&cell("a").app, from, until);
+        for arm in ["a", "b", "c"] {
+            let among = all.iter().find(|total| total.cell == cell(arm));
+            let among = among.map(|total| total.counts.clone()).unwrap_or_default();
+            assert_eq!(book.total(&cell(arm), from, until), among, "{arm} {from}");
+        }
+    }
+    assert_eq!(book.total(&cell("a"), 0, 1_000).of(&Kind::Crashed), 9);
+}

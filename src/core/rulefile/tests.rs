@@ -227,7 +227,7 @@ fn single_mistakes_and_what_they_say() {
         t.toml:4:8: `3` is a whole number; write `[[rule]]` tables
         t.toml:7:9: `5.5` is not a share; write it in quotes with a percent sign: "5.5%"
         t.toml:7:9: `5` is not a share; write a percentage from "0%" to "100%" with at most six decimals, such as "5%" or "0.000001%"
-        t.toml:7:1: `platform` is an unknown key; known here: name, when, share, layer, slots, salt, start, end, paused, force, serve, params, split
+        t.toml:7:1: `platform` is an unknown key; known here: name, when, share, layer, slots, salt, start, end, paused, force, ramp, serve, params, split
         t.toml:7:8: `ios` is text; write a table of conditions, such as { platform = "ios" }
         t.toml:7:25: `8.2` is not a range of versions; write comparators such as ">=8.2, <9"
         t.toml:7:33: `2026-01-01` is not an instant; add a time and an offset, such as 2026-01-01T00:00:00+08:00

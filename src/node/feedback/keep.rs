@@ -241,6 +241,7 @@ impl Keeper {
         seen.retain(|key| counted_in(key).is_some_and(|minute| minute + 2 * SKEW >= from));
         let mut book = self.feedback.book();
         book.settle(now.saturating_sub(limits::FEEDBACK_OPEN_MINUTES), oldest);
+        self.feedback.has_read.store(true, Ordering::Relaxed);
         let places = i64::try_from(book.len()).unwrap_or(i64::MAX);
         self.feedback.metrics.feedback_places.set(places);
         Ok(())

@@ -4,6 +4,7 @@
 //! mod.rs       the door: which events are new, and what they count for
 //! registers.rs what events can count for, by what they say
 //! keep.rs      the tasks behind it: twice a second to the other nodes, once a minute to the store
+//! steps.rs     what ramps are judged by
 //! tests.rs     several nodes without a network
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 mod keep;
 mod registers;
+mod steps;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -111,6 +113,8 @@ pub struct Feedback {
     waiting: AtomicUsize,
     unchecked: Mutex<VecDeque<Waiting>>,
     book: Mutex<Book>,
+    /// What lay in the store at the start is in the book.
+    has_read: AtomicBool,
 }
 
 impl Feedback {
@@ -133,6 +137,7 @@ impl Feedback {
                 cells_of_app: limits::FEEDBACK_CELLS,
                 places: limits::FEEDBACK_PLACES,
             })),
+            has_read: AtomicBool::new(false),
         }
     }
 

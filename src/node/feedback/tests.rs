@@ -5,14 +5,17 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-use huidu_core::feedback::Kind;
+use huidu_core::{feedback::Kind, ramp::Cohorts};
 
 use super::{keep::Keeper, *};
 use crate::{
     clock::{Clock, System},
-    node::live::{
-        Live,
-        tests::{app, live_app, stamper},
+    node::{
+        live::{
+            Live,
+            tests::{app, live_app, stamper},
+        },
+        ramps::{StepCounts as _, StepOf},
     },
     store::{Store, memory::MemoryStore},
 };
@@ -259,6 +262,84 @@ async fn who_lives_keeps_what_a_dead_one_told() {
     let fresh = nodes.node(3);
     fresh.read().await;
     assert_eq!(fresh.crashes(), 1);
+}
+
+#[tokio::test]
+async fn a_step_is_judged_by_both_cohorts_over_all_nodes_once_the_store_is_read() {
+    let ramped = TRAVEL.replace(
+        "share = \"10%\"",
+        "[rule.ramp]\nstep = [{ share = \"10%\", hold = \"1h\" }]",
+    );
+    let (metrics, stamper) = (Metrics::new(), stamper());
+    let travel = app("pingan/travel", &["1.0.0", "1.1.0"], &ramped);
+    let live = Live::empty().with_apps(
+        huidu_core::revision::Revision::new(1),
+        [live_app(&travel, &stamper, &metrics)],
+    );
+    let nodes = Nodes { live, ..nodes() };
+    let (one, other) = (nodes.node(1), nodes.node(2));
+    let began = System.now();
+    let take = |node: &Node, (version, arm): (&str, &str), told: Told<'_>, ago_s: u64| {
+        let source = Source {
+            live: &nodes.live,
+            app: "pingan/travel",
+            version,
+            rule: "ramp",
+            arm,
+        };
+        let id = EventId::parse(&format!("{:032x}", fastrand::u128(..))).unwrap();
+        let taken = (node.feedback).take(
+            &mut String::new(),
+            &source,
+            told,
+            id,
+            1,
+            ago_s,
+            System.now(),
+        );
+        assert_eq!(taken.unwrap(), Taken::New);
+    };
+    let (new, control) = (("1.1.0", "candidate"), ("1.0.0", "control"));
+    for _ in 0..3 {
+        take(&one, new, Told::Activated, 0);
+        take(&other, control, Told::Activated, 0);
+    }
+    take(&other, new, Told::Crashed, 0);
+    take(&one, new, Told::Activated, 600);
+    take(&one, ("1.1.0", ""), Told::Activated, 0);
+    take(&one, ("1.0.0", ""), Told::Crashed, 0);
+    for node in [&one, &other] {
+        node.keeper.flush().await;
+    }
+    nodes.hear(&one);
+    nodes.hear(&other);
+    let app: AppId = "pingan/travel".parse().unwrap();
+    let (rule, crashed) = ("ramp".parse().unwrap(), "crashed".parse().unwrap());
+    let (candidate, stable) = ("1.1.0".parse().unwrap(), "1.0.0".parse().unwrap());
+    let measures = [&crashed];
+    let step = StepOf {
+        app: &app,
+        rule: &rule,
+        candidate: &candidate,
+        control: &stable,
+        since: began,
+        measures: &measures,
+    };
+    for node in [&one, &other] {
+        assert_eq!(
+            node.feedback.since(&step),
+            None,
+            "what lies in the store is not known"
+        );
+        node.read().await;
+        let counted = node.feedback.since(&step).unwrap();
+        let cohorts = |candidate, control| Cohorts { candidate, control };
+        assert_eq!(counted.units, cohorts(5, 3));
+        assert_eq!(
+            counted.events,
+            BTreeMap::from([(crashed.clone(), cohorts(1, 0))])
+        );
+    }
 }
 
 #[tokio::test]

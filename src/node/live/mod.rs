@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use huidu_core::{
     catalogue::{App, Catalogue},
-    compile::CompiledApp,
+    compile::{CANDIDATE, CONTROL, CompiledApp},
     digest::Digest,
     manifest::KillList,
     name::{AppId, ArmName},
@@ -365,14 +365,16 @@ impl LiveApp {
         known.is_some_and(|(app, number)| app.versions.contains_key(&number))
     }
 
-    /// True when the rollout has this rule and arm (empty: the rule splits nothing).
+    /// True when the rollout has this rule and arm (empty: the rule splits nothing); the cohorts of a ramp are arms of
+    /// its rule, also while it takes nobody.
     pub fn has_arm(&self, rule: &str, arm: &str) -> bool {
         let rollout = self.app.as_ref().and_then(|app| app.rollout.as_ref());
         let mut rules = rollout.into_iter().flat_map(|rollout| &rollout.rules);
         let rule = rules.find(|known| known.name.as_str() == rule);
         rule.is_some_and(|rule| {
+            let is_cohort = rule.ramp.is_some() && [CANDIDATE, CONTROL].contains(&arm);
             let mut arms = rule.arms().into_iter();
-            arms.any(|(known, ..)| known.map_or("", ArmName::as_str) == arm)
+            is_cohort || arms.any(|(known, ..)| known.map_or("", ArmName::as_str) == arm)
         })
     }
 }
