@@ -147,7 +147,8 @@ fn counts_through(name: &str, redis_before: Option<Duration>) {
     let known = settles(&world.cluster, 0, &app, least, most);
     settles(&world.cluster, 2, &app, least, most);
     println!(
-        "figure: {name}: {all} events acknowledged, {known} counted; the killed node had acknowledged {last} within its last second"
+        "figure: {name}: {all} events acknowledged, {known} counted; the killed node had acknowledged {last} within its last second; lost of these {:.2}",
+        all.saturating_sub(known) as f64 / last as f64
     );
     // Everything ends; what is known then lies in the store alone.
     if redis_before.is_none() {

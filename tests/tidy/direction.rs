@@ -309,6 +309,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("measured", &["feedback", "stats"]),
+    ("grown", &["ramp"]),
     (
         "kept",
         &["beat", "checkpoint", "fingerprint", "op", "record"],
@@ -358,14 +359,18 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
 const CORE_ROOMS: &[Room] = &[
     ("words", &[], &[]),
     ("heard", &["words"], &[]),
-    ("written", &["words"], &[]),
-    ("happens", &["words", "written", "signed"], &[]),
+    // A rule may have a plan, and a ramp is how far the plan of a rule has come.
+    ("written", &["words", "grown"], &[]),
+    ("grown", &["words", "written", "measured"], &[]),
+    ("happens", &["words", "written", "grown", "signed"], &[]),
     // Sums in, verdicts out: statistics know no app and no rollout.
     ("measured", &["words"], &[]),
     ("kept", &["words", "happens", "signed"], &[]),
     (
         "judged",
-        &["words", "written", "happens", "signed", "kept"],
+        &[
+            "words", "written", "grown", "measured", "happens", "signed", "kept",
+        ],
         &[],
     ),
     ("signed", &["words"], &[]),

@@ -340,7 +340,7 @@ fn a_fault_says_what_and_where_and_quotes_nothing() {
         ),
         (
             event(&format!(r#"{good},"event":"crashed","event":"crashed""#)),
-            "the body is not the JSON of a report at line 1 column 101: a field is missing, given twice, or of the wrong kind",
+            "the body is not the JSON of a report at line 1 column 113: a field is missing, given twice, or of the wrong kind",
         ),
     ] {
         let fault = Report::from_json(body.as_bytes()).unwrap_err().to_string();
