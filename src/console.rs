@@ -94,6 +94,10 @@ pub fn serve(method: &Method, path: &str, headers: &HeaderMap) -> Option<Respons
     let within = path.strip_prefix(HOME)?;
     // Pages have addresses of their own, and all of them are one document; files are files.
     let is_file = within.starts_with("assets/") || within == "icon.svg";
+    // A build for development reads the files from the disk, where a name can lead elsewhere.
+    if is_file && within.split('/').any(|part| part.starts_with('.')) {
+        return None;
+    }
     let name = if is_file { within } else { "index.html" };
     let mut response = match file(name, headers) {
         Some(response) => response,

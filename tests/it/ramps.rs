@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{
-        server::{Backing, until},
+        server::{Backing, Node, until},
         wire::Wire,
     },
     world::{HOST, World},
@@ -62,6 +62,16 @@ fn events(app: &str, version: &str, arm: &str, event: &str, times: usize) -> Vec
     std::iter::repeat_with(one).take(times).collect()
 }
 
+/// One of each in turn, then the rest of the longer.
+fn alternately(one: Vec<Value>, other: Vec<Value>) -> Vec<Value> {
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    let turn = || {
+        let pair = [one.next(), other.next()];
+        pair.iter().any(Option::is_some).then_some(pair)
+    };
+    std::iter::from_fn(turn).flatten().flatten().collect()
+}
+
 fn tell(wire: &mut Wire, events: &[Value]) {
     let reply = wire.post("/v1/events", &json!({"host": HOST, "events": events}));
     let reply = reply.unwrap();
@@ -88,23 +98,17 @@ fn stopped_after(world: &World) -> Duration {
     assert!(new >= 50 && old >= 50, "{new} and {old}");
 
     // Everybody starts, each at some node, and an outage hits both cohorts alike: that stops nothing.
-    let mut wires: Vec<Wire> = world.cluster.nodes.iter().map(|n| n.wire()).collect();
-    tell(
-        &mut wires[0],
-        &events(&app, "2.0.0", "candidate", "activated", new - 5),
-    );
-    tell(
-        &mut wires[1],
-        &events(&app, "1.0.0", "control", "activated", old - 5),
-    );
-    tell(
-        &mut wires[2],
-        &events(&app, "2.0.0", "candidate", "crashed", 5),
-    );
-    tell(
-        &mut wires[0],
-        &events(&app, "1.0.0", "control", "crashed", 5),
-    );
+    let mut wires: Vec<Wire> = world.cluster.nodes.iter().map(Node::wire).collect();
+    let both = |event: &str, new: usize, old: usize| {
+        let new = events(&app, "2.0.0", "candidate", event, new);
+        // As devices come: neither cohort long before the other, which would be no fair draw.
+        alternately(new, events(&app, "1.0.0", "control", event, old))
+    };
+    let started = both("activated", new - 5, old - 5);
+    let (some, others) = started.split_at(started.len() / 2);
+    tell(&mut wires[0], some);
+    tell(&mut wires[1], others);
+    tell(&mut wires[2], &both("crashed", 5, 5));
     for node in 0..wires.len() {
         until(&format!("node {node} knows of all"), || {
             let ramp = shown(world, node, &app);

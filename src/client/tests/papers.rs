@@ -354,8 +354,8 @@ fn what_is_not_believed_is_reported_by_its_code_and_once() {
     assert_eq!(
         body["events"],
         json!([
-            {"event": "doubted", "code": "sig", "count": 4},
-            {"app": "pingan/travel", "event": "doubted", "code": "sig", "count": 4},
+            {"event": "doubted", "code": "sig", "count": 4, "ago": 0, "sent": 0},
+            {"app": "pingan/travel", "event": "doubted", "code": "sig", "count": 4, "ago": 0, "sent": 0},
         ])
     );
     // A node that lags is counted, and is no attack.

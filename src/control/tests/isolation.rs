@@ -58,6 +58,7 @@ impl Names {
             .replace("{member}", &self.member)
             .replace("{op}", &self.op)
             .replace("{id}", &self.id)
+            .replace("{revision}", "999")
             .replace("{segment}", &self.segment);
         assert!(!path.contains('{'), "{path}: what stands here?");
         let query = match path.rsplit('/').next() {

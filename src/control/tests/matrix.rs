@@ -70,7 +70,7 @@ pub(super) fn filled(path: &str, app: &str) -> String {
         .replace("{member}", "nobody")
         .replace("{op}", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
         .replace("{id}", &"0".repeat(64))
-        .replace("{revision}", "1")
+        .replace("{revision}", "999")
         .replace("{segment}", "staff");
     assert!(!line.contains('{'), "{line}: what stands here?");
     line
