@@ -163,7 +163,8 @@ impl Event<'_> {
         let is_doubt = self.event == DOUBTED;
         let app = self.app.split_once('/');
         let is_app = app.is_some_and(|(tenant, app)| name::is_name(tenant) && name::is_name(app));
-        if !is_app && !(is_doubt && self.app.is_empty()) {
+        let of_device = is_doubt && self.app.is_empty();
+        if !is_app && !of_device {
             return Some(("app", "must be `tenant/app`"));
         }
         let of_none = is_doubt && self.version.is_empty();

@@ -1,6 +1,7 @@
 //! Several nodes that count together, without a network: whatever is lost, repeated or down, an event counts once.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashMap, HashSet},
     sync::atomic::AtomicBool,
 };
@@ -95,6 +96,8 @@ struct Nodes {
 struct Node {
     keeper: Keeper,
     feedback: Arc<Feedback>,
+    /// Of the next sheet in the store.
+    number: Cell<u32>,
 }
 
 const TRAVEL: &str = "hosts = [\"bank\"]\nstable = \"1.0.0\"\n[[rule]]\nname = \"ramp\"\nserve = \"1.1.0\"\nshare = \"10%\"";
@@ -120,7 +123,11 @@ impl Nodes {
             Arc::clone(&self.store),
             Arc::new(System),
         );
-        Node { keeper, feedback }
+        Node {
+            keeper,
+            feedback,
+            number: Cell::default(),
+        }
     }
 
     /// A device tells `node` of a crash.
@@ -150,7 +157,9 @@ impl Nodes {
 
 impl Node {
     async fn keep(&self) {
-        self.keeper.keep_once(&mut 0).await.unwrap();
+        let mut number = self.number.get();
+        self.keeper.keep_once(&mut number).await.unwrap();
+        self.number.set(number);
     }
 
     async fn read(&self) {
