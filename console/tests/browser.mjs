@@ -47,7 +47,12 @@ export async function accessible(page, where) {
   const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
   return found.violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${where}: ${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')}`);
+    .map(({ id, nodes }) => `${where}: ${id}: ${nodes.slice(0, 3).map(({ html, any }) => `${html.slice(0, 160)} ${colours(any[0]?.data)}`).join(' | ')}`);
+}
+
+/** Of a contrast: what is too near to what. */
+function colours(data) {
+  return data?.contrastRatio ? `${data.fgColor} on ${data.bgColor}, ${data.contrastRatio}` : '';
 }
 
 export function check(holds, what) {
