@@ -195,7 +195,8 @@ impl Bank {
     /// How often ramps were acted upon, by what the ledger says.
     async fn acts(&self) -> Vec<&'static str> {
         let mut acts = Vec::new();
-        for rev in 1..=self.nodes[0].catalogue().revision.get() {
+        let last = self.nodes[0].catalogue().revision.get();
+        for rev in 1..=last {
             let bytes = self.nodes[0].parts.store.get(&Key::Log(rev)).await.unwrap();
             let record = Record::decode(&bytes).unwrap();
             for event in &record.events {

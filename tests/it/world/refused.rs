@@ -70,7 +70,7 @@ pub(super) fn refused(world: &World) {
     a poll of nobody: 400
       {"type":"urn:huidu:problem:bad-poll","title":"The poll is not understood","status":400,"detail":"the body is not the JSON of a poll at line 1 column N: field `device.unit` is missing","code":"bad-poll"}
     a report of something else: 400
-      {"type":"urn:huidu:problem:bad-report","title":"The report is not understood","status":400,"detail":"field `events.event` must be one of download, activate, crash, rollback, conversion, load-failed, doubted","code":"bad-report","field":"events.event"}
+      {"type":"urn:huidu:problem:bad-report","title":"The report is not understood","status":400,"detail":"field `events[0].event` must be one of downloaded, activated, load-failed, script-error, crashed, rolled-back, converted, counter, doubted","code":"bad-report","field":"events.event"}
     a kill by a phone: 405 allow: GET, HEAD
       {"type":"urn:huidu:problem:wrong-method","title":"Wrong method","status":405,"detail":"this path is not served by this method; use one that the Allow header names","code":"wrong-method"}
     "#);
