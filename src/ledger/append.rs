@@ -259,7 +259,7 @@ impl<F: Fold> Ledger<F> {
                     counted(*slot, taken.as_ref())?;
                 }
                 #[cfg(test)]
-                if self.mutations.own_writes_unseen || is_planted(Bug::OwnWriteUnseen) {
+                if is_planted(Bug::OwnWriteUnseen) {
                     self.ops = huidu_core::op::RecentOps::default();
                 }
                 return Ok(true);

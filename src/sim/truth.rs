@@ -54,6 +54,8 @@ pub(super) struct Truth {
     /// What the store shows in each slot.
     line: BTreeMap<u64, Digest>,
     ops: BTreeMap<OpId, Vec<u64>>,
+    /// Wants that shall never happen, and the records that say so.
+    voided: BTreeMap<OpId, u64>,
     /// Wants of which somebody was told that nothing happened.
     denied: BTreeMap<OpId, String>,
     acknowledged: Vec<Acknowledged>,
@@ -62,6 +64,13 @@ pub(super) struct Truth {
 impl Truth {
     pub(super) fn tail(&self) -> u64 {
         self.line.keys().next_back().copied().unwrap_or_default()
+    }
+
+    /// The first record that had its word on `op`.
+    pub(super) fn settled(&self, op: &OpId) -> Option<u64> {
+        let happened = self.ops.get(op).and_then(|slots| slots.first());
+        let voided = self.voided.get(op);
+        happened.into_iter().chain(voided).min().copied()
     }
 
     fn shown(&self, rev: u64) -> Option<Arc<Moment>> {
@@ -83,10 +92,6 @@ impl Truth {
         self.back(head).any(|moment| heads.contains(&moment.head))
     }
 
-    /// The moment of revision `rev` on the way to `head`.
-    fn before(&self, head: &Digest, rev: u64) -> Option<Arc<Moment>> {
-        self.back(head).find(|moment| moment.rev == rev).cloned()
-    }
 }
 
 impl World {
@@ -144,9 +149,12 @@ impl World {
         if shown {
             truth.line.insert(slot, head);
         }
-        let Some(op) = record.map(|record| record.op) else {
+        let Some(op) = record.as_ref().map(|record| record.op) else {
             return;
         };
+        if let Some(voided) = record.and_then(|record| record.void) {
+            truth.voided.entry(voided).or_insert(slot);
+        }
         let slots = truth.ops.entry(op).or_default();
         slots.push(slot);
         let (slots, denied) = (slots.clone(), truth.denied.get(&op).cloned());
@@ -269,7 +277,8 @@ impl World {
         }
     }
 
-    /// What a node would say of an app at `rev` of its own history may be said.
+    /// What a node would say of an app at `rev` of its own history, or at a later moment that it has taken in, may be
+    /// said: a kill compiles its app from the newest of them, before all the others are.
     pub(super) fn may_be_said(&self, node: usize, seen: &Seen, rev: u64, body: &[u8]) {
         let Ok(manifest) = serde_json::from_slice::<Manifest>(body) else {
             return;
@@ -278,7 +287,10 @@ impl World {
             return;
         };
         let truth = locked(&self.truth);
-        let moments = seen.heads.iter().filter_map(|head| truth.before(head, rev));
+        let moments = seen.heads.iter().flat_map(|head| {
+            let own = truth.back(head).take_while(|moment| moment.rev >= rev);
+            own.collect::<Vec<_>>().into_iter().rev()
+        });
         let judged = moments.map(|moment| {
             let app = moment.catalogue.apps.get(&manifest.app);
             may_run(app.map(|app| &**app), version, &manifest)
