@@ -246,6 +246,7 @@ impl<F: Fold> Ledger<F> {
             }
             #[cfg(test)]
             if is_planted(Bug::RetryInAnotherSlot)
+                && Instant::now() < deadline
                 && !matches!(created, Ok(Err(StoreError::AlreadyExists { .. })))
             {
                 self.at.rev = self.at.rev.next();

@@ -91,7 +91,6 @@ impl Truth {
     fn is_behind_any(&self, heads: &[Digest], head: &Digest) -> bool {
         self.back(head).any(|moment| heads.contains(&moment.head))
     }
-
 }
 
 impl World {
