@@ -366,9 +366,10 @@ impl World {
             .filter(|app| !seen.apps.iter().any(|known| Arc::ptr_eq(known, app)))
             .cloned()
             .collect();
+        let asof = life.node.health().asof;
         for app in new {
             for answer in &app.answers {
-                self.may_be_said(at, seen, served, answer.body());
+                self.may_be_said(at, seen, (served, asof), answer.body());
             }
             let id: &AppId = app.compiled.id();
             seen.apps.retain(|known| known.compiled.id() != id);

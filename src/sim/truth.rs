@@ -87,6 +87,12 @@ impl Truth {
         std::iter::successors(first, |moment| self.moments.get(&moment.parent))
     }
 
+    /// True when the record `rev` on the way to `head` landed after `asof`.
+    fn is_after(&self, head: &Digest, rev: u64, asof: Timestamp) -> bool {
+        let mut way = self.back(head);
+        way.any(|moment| moment.rev == rev && moment.landed > asof)
+    }
+
     /// True when one of `heads` is on the way to `head`, or is it.
     fn is_behind_any(&self, heads: &[Digest], head: &Digest) -> bool {
         self.back(head).any(|moment| heads.contains(&moment.head))
@@ -277,8 +283,15 @@ impl World {
     }
 
     /// What a node would say of an app at `rev` of its own history, or at a later moment that it has taken in, may be
-    /// said: a kill compiles its app from the newest of them, before all the others are.
-    pub(super) fn may_be_said(&self, node: usize, seen: &Seen, rev: u64, body: &[u8]) {
+    /// said: a kill compiles its app from the newest of them, before all the others are. With a kill on top of what it
+    /// knows, a node borrows the number of the next record; so `rev` is not yet known to it when it landed after `asof`.
+    pub(super) fn may_be_said(
+        &self,
+        node: usize,
+        seen: &Seen,
+        (rev, asof): (u64, Timestamp),
+        body: &[u8],
+    ) {
         let Ok(manifest) = serde_json::from_slice::<Manifest>(body) else {
             return;
         };
@@ -287,7 +300,10 @@ impl World {
         };
         let truth = locked(&self.truth);
         let moments = seen.heads.iter().flat_map(|head| {
-            let own = truth.back(head).take_while(|moment| moment.rev >= rev);
+            let is_known = |moment: &&Arc<Moment>| {
+                moment.rev >= rev || moment.rev + 1 == rev && truth.is_after(head, rev, asof)
+            };
+            let own = truth.back(head).take_while(is_known);
             own.collect::<Vec<_>>().into_iter().rev()
         });
         let judged = moments.map(|moment| {
@@ -358,13 +374,25 @@ impl World {
         Some(asof)
     }
 
-    /// Whether a device may run `version` by the word of `rev`.
-    pub(super) fn may_run_at(&self, who: &str, rev: u64, manifest: &Manifest) {
-        let (Some(version), Some(moment)) = (&manifest.version, self.true_at(rev)) else {
+    /// Whether a device may run `version` by the word of `rev`, as of `asof`. With a kill on top of what it knows a
+    /// node borrows the number of the next record: before that has landed, what came before it is true.
+    pub(super) fn may_run_at(&self, who: &str, rev: u64, asof: Timestamp, manifest: &Manifest) {
+        let Some(version) = &manifest.version else {
             return;
         };
-        let app = moment.catalogue.apps.get(&manifest.app);
-        if let Err((promise, why)) = may_run(app.map(|app| &**app), version, manifest) {
+        let judged = |moment: Arc<Moment>| {
+            let app = moment.catalogue.apps.get(&manifest.app);
+            may_run(app.map(|app| &**app), version, manifest)
+        };
+        let Some(moment) = self.true_at(rev) else {
+            return;
+        };
+        let is_borrowed = asof < moment.landed;
+        let before = self.true_at(rev - 1).filter(|_| is_borrowed);
+        if before.is_some_and(|before| judged(before).is_ok()) {
+            return;
+        }
+        if let Err((promise, why)) = judged(moment) {
             self.broken(
                 promise,
                 format_args!(
