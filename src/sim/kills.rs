@@ -295,7 +295,7 @@ impl Keep for Hand {
 
     fn load(&self) -> io::Result<Vec<Sealed>> {
         let kept = locked(&self.disk.kills);
-        let kept = kept.values().map(|bytes| Sealed::read(bytes));
+        let kept = kept.values().map(Sealed::read);
         kept.map(|read| read.map_err(io::Error::other)).collect()
     }
 }
