@@ -1,5 +1,6 @@
-//! Mistakes that the simulation plants into the product, by name: each is one that somebody could make, and the
-//! simulation is shown to find it. Test code alone; nothing here is part of any build that serves.
+//! Mistakes that tests plant into the product, by name: each is one that somebody could make, and the simulation is
+//! shown to find it; the tests of kills and the model of the ledger plant theirs as well. Test code alone; nothing
+//! here is part of any build that serves.
 //!
 //! A mistake is planted for one thread, because a simulation is one thread.
 
@@ -32,11 +33,19 @@ pub(crate) enum Bug {
     OlderSnapshotServed,
     /// A device takes every answer for one that it has just been given.
     LeaseNotCounted,
+    /// What lies on the disk of kills is not taken up at a start.
+    KillForgottenAtStart,
+    /// How a want ended is not asked before its kill is put in force.
+    SettledKillUnseen,
+    /// Whoever sends a notice of a kill is believed.
+    UnsignedNoticeBelieved,
+    /// What is offered to the ledger is taken in whether or not its turn has come. The ledger's own model finds it.
+    TakenOutOfTurn,
 }
 
 impl Bug {
-    /// All of them.
-    pub(crate) const ALL: [Self; 12] = [
+    /// Those that the simulation finds.
+    pub(crate) const ALL: [Self; 15] = [
         Self::OwnWriteUnseen,
         Self::SlotIgnored,
         Self::AcknowledgedBeforeDurable,
@@ -49,6 +58,9 @@ impl Bug {
         Self::AsofMintedNow,
         Self::OlderSnapshotServed,
         Self::LeaseNotCounted,
+        Self::KillForgottenAtStart,
+        Self::SettledKillUnseen,
+        Self::UnsignedNoticeBelieved,
     ];
 }
 
@@ -59,6 +71,11 @@ thread_local! {
 /// Plants `bug`, or none, in place of what was planted on this thread.
 pub(crate) fn plant(bug: Option<Bug>) {
     PLANTED.set(bug);
+}
+
+/// What is planted on this thread: for what goes on on others.
+pub(crate) fn planted() -> Option<Bug> {
+    PLANTED.get()
 }
 
 /// True while `bug` is planted on this thread.

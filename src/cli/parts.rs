@@ -35,6 +35,7 @@ use crate::{
         beats::{Board, Exchange},
         bundles::Disk,
         feedback::{self, Exchanged, Remembered},
+        kills,
         peers::{Answer, Peers, Reach},
     },
     outward,
@@ -109,6 +110,17 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
         }
         _ => None,
     };
+    let kills: Option<Arc<dyn kills::Keep>> = match settings.store {
+        // What is in memory shall leave no trace.
+        StoreSettings::Memory => None,
+        _ => {
+            let dir = settings.data_dir.join("kills");
+            let about = || format!("kills kept in `{}`", dir.display());
+            Some(Arc::new(
+                kills::Directory::open(dir.clone()).with_context(about)?,
+            ))
+        }
+    };
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Ok(NodeParts {
         store,
@@ -124,11 +136,7 @@ pub(super) fn node(settings: &Settings, stores: Vec<Arc<dyn Store>>) -> anyhow::
             "log",
         )?)),
         metrics: Arc::new(Metrics::new()),
-        // What is in memory shall leave no trace.
-        kills_dir: match settings.store {
-            StoreSettings::Memory => None,
-            _ => Some(settings.data_dir.join("kills")),
-        },
+        kills,
         peers: peers(settings)?,
         settings: NodeSettings {
             name: settings.node.name.clone(),

@@ -195,10 +195,11 @@ impl Notice {
         })
     }
 
-    /// The revision that the app and the list of kills have while this is in force and not in the ledger: the
-    /// first that the want can get, the same on every node.
-    const fn rev(&self) -> Revision {
-        self.base.next()
+    /// The revision that the app and the list of kills have while this is in force and not in the ledger, at a node
+    /// that is at `known`: the first that the want can get, and never beyond the first that this node does not
+    /// know. Between the two something else may have been stopped, and what is said here does not say so.
+    fn rev(&self, known: Revision) -> Revision {
+        self.base.min(known).next()
     }
 
     /// True when `catalogue` says the same already.
@@ -338,7 +339,10 @@ pub fn with<'a>(catalogue: &Catalogue, notices: impl IntoIterator<Item = &'a Not
         let Some(app) = app.filter(|_| !notice.is_said_by(&stopped)) else {
             continue;
         };
-        let (all, own) = (stopped.revision, app.revision.max(notice.rev()));
+        let (all, own) = (
+            stopped.revision,
+            app.revision.max(notice.rev(catalogue.revision)),
+        );
         let event = Event::Killed {
             app: notice.app.clone(),
             version: notice.version.clone(),
@@ -349,4 +353,65 @@ pub fn with<'a>(catalogue: &Catalogue, notices: impl IntoIterator<Item = &'a Not
         stopped.revision = all.max(own);
     }
     stopped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::Role;
+
+    const APP: &str = "pingan/travel";
+
+    /// A catalogue at `revision` with one app, which was added at 3.
+    fn at(revision: u64) -> Catalogue {
+        let mut catalogue = Catalogue::default();
+        let tenant = Event::TenantAdded {
+            tenant: "pingan".parse().unwrap(),
+            title: String::new(),
+        };
+        let app = Event::AppAdded {
+            app: APP.parse().unwrap(),
+            title: String::new(),
+        };
+        catalogue.apply(Revision::new(3), Timestamp::EPOCH, &[tenant, app]);
+        catalogue.apply(Revision::new(revision), Timestamp::EPOCH, &[]);
+        catalogue
+    }
+
+    fn taken_at(base: u64) -> Notice {
+        let command = Command::Kill {
+            app: APP.parse().unwrap(),
+            version: None,
+            reason: "leaks".into(),
+        };
+        let actor = Actor {
+            id: "sven".into(),
+            role: Role::Sre,
+        };
+        let op = "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
+        let mut notice = Notice::of(&command, op, &actor).unwrap();
+        notice.base = Revision::new(base);
+        notice
+    }
+
+    #[test]
+    fn on_top_of_what_is_known_a_kill_has_the_first_revision_that_is_not() {
+        // Where the node is, where the taker was; what the app and all of it say then.
+        for (known, base, app, all) in [
+            (47, 47, 48, 48),
+            // The node goes on while the ledger does not get the kill.
+            (50, 47, 48, 50),
+            // It is behind: what 45 to 47 stopped is not known here, so nothing is said in their name.
+            (44, 47, 45, 45),
+        ] {
+            let stopped = with(&at(known), [&taken_at(base)]);
+            let own = &stopped.apps[APP];
+            assert!(own.killed.is_some());
+            assert_eq!(
+                (own.revision.get(), stopped.revision.get()),
+                (app, all),
+                "at {known}, taken at {base}"
+            );
+        }
+    }
 }

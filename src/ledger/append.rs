@@ -246,6 +246,7 @@ impl<F: Fold> Ledger<F> {
             }
             #[cfg(test)]
             if is_planted(Bug::RetryInAnotherSlot)
+                && Instant::now() < deadline
                 && !matches!(created, Ok(Err(StoreError::AlreadyExists { .. })))
             {
                 self.at.rev = self.at.rev.next();
@@ -259,7 +260,7 @@ impl<F: Fold> Ledger<F> {
                     counted(*slot, taken.as_ref())?;
                 }
                 #[cfg(test)]
-                if self.mutations.own_writes_unseen || is_planted(Bug::OwnWriteUnseen) {
+                if is_planted(Bug::OwnWriteUnseen) {
                     self.ops = huidu_core::op::RecentOps::default();
                 }
                 return Ok(true);

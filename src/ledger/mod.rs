@@ -173,8 +173,6 @@ pub struct Ledger<F> {
     /// What was read last, for whoever applies it once more.
     #[cfg(test)]
     late: Option<Bytes>,
-    #[cfg(test)]
-    mutations: Mutations,
 }
 
 /// A record on its way: the same bytes go to the same slot until it is known who has it.
@@ -183,16 +181,6 @@ struct Pending {
     op: OpId,
     slot: Revision,
     bytes: Bytes,
-}
-
-/// Faults that the model must notice.
-#[cfg(test)]
-#[derive(Debug, Clone, Copy, Default)]
-struct Mutations {
-    /// A slot that is taken is always somebody else's.
-    own_writes_unseen: bool,
-    /// What was read is applied, whatever was applied meanwhile.
-    slots_ignored: bool,
 }
 
 /// The store's chain is not the one that this node knows. Nothing is written until people have looked.
@@ -292,8 +280,6 @@ impl<F: Fold> Ledger<F> {
             ahead: ahead::Ahead::default(),
             #[cfg(test)]
             late: None,
-            #[cfg(test)]
-            mutations: Mutations::default(),
         }
     }
 

@@ -11,7 +11,8 @@ use std::{collections::BTreeSet, fmt};
 
 use huidu_core::{digest::Digest, op::OpId, record::Record, revision::Revision};
 
-use super::{Ledger, Mutations};
+use super::Ledger;
+use crate::planted::{Bug, plant};
 use store::Shaky;
 use world::{Heard, NODES, Report, Seen, World};
 
@@ -122,11 +123,11 @@ fn order(log: &[Record]) -> Vec<(Revision, OpId)> {
 }
 
 /// Runs one seed to its end and answers the log that it left.
-fn run(seed: u64, mutations: Mutations, tally: &mut Tally) -> Vec<(u64, bytes::Bytes)> {
+fn run(seed: u64, tally: &mut Tally) -> Vec<(u64, bytes::Bytes)> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let world = World::new(seed, mutations);
+        let world = World::new(seed);
         let (report, ledgers) = world.run().await;
         assert_eq!(ledgers.len(), NODES);
         tally.judge(&world.store, &report, &ledgers);
@@ -135,14 +136,16 @@ fn run(seed: u64, mutations: Mutations, tally: &mut Tally) -> Vec<(u64, bytes::B
 }
 
 /// Runs seeds until one shows a violation, at most `SEEDS`.
-fn run_until_violation(mutations: Mutations) -> Tally {
+fn run_until_violation(bug: Bug) -> Tally {
     let mut tally = Tally::default();
+    plant(Some(bug));
     for seed in 0..SEEDS {
-        run(seed, mutations, &mut tally);
+        run(seed, &mut tally);
         if tally.violations() > 0 {
             break;
         }
     }
+    plant(None);
     tally
 }
 
@@ -150,7 +153,7 @@ fn run_until_violation(mutations: Mutations) -> Tally {
 fn nobody_hears_anything_that_is_not_so() {
     let mut tally = Tally::default();
     for seed in 0..SEEDS {
-        run(seed, Mutations::default(), &mut tally);
+        run(seed, &mut tally);
         assert_eq!(tally.violations(), 0, "seed {seed}: {tally}");
     }
     println!("ledger model: {tally}");
@@ -169,20 +172,14 @@ fn nobody_hears_anything_that_is_not_so() {
 
 #[test]
 fn the_model_notices_when_own_writes_are_not_recognised() {
-    let tally = run_until_violation(Mutations {
-        own_writes_unseen: true,
-        ..Mutations::default()
-    });
+    let tally = run_until_violation(Bug::OwnWriteUnseen);
     println!("own writes unseen: {tally}");
     assert!(tally.false_failures + tally.duplicates > 0, "{tally}");
 }
 
 #[test]
 fn the_model_notices_when_records_are_not_taken_in_by_slot() {
-    let tally = run_until_violation(Mutations {
-        slots_ignored: true,
-        ..Mutations::default()
-    });
+    let tally = run_until_violation(Bug::TakenOutOfTurn);
     println!("slots ignored: {tally}");
     assert!(tally.divergences > 0, "{tally}");
 }
@@ -191,8 +188,8 @@ fn the_model_notices_when_records_are_not_taken_in_by_slot() {
 fn a_seed_is_a_run() {
     for seed in [3, 1_000] {
         let mut tally = Tally::default();
-        let first = run(seed, Mutations::default(), &mut tally);
-        assert_eq!(first, run(seed, Mutations::default(), &mut tally));
+        let first = run(seed, &mut tally);
+        assert_eq!(first, run(seed, &mut tally));
         assert!(first.len() > 10);
     }
 }

@@ -1,7 +1,12 @@
 //! A node that starts without its store serves its copy to the last bit or not at all, whatever of the copy was
 //! damaged; and nodes of adjacent versions get along.
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use huidu_core::{
     catalogue::Catalogue,
@@ -50,7 +55,7 @@ async fn started(store: Arc<dyn Store>, copy: Option<&Path>) -> Result<Arc<Node>
         bundle_disk: None,
         unproved: Vec::new(),
         mirror,
-        kills_dir: None,
+        kills: None,
         peers: Arc::new(Peers::none()),
         bus: Arc::new(LocalBus::new()),
         clock: Arc::new(System),

@@ -61,7 +61,7 @@ impl Nodes {
                 bundle_disk: None,
                 unproved: Vec::new(),
                 mirror: None,
-                kills_dir: None,
+                kills: None,
                 peers: Arc::new(Peers::none()),
                 bus: Arc::new(LocalBus::new()),
                 clock: Arc::new(System),

@@ -75,7 +75,7 @@ impl Bench {
             key: Arc::new(ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
             log_key: None,
             metrics: Arc::new(Metrics::new()),
-            kills_dir: None,
+            kills: None,
             peers: Arc::new(Peers::none()),
             settings: NodeSettings {
                 name: "node".into(),

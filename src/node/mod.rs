@@ -30,6 +30,7 @@
 //! A node has one way to learn of a change, also of its own: following the ledger. It never answers a
 //! change before it serves it, and it goes on serving what it last knew whatever is down.
 
+mod apart;
 pub mod beats;
 pub mod bundles;
 mod checkpoints;
@@ -64,7 +65,6 @@ mod write;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLockReadGuard, atomic::Ordering},
     time::Duration,
 };
@@ -169,7 +169,7 @@ pub struct NodeParts {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Where kills are kept until the ledger has them; none: nowhere, because nothing shall outlast the process.
-    pub kills_dir: Option<PathBuf>,
+    pub kills: Option<Arc<dyn kills::Keep>>,
     /// The other nodes.
     pub peers: Arc<Peers>,
     /// Values.
@@ -294,7 +294,7 @@ impl Node {
             key,
             log_key,
             metrics,
-            kills_dir,
+            kills,
             peers,
             settings,
         } = parts;
@@ -338,14 +338,13 @@ impl Node {
             log_key: log_key.clone(),
         });
         let front = Arc::new(Front::new(Arc::clone(&parts), Arc::clone(&shared)));
-        let kills = Kills::open(
+        let kills = Arc::new(Kills::new(
             Arc::clone(&parts),
             Arc::clone(&shared),
             Arc::clone(&front),
-            kills_dir,
+            kills,
             Arc::clone(&peers),
-        );
-        let kills = Arc::new(kills.map_err(unusable)?);
+        ));
         // Heard from now on, so that nothing is missed while the ledger is read.
         let notices = parts.bus.notices();
         let engine = Engine::open(
@@ -665,6 +664,11 @@ impl Node {
     /// Takes now for a time at which everything was known.
     pub(crate) fn mints_now(&self) {
         self.shared.proved(self.now());
+    }
+
+    /// Kills that are in force here and that the ledger does not have.
+    pub(crate) fn held_kills(&self) -> Vec<OpId> {
+        self.kills.held()
     }
 
     /// Serves once more what was served before.

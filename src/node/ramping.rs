@@ -63,7 +63,7 @@ impl Bank {
                 bundle_disk: None,
                 unproved: Vec::new(),
                 mirror: None,
-                kills_dir: None,
+                kills: None,
                 peers: Arc::new(Peers::none()),
                 bus: Arc::new(LocalBus::new()),
                 clock: clock.clone(),

@@ -200,8 +200,8 @@ impl Phone {
         self.world.count("answers believed");
         self.young_enough(app.as_str(), &reply.stamp, now);
         if let Ok(manifest) = serde_json::from_slice::<Manifest>(&body) {
-            self.believed(app, &manifest);
             let asof = asof(&reply.stamp);
+            self.believed(app, asof, &manifest);
             if self
                 .asked_ms
                 .get(app)
@@ -267,7 +267,7 @@ impl Phone {
     }
 
     /// What is heard is held against what was heard before, and against the truth.
-    fn believed(&mut self, app: &AppId, manifest: &Manifest) {
+    fn believed(&mut self, app: &AppId, asof: Timestamp, manifest: &Manifest) {
         let rev = manifest.rev.get();
         if manifest.state == Told::Killed {
             let stops = &manifest.binding.stops;
@@ -282,7 +282,7 @@ impl Phone {
         }
         self.world.count("runs");
         if !self.world.plan.is_multi_winner {
-            self.world.may_run_at(&self.name, rev, manifest);
+            self.world.may_run_at(&self.name, rev, asof, manifest);
         }
         let bundle = manifest.bundle.as_ref().map(|bundle| bundle.sha256);
         if let Some(since) = self.stopped_since(app, bundle)
@@ -505,7 +505,8 @@ impl World {
             .and_then(|stamp| stamp.stamp().ok());
         let rev = rev.map_or(0, |stamp| stamp.revision.get());
         if reply.status == StatusCode::OK {
-            self.may_be_said(at, &seen, rev, &reply.body);
+            let asof = asof.unwrap_or(Timestamp::EPOCH);
+            self.may_be_said(at, &seen, (rev, asof), &reply.body);
         }
         drop(seen);
         let age = asof.map_or(0, |asof| self.now().ms_since(asof));

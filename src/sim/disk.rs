@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use huidu_core::op::OpId;
 use tokio::time::Instant;
 
 use super::{
@@ -26,6 +27,8 @@ const UNSYNCED_MS: u64 = 1_200;
 #[derive(Debug, Default)]
 pub(super) struct Disk {
     kept: Mutex<Kept>,
+    /// Kills that wait for the ledger, as they were signed: safe from the moment that the node was told so.
+    pub(super) kills: Mutex<BTreeMap<OpId, Bytes>>,
 }
 
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@
 //! store.rs    the store and the way to it
 //! net.rs      messages between nodes
 //! disk.rs     what a crash leaves
+//! kills.rs    kills before the ledger has them: posts, files, promises
 //! process.rs  nodes that start, pause, die and start again
 //! people.rs   who founds the bank, and clerks at work
 //! devices.rs  phones and the verifier in them
@@ -21,6 +22,7 @@
 
 mod devices;
 mod disk;
+mod kills;
 mod net;
 mod people;
 mod process;
@@ -178,6 +180,7 @@ async fn run(world: Arc<World>, answers: &[(String, Reply)]) -> Ended {
         world.broken("nodes agree in the end", format_args!("{states}"));
     }
     world.all_acknowledged_are_kept();
+    world.broken_promises();
     all.abort_all();
     // A node holds its way to the store, and that the world: who does not let go of one keeps the other.
     world.places.iter().for_each(Place::lets_go);
@@ -185,8 +188,11 @@ async fn run(world: Arc<World>, answers: &[(String, Reply)]) -> Ended {
 }
 
 impl World {
-    /// Every node serves all there is; of a store that forked, what it knew before.
+    /// Every node serves all there is, which is all that was promised; of a store that forked, what it knew before.
     fn agree(&self) -> bool {
+        if !self.all_promises_are_settled() {
+            return false;
+        }
         let tail = locked(&self.truth).tail();
         self.places.iter().all(|place| {
             let Some(life) = place.life() else {

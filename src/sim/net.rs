@@ -1,7 +1,7 @@
 //! Messages between nodes: lost, late, twice, out of order.
 //!
-//! A message is one of [`Message`]'s kinds: a hint, or a signed kill over the bus. Posts from node to node are not
-//! simulated: they would only bring a kill sooner.
+//! A message is one of [`Message`]'s kinds: a hint, or a signed kill over the bus. What nodes post to each other is
+//! in `kills.rs`.
 
 use std::{sync::Arc, time::Duration};
 

@@ -37,7 +37,10 @@ use super::{
 use crate::{
     clock::{CountedIds, Ids as _},
     ledger::LedgerError,
-    node::{Change, WriteError},
+    node::{
+        Change, WriteError,
+        kills::{Killed, Receipt},
+    },
 };
 
 pub(super) const AUDIENCE: &str = "bank/sim";
@@ -377,6 +380,8 @@ fn wishes(rng: &mut fastrand::Rng, app: &App) -> Vec<(&'static str, Command)> {
 enum Heard {
     /// It is in force.
     Done { revision: u64 },
+    /// A kill that is in force, and that the ledger does not have yet.
+    Promised(Box<Receipt>),
     /// It did not happen, by this try.
     Nothing(String),
     /// Nobody knows.
@@ -429,6 +434,10 @@ impl World {
                     }
                     return;
                 }
+                Heard::Promised(receipt) => {
+                    self.promised(&receipt);
+                    return;
+                }
                 Heard::Unknown => is_doubtful = true,
                 Heard::Nothing(said) => {
                     self.say(format_args!("clerk {clerk}: {op} did not happen: {said}"));
@@ -473,6 +482,9 @@ impl World {
             self.fault("request of a clerk lost");
             return Heard::Unknown;
         }
+        if matches!(command, Command::Kill { .. }) {
+            self.wants_killed(op);
+        }
         let patience = Duration::from_millis(300) + self.up_to(3_000);
         let asked = change(who, command.clone(), op, patience);
         let answer = tokio::select! {
@@ -480,7 +492,10 @@ impl World {
             () = life.gate.death() => return Heard::Unknown,
             answer = async {
                 life.gate.pass().await;
-                let answer = life.node.write(asked).await;
+                let answer = match asked.command {
+                    Command::Kill { .. } => heard_of_a_kill(life.node.kill(asked).await),
+                    _ => heard(life.node.write(asked).await),
+                };
                 life.gate.pass().await;
                 answer
             } => answer,
@@ -491,7 +506,22 @@ impl World {
             self.fault("reply to a clerk lost");
             return Heard::Unknown;
         }
-        heard(answer)
+        answer
+    }
+}
+
+fn heard_of_a_kill(answer: Result<Killed, WriteError>) -> Heard {
+    match answer {
+        Ok(Killed {
+            written: None,
+            receipt: Some(receipt),
+        }) => Heard::Promised(Box::new(receipt)),
+        Ok(Killed {
+            written: Some(written),
+            ..
+        }) => heard(Ok(written)),
+        Ok(_) => Heard::Unknown,
+        Err(error) => heard(Err(error)),
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     disk::{Disk, Hand},
+    kills::Post,
     net::{Ear, Wire},
     store::Way,
     world::{World, locked},
@@ -26,7 +27,7 @@ use crate::{
     clock::{Clock, CountedIds},
     device::{Bounds, DevicePlane},
     metrics::Metrics,
-    node::{Node, NodeParts, NodeSettings, Shelf, live::LiveApp, peers::Peers},
+    node::{Node, NodeParts, NodeSettings, Shelf, kills::Keep, live::LiveApp, peers::Peers},
     store::Store,
 };
 
@@ -249,6 +250,13 @@ impl World {
             disk: Arc::clone(&place.disk),
             gate: gate.clone(),
         });
+        let kept: Arc<dyn Keep> = hand.clone();
+        let others = (0..self.places.len()).filter(|other| *other != at);
+        let post = Arc::new(Post {
+            world: Arc::clone(&world),
+            node: at,
+            gate: gate.clone(),
+        });
         let ear = Ear {
             gate: gate.clone(),
             wakes: broadcast::Sender::new(WAKES),
@@ -277,8 +285,8 @@ impl World {
             key: Arc::new(key(ONLINE)),
             log_key: Some(Arc::new(key(LOG))),
             metrics: Arc::clone(&place.metrics),
-            kills_dir: None,
-            peers: Arc::new(Peers::none()),
+            kills: Some(kept),
+            peers: Arc::new(Peers::new(others.map(|n| n.to_string()), Some(post))),
             settings: NodeSettings {
                 name: format!("node-{at}"),
                 tick: Duration::from_secs(1),
@@ -358,13 +366,15 @@ impl World {
             .filter(|app| !seen.apps.iter().any(|known| Arc::ptr_eq(known, app)))
             .cloned()
             .collect();
+        let asof = life.node.health().asof;
         for app in new {
             for answer in &app.answers {
-                self.may_be_said(at, seen, served, answer.body());
+                self.may_be_said(at, seen, (served, asof), answer.body());
             }
             let id: &AppId = app.compiled.id();
             seen.apps.retain(|known| known.compiled.id() != id);
             seen.apps.push(app);
         }
+        self.holds_its_promises(at, &life);
     }
 }

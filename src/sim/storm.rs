@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Of a key that no keyring knows.
-const THIEF: u8 = 91;
+pub(super) const THIEF: u8 = 91;
 
 impl World {
     /// Lets things go wrong until the storm is over.
@@ -38,7 +38,7 @@ impl World {
             sleep(Duration::from_millis(300) + self.up_to(2_000)).await;
             let node = self.draw(|rng| rng.usize(0..self.places.len()));
             let long = Duration::from_millis(200) + self.up_to(3_500);
-            match self.draw(|rng| rng.u8(0..14)) {
+            match self.draw(|rng| rng.u8(0..15)) {
                 0..3 => self.crashes(node),
                 3 => {
                     // The machine dies, and comes back while nobody else is there.
@@ -75,6 +75,7 @@ impl World {
                     let rev = Revision::new(self.draw(|rng| rng.u64(0..200)));
                     self.lie_on_the_bus(Hint { rev, urgent: true });
                 }
+                12 => self.forges_a_notice(),
                 _ if self.plan.has_intruder => self.intrudes(),
                 _ => {}
             }

@@ -54,6 +54,8 @@ pub(super) struct Truth {
     /// What the store shows in each slot.
     line: BTreeMap<u64, Digest>,
     ops: BTreeMap<OpId, Vec<u64>>,
+    /// Wants that shall never happen, and the records that say so.
+    voided: BTreeMap<OpId, u64>,
     /// Wants of which somebody was told that nothing happened.
     denied: BTreeMap<OpId, String>,
     acknowledged: Vec<Acknowledged>,
@@ -62,6 +64,13 @@ pub(super) struct Truth {
 impl Truth {
     pub(super) fn tail(&self) -> u64 {
         self.line.keys().next_back().copied().unwrap_or_default()
+    }
+
+    /// The first record that had its word on `op`.
+    pub(super) fn settled(&self, op: &OpId) -> Option<u64> {
+        let happened = self.ops.get(op).and_then(|slots| slots.first());
+        let voided = self.voided.get(op);
+        happened.into_iter().chain(voided).min().copied()
     }
 
     fn shown(&self, rev: u64) -> Option<Arc<Moment>> {
@@ -78,14 +87,15 @@ impl Truth {
         std::iter::successors(first, |moment| self.moments.get(&moment.parent))
     }
 
+    /// True when the record `rev` on the way to `head` landed after `asof`.
+    fn is_after(&self, head: &Digest, rev: u64, asof: Timestamp) -> bool {
+        let mut way = self.back(head);
+        way.any(|moment| moment.rev == rev && moment.landed > asof)
+    }
+
     /// True when one of `heads` is on the way to `head`, or is it.
     fn is_behind_any(&self, heads: &[Digest], head: &Digest) -> bool {
         self.back(head).any(|moment| heads.contains(&moment.head))
-    }
-
-    /// The moment of revision `rev` on the way to `head`.
-    fn before(&self, head: &Digest, rev: u64) -> Option<Arc<Moment>> {
-        self.back(head).find(|moment| moment.rev == rev).cloned()
     }
 }
 
@@ -144,9 +154,12 @@ impl World {
         if shown {
             truth.line.insert(slot, head);
         }
-        let Some(op) = record.map(|record| record.op) else {
+        let Some(op) = record.as_ref().map(|record| record.op) else {
             return;
         };
+        if let Some(voided) = record.and_then(|record| record.void) {
+            truth.voided.entry(voided).or_insert(slot);
+        }
         let slots = truth.ops.entry(op).or_default();
         slots.push(slot);
         let (slots, denied) = (slots.clone(), truth.denied.get(&op).cloned());
@@ -269,8 +282,16 @@ impl World {
         }
     }
 
-    /// What a node would say of an app at `rev` of its own history may be said.
-    pub(super) fn may_be_said(&self, node: usize, seen: &Seen, rev: u64, body: &[u8]) {
+    /// What a node would say of an app at `rev` of its own history, or at a later moment that it has taken in, may be
+    /// said: a kill compiles its app from the newest of them, before all the others are. With a kill on top of what it
+    /// knows, a node borrows the number of the next record; so `rev` is not yet known to it when it landed after `asof`.
+    pub(super) fn may_be_said(
+        &self,
+        node: usize,
+        seen: &Seen,
+        (rev, asof): (u64, Timestamp),
+        body: &[u8],
+    ) {
         let Ok(manifest) = serde_json::from_slice::<Manifest>(body) else {
             return;
         };
@@ -278,7 +299,13 @@ impl World {
             return;
         };
         let truth = locked(&self.truth);
-        let moments = seen.heads.iter().filter_map(|head| truth.before(head, rev));
+        let moments = seen.heads.iter().flat_map(|head| {
+            let is_known = |moment: &&Arc<Moment>| {
+                moment.rev >= rev || moment.rev + 1 == rev && truth.is_after(head, rev, asof)
+            };
+            let own = truth.back(head).take_while(is_known);
+            own.collect::<Vec<_>>().into_iter().rev()
+        });
         let judged = moments.map(|moment| {
             let app = moment.catalogue.apps.get(&manifest.app);
             may_run(app.map(|app| &**app), version, &manifest)
@@ -347,13 +374,25 @@ impl World {
         Some(asof)
     }
 
-    /// Whether a device may run `version` by the word of `rev`.
-    pub(super) fn may_run_at(&self, who: &str, rev: u64, manifest: &Manifest) {
-        let (Some(version), Some(moment)) = (&manifest.version, self.true_at(rev)) else {
+    /// Whether a device may run `version` by the word of `rev`, as of `asof`. With a kill on top of what it knows a
+    /// node borrows the number of the next record: before that has landed, what came before it is true.
+    pub(super) fn may_run_at(&self, who: &str, rev: u64, asof: Timestamp, manifest: &Manifest) {
+        let Some(version) = &manifest.version else {
             return;
         };
-        let app = moment.catalogue.apps.get(&manifest.app);
-        if let Err((promise, why)) = may_run(app.map(|app| &**app), version, manifest) {
+        let judged = |moment: Arc<Moment>| {
+            let app = moment.catalogue.apps.get(&manifest.app);
+            may_run(app.map(|app| &**app), version, manifest)
+        };
+        let Some(moment) = self.true_at(rev) else {
+            return;
+        };
+        let is_borrowed = asof < moment.landed;
+        let before = self.true_at(rev - 1).filter(|_| is_borrowed);
+        if before.is_some_and(|before| judged(before).is_ok()) {
+            return;
+        }
+        if let Err((promise, why)) = judged(moment) {
             self.broken(
                 promise,
                 format_args!(

@@ -12,7 +12,7 @@ use std::{
 use huidu_core::{digest::Digest, time::Timestamp};
 use tokio::time::Instant;
 
-use super::{process::Place, store::Objects, truth::Truth};
+use super::{kills::Promises, process::Place, store::Objects, truth::Truth};
 
 /// How long nothing is lost at the beginning of a story, so that it begins with nodes that serve.
 const CALM_MS: u64 = 700;
@@ -61,7 +61,7 @@ pub(super) struct Weather {
     pub(super) store_down: bool,
     pub(super) store_slow_ms: u64,
     pub(super) bus_down: bool,
-    /// Nodes that reach neither store nor bus.
+    /// Nodes that reach neither store nor bus nor one another.
     pub(super) cut_off: Vec<usize>,
     /// Nothing goes wrong any more.
     pub(super) is_calm: bool,
@@ -88,6 +88,7 @@ pub(super) struct World {
     pub(super) weather: Mutex<Weather>,
     pub(super) objects: Mutex<Objects>,
     pub(super) truth: Mutex<Truth>,
+    pub(super) promises: Mutex<Promises>,
     pub(super) places: Vec<Place>,
     series: Mutex<u64>,
 }
@@ -130,6 +131,7 @@ impl World {
             }),
             objects: Mutex::new(objects),
             truth: Mutex::new(truth),
+            promises: Mutex::default(),
             places,
             series: Mutex::new(plan.seed.wrapping_mul(1 << 20)),
             rng: Mutex::new(rng),

@@ -92,6 +92,15 @@ impl Depth {
         }
     }
 
+    /// How long the very first answer may take: a node with a copy of what it last knew serves that when there is
+    /// none, so silence is not waited for any longer than a slow store takes.
+    fn first_word(self) -> Duration {
+        match self {
+            Self::Quick => Duration::from_secs(5),
+            Self::Full => Duration::from_secs(30),
+        }
+    }
+
     /// A store that takes longer is of no use either.
     fn patience(self) -> Duration {
         match self {

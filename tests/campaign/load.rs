@@ -20,10 +20,16 @@ use huidu_core::seal::SignedStamp;
 use crate::{
     ages::Answer,
     support::wire::{Reply, Wire},
+    table::quantile,
 };
 
 /// Connections to each node.
 const CONNECTIONS: usize = 4;
+
+/// Within so much the slowest hundredth of the polls is answered at a rate that nodes bear.
+const SOON: Duration = Duration::from_millis(20);
+/// Polls a second that are not gone below when such a rate is looked for.
+const LEAST: f64 = 300.0;
 
 /// What is polled for: a path for each app, to which a phone is added.
 pub(crate) type Targets = Arc<[String]>;
@@ -85,6 +91,24 @@ impl Load {
         let polls = load.take();
         drop(load);
         polls.iter().filter(|poll| poll.told.is_ok()).count() as f64 / time.as_secs_f64()
+    }
+
+    /// How many polls a second these nodes bear: the most, going down from `most`, of which the slowest hundredth is
+    /// answered [`SOON`]. Phones that ask again at once take turns with the nodes; phones that are due do not.
+    pub(crate) fn borne(nodes: &[SocketAddr], targets: &Targets, most: f64, time: Duration) -> f64 {
+        let mut rate = most;
+        while rate > LEAST {
+            let load = Self::start(nodes, targets, Some(rate));
+            thread::sleep(time);
+            let polls = load.take();
+            drop(load);
+            let took: Vec<f64> = polls.iter().map(|poll| poll.took.as_secs_f64()).collect();
+            if quantile(&took, 0.99) <= SOON.as_secs_f64() {
+                break;
+            }
+            rate *= 0.8;
+        }
+        rate
     }
 
     /// Every poll since the last time this was asked.

@@ -44,14 +44,22 @@ fn the_campaign() {
         .map(|node| node.device)
         .collect();
     let targets = campaign.fleet.targets.clone();
-    let most = Load::most(&nodes, &targets, Duration::from_secs(2));
-    let rate = (most * SHARE).min(plan.polls);
-    println!("{most:.0} polls a second at most; {rate:.0} are asked for");
+    let short = Duration::from_secs(2);
+    let most = Load::most(&nodes, &targets, short);
+    // In the cut others use the machine too, and what is asked for is far below.
+    let borne = if plan.is_long {
+        Load::borne(&nodes, &targets, most, short)
+    } else {
+        most
+    };
+    let rate = (borne * SHARE).min(plan.polls);
+    println!("{most:.0} polls a second at most, {borne:.0} are borne; {rate:.0} are asked for");
     campaign.say(
-        "polls a second that all nodes bore together",
+        "polls a second that all nodes answered together at most",
         most,
         Bar::Told,
     );
+    campaign.say("polls a second that they bore", borne, Bar::Told);
     campaign.say("polls a second asked for", rate, Bar::AtLeast(1.0));
     let load = Load::start(&nodes, &targets, Some(rate));
     faults::all(&mut campaign, &load);

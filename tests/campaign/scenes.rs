@@ -130,14 +130,11 @@ impl Campaign {
                 self.cell(scene, "p50", what, quantile(spread, 0.5), bars[0]);
                 self.cell(scene, "p99", what, quantile(spread, 0.99), bars[1]);
                 self.cell(scene, "max", what, quantile(spread, 1.0), Bar::Told);
-                let asked = quantile(&kills.answered, 0.5);
-                self.cell(
-                    scene,
-                    "asked",
-                    "kill asked for to its answer",
-                    asked,
-                    Bar::Told,
-                );
+                let what = "kill asked for to its answer";
+                for (column, share) in [("asked", 0.5), ("asked99", 0.99)] {
+                    let asked = quantile(&kills.answered, share);
+                    self.cell(scene, column, what, asked, Bar::Told);
+                }
             }
             let unacked = kills.unacknowledged as f64;
             self.cell(

@@ -19,9 +19,9 @@ pub(crate) struct Figure {
 }
 
 /// The columns of a scene: of the kills under way, and of the polls that nobody broke.
-pub(crate) const COLUMNS: [&str; 11] = [
-    "kills", "p50", "p99", "max", "asked", "unacked", "prov", "failing", "before", "during",
-    "ratio",
+pub(crate) const COLUMNS: [&str; 12] = [
+    "kills", "p50", "p99", "max", "asked", "asked99", "unacked", "prov", "failing", "before",
+    "during", "ratio",
 ];
 
 /// What a figure must be.
@@ -106,7 +106,7 @@ pub(crate) fn tell(figures: &[Figure], plan: &Plan) -> Vec<String> {
 }
 
 /// A line for each scene: its kills, from the acknowledgement to the last node (p50, p99, max, ms), how long
-/// the answer took (asked, p50 ms), and its polls, p99 in ms before and during it.
+/// the answer took (asked: p50, asked99: p99, ms), and its polls, p99 in ms before and during it.
 fn scenes(figures: &[Figure]) {
     let mut lines: Vec<(&str, [Option<f64>; COLUMNS.len()])> = Vec::new();
     for figure in figures {

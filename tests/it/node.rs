@@ -41,7 +41,7 @@ async fn start(store: Arc<dyn Store>, name: &str, tick: Duration) -> Arc<Node> {
         key: Arc::new(ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
         log_key: None,
         metrics: Arc::new(Metrics::new()),
-        kills_dir: None,
+        kills: None,
         peers: Arc::new(huidu::node::peers::Peers::none()),
         settings: NodeSettings {
             name: name.into(),

@@ -127,7 +127,7 @@ impl Plane {
             key: Arc::new(ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
             log_key: Some(Arc::new(ed25519_dalek::SigningKey::from_bytes(&[5; 32]))),
             metrics: Arc::new(Metrics::new()),
-            kills_dir: None,
+            kills: None,
             peers: Arc::new(crate::node::peers::Peers::none()),
             settings: NodeSettings {
                 name: "n1".into(),

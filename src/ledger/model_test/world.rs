@@ -29,7 +29,7 @@ use super::store::Shaky;
 use crate::{
     backoff::Backoff,
     clock::{Clock, CountedIds, Ids},
-    ledger::{Appended, Fold, Ledger, LedgerError, Mutations, Parts, Start, Want},
+    ledger::{Appended, Fold, Ledger, LedgerError, Parts, Start, Want},
     store::{Key, Store},
 };
 
@@ -87,7 +87,6 @@ impl Fold for Seen {
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) store: Shaky,
-    mutations: Mutations,
     begun: Instant,
     shared: Arc<StdMutex<Shared>>,
 }
@@ -118,7 +117,7 @@ impl Clock for World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, mutations: Mutations) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let store = Shaky::new(seed);
         let begun = Instant::now();
         let wants = CountedIds::series(1);
@@ -151,7 +150,6 @@ impl World {
         }
         Self {
             store,
-            mutations,
             begun,
             shared: Arc::new(StdMutex::new(shared)),
         }
@@ -226,14 +224,13 @@ async fn supervise(world: World, node: usize) -> Ledger<Seen> {
 }
 
 async fn live(world: &World, node: usize) -> Ledger<Seen> {
-    let mut ledger = loop {
+    let ledger = loop {
         let opened = Ledger::open(world.parts(node), Seen::default(), Start::default()).await;
         match opened {
             Ok(ledger) => break ledger,
             Err(_) => sleep(Duration::from_millis(50)).await,
         }
     };
-    ledger.mutations = world.mutations;
     let ledger = Arc::new(Mutex::new(ledger));
     let mut follower = JoinSet::new();
     follower.spawn(follow(world.clone(), Arc::clone(&ledger)));

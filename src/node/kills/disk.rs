@@ -4,6 +4,7 @@
 //! it is gone only when the ledger has settled its kill. What cannot be read is put aside and said, never obeyed.
 
 use std::{
+    fmt,
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -17,15 +18,27 @@ const ASIDE: &str = ".kill.";
 /// What the name of a file that does not read ends with.
 const BAD: &str = ".unreadable";
 
-/// Where they are kept.
-#[derive(Debug, Clone)]
-pub(super) struct Disk {
+/// Keeps kills until the ledger has them. Asked from a thread that may wait.
+pub trait Keep: fmt::Debug + Send + Sync + 'static {
+    /// Keeps a kill: whatever happens to the process, it is there once this has returned.
+    fn keep(&self, sealed: &Sealed) -> io::Result<()>;
+
+    /// Forgets one that the ledger has settled.
+    fn forget(&self, op: &OpId);
+
+    /// What was kept, in the order of the wants.
+    fn load(&self) -> io::Result<Vec<Sealed>>;
+}
+
+/// Keeps them in a directory, which nobody else writes to.
+#[derive(Debug)]
+pub struct Directory {
     dir: PathBuf,
 }
 
-impl Disk {
+impl Directory {
     /// Opens, or makes, the place.
-    pub(super) fn open(dir: PathBuf) -> io::Result<Self> {
+    pub fn open(dir: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         Ok(Self { dir })
     }
@@ -33,9 +46,10 @@ impl Disk {
     fn path(&self, op: &OpId) -> PathBuf {
         self.dir.join(op.as_str())
     }
+}
 
-    /// Keeps a kill: it is on disk when this returns.
-    pub(super) fn keep(&self, sealed: &Sealed) -> io::Result<()> {
+impl Keep for Directory {
+    fn keep(&self, sealed: &Sealed) -> io::Result<()> {
         let path = self.path(&sealed.notice().op);
         let aside = self.dir.join(format!("{ASIDE}{}", sealed.notice().op));
         let mut file = File::create(&aside)?;
@@ -45,14 +59,13 @@ impl Disk {
         sync(&self.dir)
     }
 
-    /// Forgets one that the ledger has settled.
-    pub(super) fn forget(&self, op: &OpId) {
+    fn forget(&self, op: &OpId) {
         // One that stays behind is settled again at the next start.
         let _gone = fs::remove_file(self.path(op));
     }
 
-    /// What was kept. What does not read is put aside.
-    pub(super) fn load(&self) -> io::Result<Vec<Sealed>> {
+    /// What does not read is put aside.
+    fn load(&self) -> io::Result<Vec<Sealed>> {
         let mut kept = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();

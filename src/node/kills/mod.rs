@@ -27,7 +27,6 @@ mod tests;
 use std::{
     collections::VecDeque,
     io,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -42,22 +41,25 @@ use huidu_core::{
     time::Timestamp,
 };
 use tokio::{
-    task::{JoinSet, spawn_blocking},
+    task::JoinSet,
     time::{Instant, sleep},
 };
 
 pub use asked::Killed;
+pub use disk::{Directory, Keep};
 pub use receipt::{Reached, Receipt, State};
 
-use self::disk::Disk;
 use super::{
     Change, Parts, Shared, WriteError,
+    apart::apart,
     decided::urgent,
     front::{Cleared, Front, Held, Hold},
     pace::Pace,
     peers::Peers,
 };
 use crate::bus::Notices;
+#[cfg(test)]
+use crate::planted::{self, Bug};
 
 /// Receipts that are remembered; the oldest are forgotten.
 const RECEIPTS: usize = 1_024;
@@ -70,41 +72,20 @@ const TAKER_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause before nodes that were not reached are told again.
 const INSIST: Duration = Duration::from_secs(2);
 
-/// Faults that the tests must notice.
-#[cfg(test)]
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Mutations {
-    /// Whoever sends a notice is believed.
-    pub(super) unsigned_believed: bool,
-    /// What lies on the disk is not taken up at a start.
-    pub(super) forgotten_at_start: bool,
-    /// How a want ended is not asked before it is put in force.
-    pub(super) settled_unseen: bool,
-}
-
-#[cfg(test)]
-thread_local! {
-    /// What the nodes that are started on this thread get wrong.
-    static PLANTED: std::cell::Cell<Mutations> = const { std::cell::Cell::new(Mutations {
-        unsigned_believed: false,
-        forgotten_at_start: false,
-        settled_unseen: false,
-    }) };
-}
-
 /// The kills of one node that the ledger does not have yet, and what is known of the latest ones.
 pub(super) struct Kills {
     parts: Arc<Parts>,
     shared: Arc<Shared>,
     front: Arc<Front>,
-    disk: Option<Disk>,
+    disk: Option<Arc<dyn Keep>>,
     peers: Arc<Peers>,
     receipts: Mutex<VecDeque<Receipt>>,
     /// Notices from the bus that are looked at, and from other nodes.
     by_bus: Pace,
     by_post: Pace,
+    /// What a node that was started by a test gets wrong.
     #[cfg(test)]
-    pub(super) mutations: Mutations,
+    planted: Option<Bug>,
 }
 
 /// When a kill was in force here.
@@ -140,26 +121,26 @@ impl From<SignerError> for NotHeard {
 }
 
 impl Kills {
-    /// Takes up what was in force when the process ended.
-    pub(super) fn open(
+    /// None yet; `disk` says what was in force when the process ended.
+    pub(super) fn new(
         parts: Arc<Parts>,
         shared: Arc<Shared>,
         front: Arc<Front>,
-        dir: Option<PathBuf>,
+        disk: Option<Arc<dyn Keep>>,
         peers: Arc<Peers>,
-    ) -> io::Result<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             parts,
             shared,
             front,
-            disk: dir.map(Disk::open).transpose()?,
+            disk,
             peers,
             receipts: Mutex::default(),
             by_bus: Pace::new(HEARD_A_SECOND),
             by_post: Pace::new(HEARD_A_SECOND),
             #[cfg(test)]
-            mutations: PLANTED.get(),
-        })
+            planted: planted::planted(),
+        }
     }
 
     /// Puts in force again what was so when the process ended and the ledger has not settled since.
@@ -168,7 +149,7 @@ impl Kills {
             return Ok(());
         };
         #[cfg(test)]
-        if self.mutations.forgotten_at_start {
+        if self.planted == Some(Bug::KillForgottenAtStart) {
             return Ok(());
         }
         for sealed in disk.load()? {
@@ -222,7 +203,7 @@ impl Kills {
     pub(super) async fn begin(self: &Arc<Self>, sealed: &Sealed) -> Result<Begun, NotHeard> {
         let at = Instant::now();
         let (this, taken) = (Arc::clone(self), sealed.clone());
-        let held = spawn_blocking(move || this.front.hold(taken, true)).await;
+        let held = apart(move || this.front.hold(taken, true)).await;
         let asof = match held {
             Ok(Hold::InForce(asof) | Hold::Already(asof)) => asof,
             Ok(Hold::Settled(_)) => self.shared.stamper.asof(),
@@ -257,7 +238,7 @@ impl Kills {
             return false;
         };
         let (kept, op) = (sealed.clone(), sealed.notice().op);
-        let done = spawn_blocking(move || disk.keep(&kept)).await;
+        let done = apart(move || disk.keep(&kept)).await;
         let error = match done {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
@@ -351,7 +332,7 @@ impl Kills {
         let sealed = Sealed::read(&bytes)?;
         let (asof, kept) = self.heed(sealed.clone()).await?;
         let ack = self.ack(&sealed, asof, kept);
-        Ok(spawn_blocking(move || ack.seal(&*key))
+        Ok(apart(move || ack.seal(&*key))
             .await
             .map_err(|gone| NotHeard::Mute {
                 detail: gone.to_string(),
@@ -363,10 +344,10 @@ impl Kills {
         let this = Arc::clone(self);
         let heard = sealed.clone();
         // A signature, and an app compiled: not on a thread that answers.
-        let held = spawn_blocking(move || {
+        let held = apart(move || {
             this.heeds(&heard)?;
             #[cfg(test)]
-            if this.mutations.settled_unseen {
+            if this.planted == Some(Bug::SettledKillUnseen) {
                 this.front.forget_ends();
             }
             Ok::<_, Unheeded>(this.front.hold(heard, false))
@@ -407,7 +388,7 @@ impl Kills {
         let own = self.own_key();
         let heeds = sealed.heed(&self.shared.catalogue.read(), own.as_ref());
         #[cfg(test)]
-        if self.mutations.unsigned_believed && heeds == Err(Unheeded::Unsigned) {
+        if self.planted == Some(Bug::UnsignedNoticeBelieved) && heeds == Err(Unheeded::Unsigned) {
             return Ok(());
         }
         heeds
@@ -448,7 +429,7 @@ impl Kills {
         if let (Some(disk), false) = (self.disk.clone(), cleared.ops.is_empty()) {
             let ops: Vec<OpId> = cleared.ops.iter().map(|(op, ..)| *op).collect();
             // Nobody waits for a file to go: one that stays is settled again at the next start.
-            drop(spawn_blocking(move || {
+            tokio::spawn(apart(move || {
                 for op in &ops {
                     disk.forget(op);
                 }
@@ -482,6 +463,12 @@ impl Kills {
         let mut held = self.front.held();
         held.retain(|held| held.is_own || held.since.elapsed() > TAKER_PATIENCE);
         held
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> Vec<OpId> {
+        let held = self.front.held();
+        held.iter().map(|held| held.sealed.notice().op).collect()
     }
 
     /// True while a kill is in force here and not in the ledger.
@@ -573,7 +560,7 @@ impl Kills {
                 continue;
             }
             let key = Arc::clone(&key);
-            let sealed = spawn_blocking(move || notice.seal(&*key)).await;
+            let sealed = apart(move || notice.seal(&*key)).await;
             let Ok(Ok(sealed)) = sealed else { continue };
             self.front.hold(sealed.clone(), true);
             self.parts.bus.spread(sealed.bytes().clone());

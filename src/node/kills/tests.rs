@@ -26,6 +26,7 @@ use huidu_core::{
 };
 
 use super::*;
+use crate::planted::plant;
 use crate::{
     bus::{Bus, local::LocalBus},
     clock::{RandomIds, System},
@@ -193,6 +194,7 @@ impl Fleet {
                 Err(error) => panic!("{error}"),
             }
         };
+        let kills = self.disks.path().join(format!("kills-{n}"));
         let node = Node::start(NodeParts {
             store: Arc::new(store),
             unproved: Vec::new(),
@@ -204,7 +206,7 @@ impl Fleet {
             key: Arc::new(SigningKey::from_bytes(&[7; 32])),
             log_key: Some(Arc::new(SigningKey::from_bytes(&[5; 32]))),
             metrics: Arc::new(Metrics::new()),
-            kills_dir: Some(self.disks.path().join(format!("kills-{n}"))),
+            kills: Some(Arc::new(Directory::open(kills).unwrap())),
             peers: Arc::new(peers),
             settings: NodeSettings {
                 name: NAMES[n].into(),
@@ -365,20 +367,16 @@ async fn a_kill_is_in_force_on_every_node_and_in_the_ledger_when_it_is_answered(
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_store_is_down_a_kill_is_provisional_outlasts_restarts_and_is_cleared_by_its_record()
  {
-    assert!(provisional_outlasts(Mutations::default()).await);
+    assert!(provisional_outlasts(None).await);
 }
 
 #[tokio::test]
 async fn the_same_look_finds_a_node_that_forgets_at_its_start() {
-    let forgets = Mutations {
-        forgotten_at_start: true,
-        ..Mutations::default()
-    };
-    assert!(!provisional_outlasts(forgets).await);
+    assert!(!provisional_outlasts(Some(Bug::KillForgottenAtStart)).await);
 }
 
 /// Whether everything is as it should be; what is planted is wrong from the restarts on.
-async fn provisional_outlasts(planted: Mutations) -> bool {
+async fn provisional_outlasts(planted: Option<Bug>) -> bool {
     let mut fleet = Fleet::start().await;
     let base = fleet.node(0).live().revision;
     fleet.store_is(false);
@@ -397,12 +395,12 @@ async fn provisional_outlasts(planted: Mutations) -> bool {
         "and nothing else"
     );
     // The taker and a peer end without warning, and come back while the store is still down.
-    PLANTED.set(planted);
+    plant(planted);
     for n in [0, 1] {
         fleet.ends(n);
         fleet.open(n, true).await;
     }
-    PLANTED.set(Mutations::default());
+    plant(None);
     if fleet.told() != ["killed"; 3] {
         return false;
     }

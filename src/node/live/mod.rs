@@ -37,7 +37,7 @@ use self::{
     shards::Shards,
     stamper::Current,
 };
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, node::apart};
 
 /// A cache on the way may keep a kill list for so long, and give it to everybody.
 static KILLS_KEPT: LazyLock<Kept> = LazyLock::new(|| Kept::new("public, max-age=2", None));
@@ -445,7 +445,7 @@ pub async fn refresh_stamps(served: Weak<dyn Served>) {
             // Polls want a stamp all the time; whoever cannot sign is asked now and then.
             tokio::time::sleep(RETRY).await;
         }
-        let here = stamper.is_quick() && is_the_only_thread();
+        let here = stamper.is_quick() && apart::is_the_only_thread();
         drop(stamper);
         let Some(served) = served.upgrade() else {
             return;
@@ -458,13 +458,6 @@ pub async fn refresh_stamps(served: Weak<dyn Served>) {
         let renewed = tokio::task::spawn_blocking(move || refresh(&served.live()));
         let _a_panic_is_logged_by_its_hook = renewed.await;
     }
-}
-
-/// True where all tasks share one thread by choice: there a second one would only bring disorder into
-/// whoever counts on their order.
-fn is_the_only_thread() -> bool {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
 }
 
 #[cfg(test)]

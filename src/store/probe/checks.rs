@@ -90,12 +90,16 @@ impl Run<'_> {
         Ok(Key::Probe(name))
     }
 
-    /// One question to each endpoint, whose answer does not matter.
+    /// One question to each endpoint, whose answer does not matter, but that there is one soon.
     async fn answer(&self) -> Result<(), String> {
-        let key = self.key("answer", 0)?;
+        let (key, soon) = (self.key("answer", 0)?, self.depth.first_word());
         for endpoint in self.endpoints {
-            if let Err(error @ StoreError::Unavailable { .. }) = endpoint.get(&key).await {
-                return Err(failed("asking for an absent object", &error));
+            match tokio::time::timeout(soon, endpoint.get(&key)).await {
+                Ok(Err(error @ StoreError::Unavailable { .. })) => {
+                    return Err(failed("asking for an absent object", &error));
+                }
+                Ok(_) => {}
+                Err(_) => return Err(format!("none within {} s", soon.as_secs())),
             }
         }
         Ok(())

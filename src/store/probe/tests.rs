@@ -225,6 +225,20 @@ async fn of_a_store_that_is_down_or_silent_nothing_is_known_and_none_at_all_is_u
     assert_eq!(broken(&report), ["time"], "{report}");
     assert_eq!(report.verdict, Verdict::Silent, "{report}");
 
+    let inner = Arc::new(MemoryStore::new());
+    let silent = FaultyStore::scripted(inner, |_| Fault::Hangs);
+    let asked = tokio::time::Instant::now();
+    tokio::time::pause();
+    let report = check(&[Arc::new(silent)], Depth::Quick).await;
+    tokio::time::resume();
+    assert_eq!(broken(&report), ["answer"], "{report}");
+    assert_eq!(report.verdict, Verdict::Silent, "{report}");
+    let took = asked.elapsed();
+    assert!(
+        took < Depth::Quick.patience() / 2,
+        "a start is not held up by silence: {took:?}"
+    );
+
     // Slow, and not bad: what was heard in time was as it should be.
     let slow = FaultyStore::scripted(Arc::new(MemoryStore::new()), |call| {
         if call.verb == Verb::List {

@@ -90,12 +90,9 @@ async fn no_forged_notice_puts_anything_in_force_by_either_way() {
 
 #[tokio::test]
 async fn the_same_forgery_passes_a_node_that_does_not_look_at_signatures() {
-    PLANTED.set(Mutations {
-        unsigned_believed: true,
-        ..Mutations::default()
-    });
+    plant(Some(Bug::UnsignedNoticeBelieved));
     let fleet = Fleet::start().await;
-    PLANTED.set(Mutations::default());
+    plant(None);
     let node = fleet.node(1);
     let forged = sealed(&notice(&fleet, "sven", Role::Sre), 6);
     assert!(node.hear_kill(forged).await.is_ok());
@@ -103,10 +100,10 @@ async fn the_same_forgery_passes_a_node_that_does_not_look_at_signatures() {
 }
 
 /// What a hostile bus can do with what it has seen: tell it again, after the app was brought back.
-async fn replayed(planted: Mutations) -> &'static str {
-    PLANTED.set(planted);
+async fn replayed(planted: Option<Bug>) -> &'static str {
+    plant(planted);
     let fleet = Fleet::with(false, false).await;
-    PLANTED.set(Mutations::default());
+    plant(None);
     let mut heard = fleet.bus.notices();
     fleet.kill(0, None).await;
     let notice = heard.recv().await.unwrap();
@@ -129,15 +126,12 @@ async fn replayed(planted: Mutations) -> &'static str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notice_that_is_told_again_resurrects_nothing() {
-    assert_eq!(replayed(Mutations::default()).await, "run");
+    assert_eq!(replayed(None).await, "run");
 }
 
 #[tokio::test]
 async fn the_same_replay_kills_where_nobody_asks_how_the_want_ended() {
-    let unseen = Mutations {
-        settled_unseen: true,
-        ..Mutations::default()
-    };
+    let unseen = Some(Bug::SettledKillUnseen);
     assert_eq!(replayed(unseen).await, "killed");
 }
 
