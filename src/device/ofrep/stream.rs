@@ -9,7 +9,6 @@
 
 use std::{
     fmt::Write as _,
-    future::Future as _,
     sync::Arc,
     task::{Context, Poll, ready},
 };
