@@ -616,7 +616,7 @@ mod tests {
     #[test]
     fn time_alone_turns_answers_where_a_rule_begins_or_ends() {
         let timed = format!(
-            "{PLAIN}[[rule]]\nname = \"new-year\"\nserve = \"1.1.0\"\nstart = 2027-01-01T00:00:00Z\nend = 2027-01-02T00:00:00Z\n"
+            "{PLAIN}[[rule]]\nname = \"new-year\"\nserve = \"1.1.0\"\nstart = \"2027-01-01T00:00:00Z\"\nend = \"2027-01-02T00:00:00Z\"\n"
         );
         let turns: Vec<_> = compiled(&app(&timed)).turns().collect();
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
