@@ -160,12 +160,18 @@ metrics! {
     count_flush_failures: IntCounter = "huidu_count_flush_failures_total";
     /// Lists of kills given out.
     kill_lists: IntCounter = "huidu_kill_lists_total";
-    /// Devices that wait for a change of the list of kills.
+    /// Devices that wait for a change of the list of kills, and OpenFeature clients that wait for one of flags.
     kill_listeners: IntGauge = "huidu_kill_listeners";
-    /// Devices that were not let wait for one, because there were too many.
+    /// Those that were not let wait for one, because there were too many.
     kill_listeners_refused: IntCounter = "huidu_kill_listeners_refused_total";
     /// Lists of kills sent as events.
     kill_events: IntCounter = "huidu_kill_events_total";
+    /// Flags given to OpenFeature clients, by reason.
+    flags: IntCounterVec = "huidu_flags_total" ["reason"];
+    /// Evaluations that OpenFeature clients were refused, and flags that there are none of, by error code.
+    flags_refused: IntCounterVec = "huidu_flags_refused_total" ["code"];
+    /// Events that told OpenFeature clients to ask anew.
+    flag_events: IntCounter = "huidu_flag_events_total";
     /// Stamps signed; `inline` ones made a poll wait for a signature.
     stamps: IntCounterVec = "huidu_stamps_signed_total" ["when"];
     /// Times that a key of this node signed nothing when asked to (`online`: stamps, `log`: heads). Answers keep

@@ -83,6 +83,21 @@ provider() {
   cp "$here/package-lock.json" "$here/node_modules/.lock-of-setup"
 }
 
+# The OpenFeature clients that read flags in the tests: npm's as the lockfile says, PyPI's in a folder of its own.
+openfeature() {
+  local here=tests/it/openfeature/clients at=target/tools/openfeature
+  command -v npm >/dev/null || debian npm
+  if ! cmp -s "$here/package-lock.json" "$here/node_modules/.lock-of-setup"; then
+    say "installing the OpenFeature clients (npm)"
+    npm ci --prefix "$here" --silent --no-audit --no-fund
+    cp "$here/package-lock.json" "$here/node_modules/.lock-of-setup"
+  fi
+  "$at/bin/python" -c 'import openfeature.contrib.provider.ofrep' 2>/dev/null && return
+  say "installing the OpenFeature client (Python)"
+  python3 -m venv --clear "$at" 2>/dev/null || { debian python3-venv; python3 -m venv --clear "$at"; }
+  "$at/bin/pip" install --quiet --disable-pip-version-check openfeature-provider-ofrep==0.3.0
+}
+
 # The console: its packages as the lockfile says, and built anew when that, its sources or the API's document changed.
 # The server takes it in when it is built, so a release that was built before is told to look again.
 console() {
@@ -155,6 +170,7 @@ case $purpose in
     debian valgrind; breakers
     cargo_tool cargo-nextest cargo-nextest
     provider
+    openfeature
     nightly ;;
   console) console; browser ;;
   campaign) redis_server; seaweed; breakers; cargo_tool cargo-nextest cargo-nextest ;;

@@ -314,6 +314,8 @@ fn device_plane(
     let plane = http::serve::Plane::over(limits, watcher, tls);
     let feed = Feed::new(device.max_kill_listeners, node.metrics_handle());
     tokio::spawn(Arc::clone(&feed).drive(node.kill_marks(), told.clone()));
+    let flags = Arc::clone(&feed);
+    tokio::spawn(flags.drive_flags(node.revisions(), node.kill_marks(), told.clone()));
     let bounds = Bounds {
         late: device.shed_after,
         ..Bounds::default()

@@ -73,6 +73,7 @@ pub mod verify;
 // What a device is told, and why.
 pub mod compile;
 pub mod explain;
+pub mod flag;
 mod index;
 pub mod manifest;
 pub mod plan;

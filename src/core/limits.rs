@@ -80,6 +80,10 @@ pub const MANIFEST_BYTES: usize = 64 * 1024;
 pub const QUERY_BYTES: usize = 4 * 1024;
 /// Bytes of the body of a batch poll or of a batch of events.
 pub const POLL_BODY_BYTES: usize = 256 * 1024;
+/// Flags in one answer to an OpenFeature client: as many as apps in a batch poll.
+pub const FLAGS: usize = 200;
+/// Bytes of the body of an evaluation: a context, and the names of as many apps as one may ask about.
+pub const EVALUATION_BYTES: usize = 64 * 1024;
 /// Apps in one batch poll.
 pub const POLL_APPS: usize = 200;
 /// Tags one device may carry.

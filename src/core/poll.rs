@@ -1,16 +1,19 @@
 //! What a device tells about itself in a poll, borrowed from the bytes it came in.
 //!
-//! Two written forms lead here: the query string (also the `Huidu-Device` header) of one app's poll, and
-//! the JSON of a batch. Both are strict where a mistake would change an answer (a duplicate, a control
+//! Three written forms lead here: the query string (also the `Huidu-Device` header) of one app's poll, the JSON of
+//! a batch, and the context of an OpenFeature client. All are strict where a mistake would change an answer (a duplicate, a control
 //! character, a value too long) and ignore keys they do not know, because old servers meet new clients.
 //! An error names the field and what is allowed. It never carries a value: what devices say about people
 //! must not reach a log line.
 
+mod context;
 mod json;
 mod query;
 
 use crate::{limits, name::is_name, version_range::StatedVersion};
 
+pub use context::Evaluation;
+pub(crate) use context::TARGETING_KEY;
 pub use json::{AppPoll, BatchPoll, DeviceDocument, PollLine, Text};
 pub use query::{Poll, Scratch};
 

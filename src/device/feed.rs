@@ -5,6 +5,9 @@
 //! send the very list and stamp of `GET /v1/kills`, so nothing is believed that is not signed, and whoever hears of
 //! nothing is no worse off than without a feed.
 //!
+//! OpenFeature clients that wait for a change of flags (`ofrep/stream.rs`) sit in groups of their own, so that a change of
+//! anything wakes no device that waits for a kill; places are counted together.
+//!
 //! A listener costs its connection and one waiter, and nothing else: no timer, no task, no queue, no copy of the
 //! list. One that is slow is sent the newest list when it takes something again, or is cut off by the floor under
 //! this port; one too many is told to come back. When the node stops, all of them end at once.
@@ -23,12 +26,13 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use huidu_core::revision::Revision;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
 
-use super::{Origin, reply, said::Said};
+use super::{Origin, ofrep::Shelf, reply, said::Said};
 use crate::{
     http::{
         body::{Body, Endless},
@@ -40,32 +44,40 @@ use crate::{
 
 /// What the list says, whatever its revision: what `after` and `Last-Event-ID` name.
 const HUIDU_MARK: HeaderName = HeaderName::from_static("huidu-mark");
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(super) const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Groups of listeners: each is woken at its own time, so that no beat wakes all of them.
 const GROUPS: usize = 16;
 /// Between two beats of one group: a held request is answered at the second, an event stream hears a comment at
 /// each. Shorter than what balancers allow a silent connection.
 const BEAT: Duration = Duration::from_secs(20);
+/// Between two changes of anything but kills that those who wait for flags are told of: each of them asks anew then.
+const PACE: Duration = Duration::from_secs(1);
 /// A comment, so that whoever stands between knows that somebody listens.
-const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
+pub(super) const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 
 /// Why a group was woken.
 #[derive(Debug, Clone, Copy, Default)]
-struct Beat {
+pub(super) struct Beat {
     /// Beats so far.
-    beats: u64,
-    /// Changes of the list so far.
-    news: u64,
+    pub(super) beats: u64,
+    /// Changes so far.
+    pub(super) news: u64,
     /// True when the node stops.
-    over: bool,
+    pub(super) over: bool,
 }
 
-/// Everybody who waits for a change of the list of kills.
+type Groups = [watch::Sender<Beat>; GROUPS];
+
+/// Everybody who waits for a change: of the list of kills, or of flags.
 pub struct Feed {
-    groups: [watch::Sender<Beat>; GROUPS],
+    groups: Groups,
+    /// Who waits for flags.
+    flags: Groups,
+    /// What all cores have found out about flags.
+    shelf: Arc<Shelf>,
     next: AtomicUsize,
     open: AtomicUsize,
     most: usize,
@@ -84,7 +96,7 @@ impl fmt::Debug for Feed {
 
 /// A listener's place, given back when dropped.
 #[derive(Debug)]
-struct Place(Arc<Feed>);
+pub(super) struct Place(Arc<Feed>);
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -97,7 +109,9 @@ impl Feed {
     /// A feed for `most` listeners at a time.
     pub fn new(most: usize, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
-            groups: std::array::from_fn(|_| watch::Sender::new(Beat::default())),
+            groups: groups(),
+            flags: groups(),
+            shelf: Arc::default(),
             next: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             most,
@@ -115,7 +129,7 @@ impl Feed {
                 biased;
                 () = stop.told() => break,
                 changed = marks.changed() => match changed {
-                    Ok(()) => self.wake(|beat| beat.news += 1),
+                    Ok(()) => wake(&self.groups, |beat| beat.news += 1),
                     Err(_gone) => break,
                 },
                 () = sleep_until(next) => {
@@ -124,17 +138,66 @@ impl Feed {
                 }
             }
         }
-        self.wake(|beat| beat.over = true);
+        wake(&self.groups, |beat| beat.over = true);
     }
 
-    fn wake(&self, change: impl Fn(&mut Beat)) {
-        self.groups
-            .iter()
-            .for_each(|group| group.send_modify(&change));
+    /// Wakes who waits for flags: at once when the list of kills changes, and when anything else does at once or a moment
+    /// after the time before.
+    pub async fn drive_flags(
+        self: Arc<Self>,
+        mut revisions: watch::Receiver<Revision>,
+        mut marks: watch::Receiver<u64>,
+        mut stop: Stop,
+    ) {
+        let pause = BEAT / u32::try_from(GROUPS).unwrap_or(1);
+        let (mut group, mut next) = (0, Instant::now() + pause);
+        let (mut rests_until, mut is_due) = (Instant::now(), false);
+        loop {
+            let told = tokio::select! {
+                biased;
+                () = stop.told() => break,
+                changed = marks.changed() => match changed {
+                    Ok(()) => true,
+                    Err(_gone) => break,
+                },
+                changed = revisions.changed(), if !is_due => match changed {
+                    Ok(()) => {
+                        is_due = true;
+                        false
+                    }
+                    Err(_gone) => break,
+                },
+                () = sleep_until(rests_until), if is_due => true,
+                () = sleep_until(next) => {
+                    self.flags[group].send_modify(|beat| beat.beats += 1);
+                    (group, next) = ((group + 1) % GROUPS, next + pause);
+                    false
+                }
+            };
+            if told {
+                wake(&self.flags, |beat| beat.news += 1);
+                (rests_until, is_due) = (Instant::now() + PACE, false);
+            }
+        }
+        wake(&self.flags, |beat| beat.over = true);
+    }
+
+    /// What all cores have found out about flags.
+    pub(super) fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
+    fn enter(self: &Arc<Self>) -> Option<(Place, watch::Receiver<Beat>)> {
+        self.enter_among(&self.groups)
+    }
+
+    /// A place among those who wait for flags.
+    pub(super) fn enter_for_flags(self: &Arc<Self>) -> Option<(Place, watch::Receiver<Beat>)> {
+        self.enter_among(&self.flags)
     }
 
     /// A place among the listeners, and what wakes it.
-    fn enter(self: &Arc<Self>) -> Option<(Place, watch::Receiver<Beat>)> {
+    fn enter_among(self: &Arc<Self>, groups: &Groups) -> Option<(Place, watch::Receiver<Beat>)> {
         self.metrics.kill_listeners.inc();
         let before = self.open.fetch_add(1, Ordering::Relaxed);
         // One too many gives its place back by being dropped.
@@ -144,7 +207,7 @@ impl Feed {
             return None;
         }
         let group = self.next.fetch_add(1, Ordering::Relaxed) % GROUPS;
-        Some((place, self.groups[group].subscribe()))
+        Some((place, groups[group].subscribe()))
     }
 
     /// The list as an event; made once for all who are sent it.
@@ -174,6 +237,14 @@ impl Feed {
         self.metrics.kill_events.inc();
         Some((mark, event))
     }
+}
+
+fn groups() -> Groups {
+    std::array::from_fn(|_| watch::Sender::new(Beat::default()))
+}
+
+fn wake(groups: &Groups, change: impl Fn(&mut Beat)) {
+    groups.iter().for_each(|group| group.send_modify(&change));
 }
 
 /// The mark that a request says the device has, where it asks to be held.
@@ -259,7 +330,7 @@ fn list<O: Origin>(origin: &O, said: &Said<'_>) -> Response<Body> {
     reply
 }
 
-fn too_many<O: Origin>(origin: &O) -> Response<Body> {
+pub(super) fn too_many<O: Origin>(origin: &O) -> Response<Body> {
     origin.metrics().shed.inc();
     reply::overloaded(origin.rhythm()).into_response()
 }
@@ -291,10 +362,10 @@ pub(super) fn events<O: Origin, B>(
     reply
 }
 
-type Woken = Pin<Box<dyn Future<Output = Option<watch::Receiver<Beat>>> + Send>>;
+pub(super) type Woken = Pin<Box<dyn Future<Output = Option<watch::Receiver<Beat>>> + Send>>;
 
 /// Ends when the group is woken; none: nobody will wake it any more.
-async fn woken(mut beats: watch::Receiver<Beat>) -> Option<watch::Receiver<Beat>> {
+pub(super) async fn woken(mut beats: watch::Receiver<Beat>) -> Option<watch::Receiver<Beat>> {
     beats.changed().await.ok().map(|()| beats)
 }
 

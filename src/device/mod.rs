@@ -11,6 +11,7 @@ mod feed;
 mod health;
 mod key;
 mod kills;
+mod ofrep;
 mod origin;
 mod papers;
 mod poll;
@@ -34,7 +35,7 @@ use std::{
 use arc_swap::Guard;
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use huidu_core::{limits, time::Timestamp};
 use hyper::{
     body::{Body as HttpBody, Incoming},
@@ -130,6 +131,7 @@ pub struct DevicePlane<O> {
     bounds: Arc<Bounds>,
     waiting: Arc<AtomicUsize>,
     feed: Option<Arc<Feed>>,
+    shelf: Arc<ofrep::Shelf>,
     pressure: Arc<Pressure>,
 }
 
@@ -140,6 +142,7 @@ impl<O> Clone for DevicePlane<O> {
             bounds: Arc::clone(&self.bounds),
             waiting: Arc::clone(&self.waiting),
             feed: self.feed.clone(),
+            shelf: Arc::clone(&self.shelf),
             pressure: Arc::clone(&self.pressure),
         }
     }
@@ -158,6 +161,9 @@ enum Route<'a> {
     Keyring { version: &'a str },
     Release { app: &'a str, hex: &'a str },
     Policy { app: &'a str },
+    Flag { key: &'a str },
+    Flags,
+    FlagEvents,
     Healthz,
     Readyz,
 }
@@ -189,11 +195,16 @@ impl<'a> Route<'a> {
         if let Some(app) = path.strip_prefix("/v1/policies/") {
             return Some(Self::Policy { app });
         }
+        if let Some(key) = path.strip_prefix(ofrep::FLAG) {
+            return Some(Self::Flag { key });
+        }
         match path {
             "/v1/poll" => Some(Self::Poll),
             "/v1/kills" => Some(Self::Kills),
             "/v1/kills/events" => Some(Self::KillEvents),
             "/v1/events" => Some(Self::Events),
+            ofrep::FLAGS => Some(Self::Flags),
+            ofrep::EVENTS => Some(Self::FlagEvents),
             "/v1/keys/dev" => Some(Self::DevelopmentKey),
             "/healthz" => Some(Self::Healthz),
             "/readyz" => Some(Self::Readyz),
@@ -203,16 +214,16 @@ impl<'a> Route<'a> {
 
     fn allows(self, method: &Method) -> bool {
         match self {
-            Self::Poll | Self::Events => method == Method::POST,
-            Self::KillEvents => method == Method::GET,
+            Self::Poll | Self::Events | Self::Flag { .. } | Self::Flags => method == Method::POST,
+            Self::KillEvents | Self::FlagEvents => method == Method::GET,
             _ => method == Method::GET || method == Method::HEAD,
         }
     }
 
     const fn allowed(self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Poll | Self::Events => "POST",
-            Self::KillEvents => "GET",
+            Self::Poll | Self::Events | Self::Flag { .. } | Self::Flags => "POST",
+            Self::KillEvents | Self::FlagEvents => "GET",
             _ => "GET, HEAD",
         })
     }
@@ -226,6 +237,7 @@ impl<O: Origin> DevicePlane<O> {
             bounds: Arc::new(bounds),
             waiting: Arc::default(),
             feed: None,
+            shelf: Arc::default(),
             pressure: Arc::default(),
         }
     }
@@ -233,6 +245,7 @@ impl<O: Origin> DevicePlane<O> {
     /// The same, where devices may wait for changes of the list of kills; all cores share one feed.
     #[must_use]
     pub fn with_feed(mut self, feed: Arc<Feed>) -> Self {
+        self.shelf = Arc::clone(feed.shelf());
         self.feed = Some(feed);
         self
     }
@@ -328,6 +341,24 @@ impl<O: Origin> DevicePlane<O> {
                 let body = request.into_body();
                 return self.later(async move { report::events(&*origin, body, limits).await });
             }
+            Route::Flag { key } => {
+                let key = ofrep::key(key);
+                let (origin, limits) = (Arc::clone(&self.origin), self.evaluation_limits());
+                let (pressure, body) = (Arc::clone(&self.pressure), request.into_body());
+                return self.later(async move {
+                    let is_pressed = || pressure.is_extreme();
+                    ofrep::one(&*origin, &key, body, limits, is_pressed).await
+                });
+            }
+            Route::Flags => {
+                let (head, body) = request.into_parts();
+                let (plane, limits) = (self.clone(), self.evaluation_limits());
+                return self.later(async move { plane.flags(&head, body, limits).await });
+            }
+            Route::FlagEvents => match &self.feed {
+                Some(feed) => ofrep::events(&self.origin, feed, &request),
+                None => return no_such_path().into(),
+            },
             Route::DevelopmentKey => match key::development(origin) {
                 Some(reply) => reply,
                 None => return no_such_path().into(),
@@ -351,6 +382,28 @@ impl<O: Origin> DevicePlane<O> {
             silence: self.bounds.body_silence,
             whole: self.bounds.body_whole,
         }
+    }
+
+    fn evaluation_limits(&self) -> ReadLimits {
+        ReadLimits {
+            bytes: limits::EVALUATION_BYTES,
+            ..self.body_limits()
+        }
+    }
+
+    /// All flags that an OpenFeature client asks for.
+    async fn flags<B>(&self, head: &Parts, body: B, limits: ReadLimits) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let asked = ofrep::Asking {
+            headers: &head.headers,
+            query: head.uri.query(),
+            shelf: &self.shelf,
+            feed: self.feed.as_ref(),
+            pressure: &self.pressure,
+        };
+        ofrep::all(&*self.origin, &asked, body, limits).await
     }
 
     /// Answers when `reply` is there, if not too many wait already.

@@ -2,6 +2,7 @@
 
 mod doubts;
 mod feed;
+mod ofrep;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Mutex};
 

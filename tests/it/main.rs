@@ -21,6 +21,7 @@ mod fleet;
 mod kills;
 mod ledger;
 mod node;
+mod openfeature;
 mod ramps;
 mod redis;
 mod refuses;

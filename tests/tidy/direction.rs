@@ -342,6 +342,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
         &[
             "compile",
             "explain",
+            "flag",
             "index",
             "manifest",
             "plan",

@@ -443,14 +443,14 @@ fn checked_host(host: &str) -> Result<(), PollError> {
     }
 }
 
-fn checked_app(field: &'static str, app: &str) -> Result<(), PollError> {
+pub(super) fn checked_app(field: &'static str, app: &str) -> Result<(), PollError> {
     match app.split_once('/') {
         Some((tenant, app)) if name::is_name(tenant) && name::is_name(app) => Ok(()),
         _ => Err(wrong(field, Problem::Form("`tenant/app`"))),
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, PollError> {
+pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, PollError> {
     if body.len() > limits::POLL_BODY_BYTES {
         let most = limits::POLL_BODY_BYTES;
         return Err(PollError::TooLong { most });

@@ -21,7 +21,7 @@ use huidu_core::{
     compile::{CANDIDATE, CONTROL, CompiledApp},
     digest::Digest,
     manifest::KillList,
-    name::{AppId, ArmName},
+    name::{AppId, ArmName, HostId},
     poll::{Device, Installed},
     revision::Revision,
     seal::KILLS_SCOPE,
@@ -116,6 +116,13 @@ impl Live {
     /// says the same.
     pub const fn kills_mark(&self) -> u64 {
         self.mark
+    }
+
+    /// True when the list of what must not run names the app `tenant/app` whole.
+    pub fn stops(&self, id: &str) -> bool {
+        let kills = self.list.iter().flat_map(|list| &list.kills);
+        let mut whole = kills.filter(|kill| kill.version.is_none());
+        whole.any(|kill| kill.app.as_str() == id)
     }
 
     /// True when a device may have the bundle named `digest`.
@@ -356,6 +363,13 @@ impl LiveApp {
     /// The envelope of the app's policy.
     pub const fn policy(&self) -> Option<&Bytes> {
         self.policy.as_ref()
+    }
+
+    /// The bank apps that it is rolled out in, also while it is killed.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        let rollout = self.app.as_ref().and_then(|app| app.rollout.as_ref());
+        let hosts = rollout.into_iter().flat_map(|rollout| &rollout.hosts);
+        hosts.map(HostId::as_str)
     }
 
     /// True when the app has, or had, a version with this number.

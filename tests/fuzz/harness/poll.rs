@@ -1,11 +1,11 @@
-//! Polls: the query string of one app, the JSON of a batch, and the line of a sample.
+//! Polls: the query string of one app, the JSON of a batch, the line of a sample, and the context of an evaluation.
 //!
 //! Nothing panics; what is refused is told in a short sentence of ours, without a word of the device's;
 //! what is taken keeps its meaning however it is spelt.
 
 use huidu_core::{
     limits,
-    poll::{BatchPoll, Device, Poll, PollError, PollLine, Scratch},
+    poll::{BatchPoll, Device, Evaluation, Poll, PollError, PollLine, Scratch},
 };
 
 pub fn run(data: &[u8]) {
@@ -14,6 +14,7 @@ pub fn run(data: &[u8]) {
     }
     batch(data);
     line(data);
+    evaluation(data);
 }
 
 fn query(text: &str) {
@@ -85,6 +86,21 @@ fn line(data: &[u8]) {
     let same = PollLine::from_json(&json).expect("what is written is read");
     assert_eq!(same, line);
     assert_eq!(same.into_owned(), line);
+}
+
+fn evaluation(data: &[u8]) {
+    let asked = match Evaluation::from_json(data) {
+        Ok(asked) => asked,
+        Err(error) => return refused(error),
+    };
+    device(&asked.device());
+    assert!(!asked.host().is_empty());
+    let apps = asked.apps().unwrap_or_default();
+    assert!(apps.len() <= limits::FLAGS);
+    assert!(
+        apps.windows(2).all(|pair| pair[0] < pair[1]),
+        "sorted, each once"
+    );
 }
 
 /// What every device that was taken keeps to.
