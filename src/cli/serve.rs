@@ -169,7 +169,7 @@ async fn serve(settings: &Settings) -> Done {
         match report.verdict {
             Verdict::MultiWriter => {}
             Verdict::SingleWriter => {
-                tracing::warn!(store = %report.endpoints.join(","), "{}", report.verdict);
+                tracing::warn!(store = %report.endpoints.join(","), "{report}");
             }
             // A node that has served before starts on what it last knew.
             Verdict::Silent => {

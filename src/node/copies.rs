@@ -76,6 +76,30 @@ async fn started(store: Arc<dyn Store>, copy: Option<&Path>) -> Result<Arc<Node>
     Node::start(parts).await
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_node_that_has_no_copy_asks_a_store_again_that_hangs_up_and_not_for_ever() {
+    let inner: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let store = FaultyStore::scripted(Arc::clone(&inner), |call| {
+        // As long as a few requests take, and each of them is tried more than once.
+        if call.number < 4 {
+            Fault::RequestLost
+        } else {
+            Fault::None
+        }
+    });
+    let node = started(Arc::new(store), None).await.unwrap();
+    assert!(node.health().from_store);
+    let down = FaultyStore::new(inner);
+    down.switch().down();
+    let asked = tokio::time::Instant::now();
+    let refused = started(Arc::new(down), None).await;
+    assert!(matches!(refused, Err(LedgerError::Store(_))));
+    assert!(
+        asked.elapsed() >= Duration::from_millis(200),
+        "it was asked for a while"
+    );
+}
+
 async fn does(node: &Node, command: Command) -> Result<Written, WriteError> {
     let change = Change {
         actor: Actor {

@@ -18,7 +18,7 @@ use huidu_core::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use doubt::Doubts;
@@ -45,6 +45,12 @@ use crate::{
 
 /// How long one look at the store may take: whoever asks for something waits behind it.
 const LOOK: Duration = Duration::from_secs(3);
+
+/// How many ticks long a node that has nothing else to begin with asks the store for the beginning, twice in each.
+const EMPTY_HANDED: u32 = 5;
+
+/// The ledger in the store, and since when it is known to have been all there was.
+type Opened = Result<(Ledger<Folded>, Option<Timestamp>), LedgerError>;
 
 /// Something asked of the engine.
 pub(super) enum Ask {
@@ -112,11 +118,24 @@ impl Engine {
             storing: true,
             doubts: Doubts::new(),
         };
-        let opened = if engine.unproved.is_empty() {
+        let mut opened = if engine.unproved.is_empty() {
             engine.open_store(None).await
         } else {
             Err(silent())
         };
+        let mut copy = None;
+        if let Err(error) = &opened
+            && !matches!(error, LedgerError::Fork(_))
+        {
+            tracing::error!(%error, "the store does not answer");
+            copy = match engine.parts.mirror_store.clone() {
+                Some(copy) => engine.open_copy(copy).await,
+                None => None,
+            };
+            if copy.is_none() {
+                opened = engine.insist(opened).await;
+            }
+        }
         match opened {
             Ok((ledger, proved_at)) => {
                 engine.front.settle(Some(ledger.ops().clone()), &[]);
@@ -126,13 +145,10 @@ impl Engine {
             }
             Err(error @ LedgerError::Fork(_)) => return Err(error),
             Err(error) => {
-                let Some(copy) = engine.parts.mirror_store.clone() else {
+                let Some(mut ledger) = copy else {
                     return Err(error);
                 };
-                tracing::error!(%error, "the store does not answer; serving the last-known-good copy");
-                let Some(mut ledger) = engine.open_copy(copy).await else {
-                    return Err(error);
-                };
+                tracing::error!("serving the last-known-good copy");
                 engine.source = Source::Mirror {
                     at: ledger.position(),
                 };
@@ -149,6 +165,22 @@ impl Engine {
             }
         }
         Ok(engine)
+    }
+
+    /// Asks the store again and again, for a while: a node that has no copy has nothing else to begin with, and
+    /// one connection that breaks is no reason to end.
+    async fn insist(&mut self, mut opened: Opened) -> Opened {
+        let tick = self.parts.settings.tick;
+        let until = Instant::now() + tick * EMPTY_HANDED;
+        while matches!(opened, Err(LedgerError::Store(_))) && Instant::now() < until {
+            sleep(tick / 2).await;
+            opened = if self.proves().await {
+                self.open_store(None).await
+            } else {
+                Err(silent())
+            };
+        }
+        opened
     }
 
     /// Opens the last-known-good copy; none when there is nothing in it, or it is damaged: it is served to its
@@ -189,10 +221,7 @@ impl Engine {
 
     /// Opens the ledger in the store, which must hold what is `known` already. Answers when it was proved
     /// that this is all there is; what is served may say so once it is served.
-    async fn open_store(
-        &self,
-        known: Option<Position>,
-    ) -> Result<(Ledger<Folded>, Option<Timestamp>), LedgerError> {
+    async fn open_store(&self, known: Option<Position>) -> Opened {
         let fold = Folded::new(self.parts.mirror.clone());
         let parts = self.parts.ledger_parts(Arc::clone(&self.parts.store));
         let mut ledger = Ledger::open(
