@@ -26,6 +26,17 @@ const NOT_BUILT: &str = "the console is not built; run: make console";
 const HOSTILE: &str =
     r#"<img src=x onerror="document.title='taken'"><script>alert(1)</script>"'`{{7*7}}"#;
 
+/// Two steps, the second of which somebody lets begin.
+const RAMP: &str = r#"
+stable = "1.0.0"
+[[rule]]
+name = "next"
+serve = "2.0.0"
+[rule.ramp]
+step = [{ share = "20%", hold = "1h", units = 500 }, { share = "50%", hold = "1h", approval = true }]
+guard = [{ measure = "crashed", action = "roll-back" }]
+"#;
+
 fn console() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("console")
 }
@@ -117,6 +128,30 @@ fn a_release_goes_from_review_to_kill_in_english() {
 #[test]
 fn a_release_goes_from_review_to_kill_in_chinese() {
     in_language("zh");
+}
+
+/// A ramp of an app with two versions, as it is watched.
+fn watched(language: &str) {
+    let (world, mut about) = bank();
+    let app = world.app(&["1.0.0", "2.0.0"]);
+    world.rollout(&app, RAMP);
+    about["ramped"] = json!(app);
+    about["device"] = json!(world.cluster.nodes[0].device_url());
+    about["language"] = json!(language);
+    about["dark"] = json!(language == "en");
+    let found = told("ramp.mjs", &about);
+    assert_eq!(found["faults"], json!([]), "{found:#}");
+    assert_eq!(found["serious"], json!([]), "{found:#}");
+}
+
+#[test]
+fn a_guard_takes_a_ramp_back_before_somebodys_eyes_in_english() {
+    watched("en");
+}
+
+#[test]
+fn a_guard_takes_a_ramp_back_before_somebodys_eyes_in_chinese() {
+    watched("zh");
 }
 
 #[test]
