@@ -37,7 +37,7 @@ use crate::{
     },
     store::{
         Store,
-        faulty::{Fault, FaultyStore, Switch},
+        faulty::{Fault, FaultyStore, Switch, Verb},
         memory::MemoryStore,
     },
 };
@@ -79,6 +79,8 @@ struct Fleet {
     nodes: Vec<Option<Arc<Node>>>,
     switches: Vec<Switch>,
     hangs: Arc<AtomicBool>,
+    /// Whether the store can be read and not written.
+    is_full: Arc<AtomicBool>,
 }
 
 impl Fleet {
@@ -97,6 +99,7 @@ impl Fleet {
             nodes: vec![None, None, None],
             switches: vec![Switch::default(); 3],
             hangs: Arc::default(),
+            is_full: Arc::default(),
         };
         for n in 0..3 {
             fleet.open(n, lines).await;
@@ -164,9 +167,12 @@ impl Fleet {
     async fn open(&mut self, n: usize, lines: bool) {
         let hangs = Arc::clone(&self.hangs);
         let inner: Arc<dyn Store> = self.store.clone();
-        let store = FaultyStore::scripted(inner, move |_| {
+        let is_full = Arc::clone(&self.is_full);
+        let store = FaultyStore::scripted(inner, move |call| {
             if hangs.load(Ordering::SeqCst) {
                 Fault::Hangs
+            } else if call.verb == Verb::PutNew && is_full.load(Ordering::SeqCst) {
+                Fault::RequestLost
             } else {
                 Fault::None
             }
@@ -526,6 +532,42 @@ async fn of_two_kills_of_one_thing_one_is_voided_and_neither_is_left_behind() {
         "{ends:?}"
     );
     assert_eq!(fleet.told(), ["killed"; 3]);
+    fleet.does(unkill()).await;
+    fleet.follow().await;
+    assert_eq!(fleet.told(), ["run"; 3]);
+}
+
+/// A kill of what is killed already changes nothing, and the ledger refuses it. While that cannot be written there, it
+/// did not fail: any node that was told of it may find it possible later, and write it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_that_is_refused_has_not_failed_before_the_ledger_says_so() {
+    let fleet = Fleet::start().await;
+    fleet.kill(0, None).await;
+    fleet.follow().await;
+    fleet.is_full.store(true, Ordering::SeqCst);
+    let node = fleet.node(0);
+    let mut again = change(&node, "sven", Role::Sre, kill(None));
+    again.patience = Duration::from_millis(300);
+    let op = again.op;
+    let killed = node.kill(again.clone()).await.unwrap();
+    let receipt = killed.receipt.unwrap();
+    assert_eq!(receipt.state, State::Provisional);
+    assert_eq!(receipt.nodes.len(), 3);
+    let asked = node.write(again).await;
+    assert!(
+        matches!(asked, Err(WriteError::Unknown { .. })),
+        "{asked:?}"
+    );
+
+    fleet.is_full.store(false, Ordering::SeqCst);
+    for n in 0..3 {
+        let node = fleet.node(n);
+        until("it is over", || {
+            node.parts.metrics.provisional_kills.get() == 0
+        })
+        .await;
+        assert!(matches!(node.op(op).await, OpState::Cancelled(_)));
+    }
     fleet.does(unkill()).await;
     fleet.follow().await;
     assert_eq!(fleet.told(), ["run"; 3]);
