@@ -43,7 +43,7 @@ function One({ ramp, names, etag }: { ramp: Ramp; names: { tenant: string; app: 
       </p>
       {ramp.ratio?.is_alarm && <Alert type="warning" showIcon title={t('ramps.ratio', { p: ramp.ratio.p.toExponential(1) })} />}
       <Curve plan={ramp.plan} at={over ? 0 : ramp.step} />
-      {!over && ramp.waits.length > 0 && <ul aria-label={t('ramps.waits')}>{ramp.waits.map((one, at) => <li key={at}>{waits(one, t, time)}</li>)}</ul>}
+      {!over && ramp.waits.length > 0 && <><p className="faint">{t('ramps.waits')}:</p><ul>{ramp.waits.map((one, at) => <li key={at}>{waits(one, t, time)}</li>)}</ul></>}
       <div aria-live="polite">
         <Plain label={t('ramps.guards')} lines={ramp.guards} id={(one) => one.measure} columns={[
           { head: t('ramps.measure'), cell: (one) => <span className="mono">{one.measure}</span> },

@@ -41,6 +41,12 @@ fn console() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("console")
 }
 
+/// Where stories leave what they saw; `make pictures` says where.
+fn pictures() -> PathBuf {
+    let place = std::env::var_os("HUIDU_PICTURES");
+    place.map_or_else(|| console().join("../target/tmp/console"), PathBuf::from)
+}
+
 fn chromium() -> PathBuf {
     let places = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&places)
@@ -60,7 +66,7 @@ fn told(story: &str, about: &Value) -> Value {
         .arg(console().join("tests").join(story))
         .arg(about.to_string())
         .env("CHROMIUM", chromium())
-        .env("PICTURES", console().join("../target/tmp/console"))
+        .env("PICTURES", pictures())
         .output()
         .expect("`node` is missing; run: apt-get install -y nodejs");
     let said = String::from_utf8_lossy(&told.stdout);
