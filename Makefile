@@ -71,8 +71,9 @@ bless: ## rewrite the generated files that tests guard against drift
 
 pictures: ## take the pictures of docs/for again, as the stories of the console see them
 	@tests/setup.sh test
-	HUIDU_PICTURES=$(CURDIR)/target/pictures cargo nextest run -p huidu --test it --locked 'console::'
-	cd docs/for/pictures && for one in *.png; do cp $(CURDIR)/target/pictures/$$one .; done
+	HUIDU_PICTURES=$(CURDIR)/target/pictures cargo nextest run -p huidu --test it --locked 'console::a_'
+	mkdir -p docs/for/pictures
+	for one in $$(grep -oh 'pictures/[a-z-]*\.png' docs/for/*.md); do cp target/$$one docs/for/$$one; done
 
 doc: ## the library's documentation
 	cargo doc --workspace --no-deps --locked --open

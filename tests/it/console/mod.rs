@@ -188,3 +188,40 @@ fn every_page_is_for_everybody_and_text_stays_text() {
         "no credential is where a script reads: {found:#}"
     );
 }
+
+/// Pictures of the pages for people are those that stories take, all of them are there, and none is left over.
+#[test]
+fn every_picture_in_the_documents_is_taken_by_a_story() {
+    let docs = console().join("../docs/for");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let files = |dir: &Path, ends: &str| -> Vec<PathBuf> {
+        let files = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        files
+            .filter(|path| path.to_string_lossy().ends_with(ends))
+            .collect()
+    };
+    let pages: String = files(&docs, ".md").iter().map(|page| read(page)).collect();
+    let stories = console().join("tests");
+    let stories: String = files(&stories, ".mjs")
+        .iter()
+        .map(|one| read(one))
+        .collect();
+    let named = pages.split("](pictures/").skip(1);
+    let mut named: Vec<&str> = named.map(|rest| rest.split(')').next().unwrap()).collect();
+    named.sort_unstable();
+    let mut there: Vec<String> = (files(&docs.join("pictures"), ".png").iter())
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    there.sort_unstable();
+    assert_eq!(named, there, "run: make pictures");
+    for name in &named {
+        let taken = name.trim_start_matches("en-").trim_end_matches(".png");
+        assert!(
+            stories.contains(&format!("see('{taken}')")),
+            "no story takes {name}"
+        );
+    }
+    assert!(named.len() > 5, "{named:?}");
+}
