@@ -148,7 +148,7 @@ impl StoreError {
         }
     }
 
-    /// True when the store answered that it does not take such a request, today or ever.
+    /// True when the store answered, and not that it is busy or that something is amiss with it: it takes no such request.
     pub fn is_refusal(&self) -> bool {
         let Self::Unavailable { source, .. } = self else {
             return false;

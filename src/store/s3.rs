@@ -79,14 +79,14 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// True when the bucket understood the request and does not take it; rights, a busy bucket and an inner error may
-    /// all be other the next time.
+    /// True when the bucket answered to the point: it does not take such a request. Rights, a bucket that is busy and an
+    /// inner error may all be other the next time.
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::Answered { status, .. } => match status {
-                401 | 403 | 404 | 408 | 409 | 429 => false,
-                400..=499 | 501 => true,
-                _ => false,
+                401 | 403 | 408 | 425 | 429 => false,
+                500..=599 => *status == 501,
+                _ => true,
             },
             Self::Silent { .. } => false,
         }

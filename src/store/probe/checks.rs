@@ -116,8 +116,10 @@ impl Run<'_> {
         let (key, soon) = (self.key("answer", 0)?, self.depth.first_word());
         for endpoint in self.endpoints {
             match tokio::time::timeout(soon, endpoint.get(&key)).await {
+                // No such bucket, no right to it: whatever it says, this is not what it shall be judged by.
                 Ok(Err(error @ StoreError::Unavailable { .. })) => {
-                    return Err(failed("asking for an absent object", &error));
+                    let seen = told("asking for an absent object", &error);
+                    return Err(Unkept::Unheard(seen));
                 }
                 Ok(_) => {}
                 Err(_) => {
@@ -297,20 +299,25 @@ impl Run<'_> {
     }
 }
 
-/// An error in one line, with its causes. What the store could not do this time says nothing of its promises; what
-/// it will not do does.
+/// What the store could not do this time says nothing of its promises; what it does not do does.
 fn failed(doing: &str, error: &StoreError) -> Unkept {
+    let text = told(doing, error);
+    if error.is_unavailable() && !error.is_refusal() {
+        Unkept::Unheard(text)
+    } else {
+        Unkept::Broken(text)
+    }
+}
+
+/// An error in one line, with its causes.
+fn told(doing: &str, error: &StoreError) -> String {
     let mut text = format!("{doing} failed: {error}");
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {
         text.push_str(&format!(": {source}"));
         cause = source.source();
     }
-    if error.is_unavailable() && !error.is_refusal() {
-        Unkept::Unheard(text)
-    } else {
-        Unkept::Broken(text)
-    }
+    text
 }
 
 /// The beginning of some bytes, printable.
