@@ -51,7 +51,7 @@ await see('ramp');
 
 await report('crashed', 25, 0);
 await ramp.getByText(say.back).waitFor();
-await ramp.getByText(say.fail).waitFor();
+await ramp.getByText(say.fail, { exact: true }).waitFor();
 await see('ramp-stopped');
 
 await page.goto(`${home}/console/audit?app=${encodeURIComponent(app)}`);
