@@ -13,11 +13,47 @@ use huidu::http::{
     body::Body,
     serve::{self, Limits},
 };
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-/// Sends `reply`, whatever is asked; where it `reads`, once the whole body is there.
-pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Bytes>, reads: bool) {
+/// Sends `reply`, whatever is asked, without a look at it.
+pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Bytes>) {
+    accept(listener, limits, || {
+        let reply = reply.clone();
+        service_fn(move |_request| std::future::ready(Ok(sent(&reply))))
+    });
+}
+
+/// Sends `reply` once the whole body of what is asked is there.
+pub(crate) fn serve_readers(listener: TcpListener, limits: &Limits, reply: &Response<Bytes>) {
+    accept(listener, limits, || {
+        let reply = reply.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let sent = sent(&reply);
+            async move {
+                let _whole = request.into_body().collect().await;
+                Ok(sent)
+            }
+        })
+    });
+}
+
+fn sent(reply: &Response<Bytes>) -> Response<Body> {
+    let mut sent = Response::new(Body::from(reply.body().clone()));
+    *sent.status_mut() = reply.status();
+    sent.headers_mut().clone_from(reply.headers());
+    sent
+}
+
+/// A service for each connection.
+fn accept<S>(listener: TcpListener, limits: &Limits, service: impl Fn() -> S)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -28,19 +64,8 @@ pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Byt
         loop {
             let (socket, _) = listener.accept().await.unwrap();
             socket.set_nodelay(true).unwrap();
-            let (builder, reply) = (builder.clone(), reply.clone());
+            let (builder, service) = (builder.clone(), service());
             tokio::spawn(async move {
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let mut sent = Response::new(Body::from(reply.body().clone()));
-                    *sent.status_mut() = reply.status();
-                    sent.headers_mut().clone_from(reply.headers());
-                    async move {
-                        if reads {
-                            let _whole = request.into_body().collect().await;
-                        }
-                        Ok::<_, Infallible>(sent)
-                    }
-                });
                 let _its_own_affair = builder
                     .serve_connection(TokioIo::new(socket), service)
                     .await;

@@ -90,8 +90,11 @@ fn main() {
             println!("listening {addr}");
             let threads = listeners.into_iter().map(|listener| {
                 let (reply, limits) = (reply.clone(), limits.clone());
-                let reads = arguments.takes_events;
-                std::thread::spawn(move || bare::serve(listener, &limits, &reply, reads))
+                let serve = match arguments.takes_events {
+                    true => bare::serve_readers,
+                    false => bare::serve,
+                };
+                std::thread::spawn(move || serve(listener, &limits, &reply))
             });
             for thread in threads.collect::<Vec<_>>() {
                 thread.join().unwrap();
