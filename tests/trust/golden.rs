@@ -117,13 +117,13 @@ fn every_record_of_the_second_form_counts_for_ever() {
 #[test]
 fn every_record_of_a_ramp_counts_for_ever() {
     // What is written today counts as well; `--no-capture` shows it.
-    let today = self::records(&ramps::history(), Rules::Two);
+    let today = records(&ramps::history(), Rules::Two);
     fold(&today);
     println!("{}", String::from_utf8_lossy(&today.concat()));
-    let records = of_pairs(include_str!("../vectors/ramps-2.txt"));
-    assert_eq!(records.len(), 43);
+    let golden = of_pairs(include_str!("../vectors/ramps-2.txt"));
+    assert_eq!(golden.len(), 43);
     let led_to = "3abfeb3e58e0ad9a4b6b0693faa73c7bc488f5f65277c39819932bd9ca502bb5";
-    assert_eq!(state(&fold(&records)), led_to);
+    assert_eq!(state(&fold(&golden)), led_to);
 }
 
 /// Nodes of different versions that came to the same say so in the same digits. One that does not, in a later
