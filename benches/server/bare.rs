@@ -4,7 +4,14 @@
 //! device plane uses; no watch over connections of our own, no look at the request. What is slower here
 //! than in the device plane is a gain of the device plane, and what is faster is what it still costs.
 
-use std::{convert::Infallible, net::TcpListener};
+use std::{
+    convert::Infallible,
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -39,6 +46,19 @@ pub(crate) fn serve_readers(listener: TcpListener, limits: &Limits, reply: &Resp
             }
         })
     });
+}
+
+/// Sends one of `replies` after the other, whatever is asked.
+pub(crate) fn serve_many(listener: TcpListener, limits: &Limits, replies: &[Arc<Response<Bytes>>]) {
+    let (replies, next) = (Arc::<[_]>::from(replies), Arc::new(AtomicUsize::new(0)));
+    let service = || {
+        let (replies, next) = (Arc::clone(&replies), Arc::clone(&next));
+        service_fn(move |_request: Request<Incoming>| {
+            let at = next.fetch_add(1, Ordering::Relaxed) % replies.len();
+            std::future::ready(Ok(sent(&replies[at])))
+        })
+    };
+    accept(listener, limits, service);
 }
 
 fn sent(reply: &Response<Bytes>) -> Response<Body> {
