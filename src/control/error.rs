@@ -389,6 +389,7 @@ fn unknown_code(kind: &str) -> &'static str {
         "op" => "unknown-op",
         "change" => "unknown-change",
         "ramp" => "unknown-ramp",
+        "experiment" => "unknown-experiment",
         _ => "unknown",
     }
 }
@@ -411,6 +412,9 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
         Refusal::SegmentInUse { .. } => (CONFLICT, "segment-in-use", "Still asked about"),
         Refusal::Nothing { .. } => (CONFLICT, "nothing", "Nothing to change"),
         Refusal::Ramped { .. } => (CONFLICT, "ramped", "It has a ramp"),
+        Refusal::Design { .. } => (INVALID, "design", "No such experiment can be"),
+        Refusal::Experiment { .. } => (CONFLICT, "experiment", "An experiment is in the way"),
+        Refusal::Redraws { .. } => (CONFLICT, "redraws", "Units would change arms"),
         Refusal::NotNow { .. } => (CONFLICT, "not-now", "Not now"),
         Refusal::NotLower { .. } => (CONFLICT, "not-lower", "Not lower"),
         // Nothing is too large here: there is just none of it to spare.

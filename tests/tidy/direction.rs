@@ -309,7 +309,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("measured", &["feedback", "stats"]),
-    ("grown", &["ramp"]),
+    ("grown", &["experiment", "ramp"]),
     (
         "kept",
         &["beat", "checkpoint", "fingerprint", "op", "record"],
