@@ -109,6 +109,11 @@ pub(crate) enum ApiError {
     /// The state does not allow it.
     #[error(transparent)]
     Refused(Box<Refusal>),
+    /// An arm of which nothing was shown.
+    #[error(
+        "arm `{arm}` is not promoted: {why}; end the experiment without it, or say `anyway` to promote it all the same"
+    )]
+    NotShown { arm: String, why: String },
     /// A rollout that cannot be read, or with mistakes.
     #[error("the rollout has {} mistake(s); each names its place and what to do", .0.len())]
     Rollout(Vec<Mistake>),
@@ -224,6 +229,7 @@ impl ApiError {
             Self::SignInAgain => (StatusCode::FORBIDDEN, "sign-in-again", "Sign in again"),
             Self::Unknown { kind, .. } => (StatusCode::NOT_FOUND, unknown_code(kind), "Not there"),
             Self::Refused(refusal) => refusal_facts(refusal),
+            Self::NotShown { .. } => (StatusCode::CONFLICT, "not-shown", "Not shown"),
             Self::Rollout(_) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "rollout",

@@ -50,7 +50,10 @@ fn of(catalogue: &Catalogue, event: &Event, events: &[Event]) -> Vec<Asked> {
                 (Command::LowerShare { app, rule, share }, None),
             ]
         }
-        Event::ExperimentRedrawn { .. } => redrawn(events).map(|command| (command, None)).into_iter().collect(),
+        Event::ExperimentRedrawn { .. } => redrawn(events)
+            .map(|command| (command, None))
+            .into_iter()
+            .collect(),
         _ => {
             let command = about_the_bank(catalogue, event, events)
                 .or_else(|| about_versions(catalogue, event, events))

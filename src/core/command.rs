@@ -153,7 +153,7 @@ pub enum Command {
         /// The experiments whose counting begins anew.
         experiments: BTreeSet<ExperimentName>,
     },
-    /// Let a paused rule take its units, and read its arms as an experiment from then on.
+    /// Read the arms of a rule as an experiment from now on; a paused rule takes its units with it.
     BeginExperiment {
         /// The app.
         app: AppId,

@@ -183,7 +183,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         findings: Option<Box<Findings>>,
     },
-    /// An experiment began. Its rule, which was paused, takes its units with it.
+    /// An experiment began.
     ExperimentBegun {
         /// The app.
         app: AppId,

@@ -171,7 +171,7 @@ const ONLY: &[Only] = &[
     ),
     (
         &["toml"],
-        &["settings", "cli/rollout", "cli/rules"],
+        &["settings", "cli/rollout", "cli/rules", "cli/experiment"],
         "files are read at the door",
     ),
     (

@@ -1,6 +1,7 @@
 //! Decisions about experiments: when one may begin, what ends it, and what a rollout may not do to one unseen.
 //!
-//! A test begins with its rule, so that every unit's arrival is counted. While it runs, no unit changes arms unless somebody
+//! From when a test begins on, what its rule's devices are told names that instant, so that each says anew that it runs its arm.
+//! While it runs, no unit changes arms unless somebody
 //! said so, and then its counting begins anew in the same record. What was counted is asked nowhere here: whether a test
 //! has shown something is for people to weigh, and for none of the nodes to agree on.
 
@@ -115,25 +116,20 @@ pub(super) fn begin(
     if experiment::state::over(&app.experiments, &design.rule).is_some() {
         return stands("another one runs over this rule; end that first");
     }
-    if !rule.paused {
-        return stands(
-            "the rule takes units already, and their arrival would not be counted; put it in place with `paused = true` \
-             under a new name, and it begins with the test",
-        );
-    }
-    may_grow(catalogue, app, rule, day)?;
-    Ok(vec![
-        Event::ExperimentBegun {
-            app: app.id.clone(),
-            experiment: name.clone(),
-            design: Box::new(design.clone()),
-        },
-        Event::PauseSet {
+    let mut events = vec![Event::ExperimentBegun {
+        app: app.id.clone(),
+        experiment: name.clone(),
+        design: Box::new(design.clone()),
+    }];
+    if rule.paused {
+        may_grow(catalogue, app, rule, day)?;
+        events.push(Event::PauseSet {
             app: app.id.clone(),
             rule: design.rule.clone(),
             paused: false,
-        },
-    ])
+        });
+    }
+    Ok(events)
 }
 
 pub(super) fn end(

@@ -42,7 +42,13 @@ pub fn disturbed(
     before: &Rollout,
     after: &Rollout,
 ) -> Option<Disturbance> {
-    let find = |rollout: &Rollout| rollout.rules.iter().find(|known| known.name == *rule).cloned();
+    let find = |rollout: &Rollout| {
+        rollout
+            .rules
+            .iter()
+            .find(|known| known.name == *rule)
+            .cloned()
+    };
     let Some(is) = find(after) else {
         return Some(Disturbance::Ends(END_FIRST));
     };

@@ -123,7 +123,10 @@ impl Design {
             }
         }
         if self.at_least.ms() > limits::EXPERIMENT_LEAST_MS {
-            return fault("at_least", "at most 28d; counts are kept for 30 days".into());
+            return fault(
+                "at_least",
+                "at most 28d; counts are kept for 30 days".into(),
+            );
         }
         if !(ALPHA.0..=ALPHA.1).contains(&self.alpha.millionths()) {
             return fault(

@@ -176,9 +176,7 @@ pub fn read(
     now: Timestamp,
 ) -> Reading {
     let until = experiment.until(now);
-    let not_before = experiment
-        .since
-        .plus_ms(experiment.design.at_least.ms());
+    let not_before = experiment.since.plus_ms(experiment.design.at_least.ms());
     let mut reading = Reading {
         verdict: Verdict::Unknown,
         unfit: None,

@@ -69,8 +69,13 @@ fn by_effect(catalogue: &Catalogue, command: &Command) -> Vec<Kind> {
             let after = known.map(|app| ramp::state::settled(before, &app.ramps, rollout));
             put_rollout(catalogue, before, after.as_ref().unwrap_or(rollout))
         }
-        // Its rule takes its units from then on.
-        Command::BeginExperiment { .. } => vec![Kind::Resume],
+        Command::BeginExperiment {
+            app: id, design, ..
+        } => {
+            // A paused rule takes its units from then on.
+            let rule = app(id).and_then(|app| app.rule(&design.rule));
+            when(rule.is_some_and(|rule| rule.paused), Kind::Resume)
+        }
         // It is a rollout in place of another, and goes by what that does.
         Command::EndExperiment {
             app: id,
