@@ -277,6 +277,7 @@ impl ApiError {
                 Refusal::Empty { field, .. } => Some((*field).to_owned()),
                 Refusal::BuildMetadata { .. } => Some("version".to_owned()),
                 Refusal::TokenTime => Some("expires".to_owned()),
+                Refusal::Design { fault } => Some(fault.field.to_owned()),
                 Refusal::PreviewTime => Some("until".to_owned()),
                 Refusal::MemberRole { .. } => Some("role".to_owned()),
                 Refusal::NotASandbox { .. } => Some("host".to_owned()),

@@ -147,6 +147,7 @@ async fn a_test_from_its_beginning_to_the_promotion_of_an_arm() {
     {
       "code": "design",
       "detail": "the experiment cannot be: `at_least`: at most 28d; counts are kept for 30 days",
+      "field": "at_least",
       "status": 422,
       "title": "No such experiment can be",
       "type": "urn:huidu:problem:design"

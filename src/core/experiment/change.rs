@@ -61,9 +61,7 @@ pub fn disturbed(
     if arms.get(control).is_none_or(|arm| arm.weight == 0) {
         return Some(Disturbance::Ends(NO_CONTROL));
     }
-    let Some(was) = find(before) else {
-        return None;
-    };
+    let was = find(before)?;
     let others = was.arms().into_iter().filter_map(|(name, _, arm)| {
         let name = name?;
         let now = &arms.get(name)?.arm;
