@@ -20,6 +20,7 @@ const PAGES: Record<string, ComponentType> = {
   apps: page(() => import('./pages/apps')),
   app: page(() => import('./pages/app')),
   reviews: page(() => import('./pages/reviews')),
+  experiments: page(() => import('./pages/experiments')),
   explain: page(() => import('./pages/explain')),
   fleet: page(() => import('./pages/fleet')),
   audit: page(() => import('./pages/audit')),
@@ -29,7 +30,7 @@ const PAGES: Record<string, ComponentType> = {
 };
 
 const NAV: [string, Key][] = [
-  ['', 'nav.overview'], ['apps', 'nav.apps'], ['reviews', 'nav.reviews'], ['explain', 'nav.explain'], ['fleet', 'nav.fleet'],
+  ['', 'nav.overview'], ['apps', 'nav.apps'], ['reviews', 'nav.reviews'], ['experiments', 'nav.experiments'], ['explain', 'nav.explain'], ['fleet', 'nav.fleet'],
   ['audit', 'nav.audit'], ['segments', 'nav.segments'], ['admin', 'nav.admin'], ['settings', 'nav.settings'],
 ];
 

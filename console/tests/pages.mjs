@@ -4,7 +4,7 @@ import { accessible, check, open, signIn } from './browser.mjs';
 
 const about = JSON.parse(process.argv[2]);
 const { home, app, hostile } = about;
-const PAGES = ['', 'apps', `apps/${app}`, `apps/${app}/versions`, `apps/${app}/timeline`, `apps/${app}/review/1.1.0`, 'reviews', 'reviews?tab=changes', 'explain', 'fleet', 'audit', 'segments', 'admin', 'admin?tab=hosts', 'admin?tab=people', 'admin?tab=tokens', 'admin?tab=keys', 'settings'];
+const PAGES = ['', 'apps', `apps/${app}`, `apps/${app}/versions`, `apps/${app}/timeline`, `apps/${app}/experiments`, `apps/${app}/review/1.1.0`, 'reviews', 'reviews?tab=changes', 'experiments', `experiments?app=${encodeURIComponent(app)}`, 'explain', 'fleet', 'audit', 'segments', 'admin', 'admin?tab=hosts', 'admin?tab=people', 'admin?tab=tokens', 'admin?tab=keys', 'settings'];
 const [serious, taken, kept] = [[], [], []];
 const all = [];
 let shown = 0;

@@ -10,6 +10,7 @@ mod change;
 mod completions;
 mod context;
 mod device;
+mod experiment;
 mod explain;
 mod fleet;
 mod health;
@@ -167,6 +168,9 @@ enum Verb {
     /// Rules that grow by themselves
     #[command(subcommand)]
     Ramp(ramp::Ramp),
+    /// A/B tests
+    #[command(subcommand)]
+    Experiment(experiment::Experiment),
     /// Stop a version, or a whole app, now
     Kill(kill::Kill),
     /// Take a kill back
@@ -239,6 +243,7 @@ fn code(cli: Cli) -> u8 {
         Verb::Permission(verb) => verb.run(&context),
         Verb::Rollout(verb) => verb.run(&context),
         Verb::Ramp(verb) => verb.run(&context),
+        Verb::Experiment(verb) => verb.run(&context),
         Verb::Kill(verb) => verb.run(&context),
         Verb::Unkill(verb) => verb.run(&context),
         Verb::Segment(verb) => verb.run(&context),

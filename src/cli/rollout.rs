@@ -5,14 +5,14 @@ use std::{fs, path::PathBuf};
 use anyhow::Context as _;
 use clap::Subcommand;
 use huidu_core::{
-    name::{AppId, RuleName},
+    name::{AppId, ExperimentName, RuleName},
     rulefile,
     share::Share,
 };
 use serde_json::json;
 
 use super::{
-    context::{Basis, Context, app_path},
+    context::{Basis, Context, app_path, query},
     output::{Done, Failure, say},
 };
 use crate::client::control::Content;
@@ -37,6 +37,9 @@ pub(super) enum Rollout {
         app: AppId,
         /// The file
         file: PathBuf,
+        /// An experiment whose units may change arms; its counting begins anew
+        #[arg(long, value_name = "EXPERIMENT")]
+        redraw: Vec<ExperimentName>,
     },
     /// Move the share of one rule
     #[command(after_help = "Example:\n  huidu rollout share pingan/travel ramp-2.4 50%")]
@@ -84,7 +87,7 @@ impl Rollout {
                     .trim_end());
                 Ok(0)
             }
-            Self::Put { app, file } => {
+            Self::Put { app, file, redraw } => {
                 let text = fs::read_to_string(&file)
                     .with_context(|| format!("the rollout `{}` cannot be read", file.display()))?;
                 let is_json = file
@@ -107,9 +110,13 @@ impl Rollout {
                     }
                     Content::Toml(text)
                 };
-                let path = format!("{}/rollout", app_path(&app));
+                let names: Vec<&str> = redraw.iter().map(|name| name.as_str()).collect();
+                let names = names.join(",");
+                let redraw = query(&[("redraw", Some(&*names).filter(|names| !names.is_empty()))]);
+                let path = format!("{}/rollout?{redraw}", app_path(&app));
+                let path = path.trim_end_matches('?');
                 let done = format!("the rollout of `{app}` is in place");
-                context.change("PUT", &path, content, &Basis::App(&app), &done)
+                context.change("PUT", path, content, &Basis::App(&app), &done)
             }
             Self::Share { app, rule, share } => {
                 let path = format!("{}/rollout/rules/{rule}/share", app_path(&app));

@@ -109,6 +109,11 @@ pub(crate) enum ApiError {
     /// The state does not allow it.
     #[error(transparent)]
     Refused(Box<Refusal>),
+    /// An arm of which nothing was shown.
+    #[error(
+        "arm `{arm}` is not promoted: {why}; end the experiment without it, or say `anyway` to promote it all the same"
+    )]
+    NotShown { arm: String, why: String },
     /// A rollout that cannot be read, or with mistakes.
     #[error("the rollout has {} mistake(s); each names its place and what to do", .0.len())]
     Rollout(Vec<Mistake>),
@@ -224,6 +229,7 @@ impl ApiError {
             Self::SignInAgain => (StatusCode::FORBIDDEN, "sign-in-again", "Sign in again"),
             Self::Unknown { kind, .. } => (StatusCode::NOT_FOUND, unknown_code(kind), "Not there"),
             Self::Refused(refusal) => refusal_facts(refusal),
+            Self::NotShown { .. } => (StatusCode::CONFLICT, "not-shown", "Not shown"),
             Self::Rollout(_) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "rollout",
@@ -271,6 +277,7 @@ impl ApiError {
                 Refusal::Empty { field, .. } => Some((*field).to_owned()),
                 Refusal::BuildMetadata { .. } => Some("version".to_owned()),
                 Refusal::TokenTime => Some("expires".to_owned()),
+                Refusal::Design { fault } => Some(fault.field.to_owned()),
                 Refusal::PreviewTime => Some("until".to_owned()),
                 Refusal::MemberRole { .. } => Some("role".to_owned()),
                 Refusal::NotASandbox { .. } => Some("host".to_owned()),
@@ -389,6 +396,7 @@ fn unknown_code(kind: &str) -> &'static str {
         "op" => "unknown-op",
         "change" => "unknown-change",
         "ramp" => "unknown-ramp",
+        "experiment" => "unknown-experiment",
         _ => "unknown",
     }
 }
@@ -411,6 +419,9 @@ fn refusal_facts(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) 
         Refusal::SegmentInUse { .. } => (CONFLICT, "segment-in-use", "Still asked about"),
         Refusal::Nothing { .. } => (CONFLICT, "nothing", "Nothing to change"),
         Refusal::Ramped { .. } => (CONFLICT, "ramped", "It has a ramp"),
+        Refusal::Design { .. } => (INVALID, "design", "No such experiment can be"),
+        Refusal::Experiment { .. } => (CONFLICT, "experiment", "An experiment is in the way"),
+        Refusal::Redraws { .. } => (CONFLICT, "redraws", "Units would change arms"),
         Refusal::NotNow { .. } => (CONFLICT, "not-now", "Not now"),
         Refusal::NotLower { .. } => (CONFLICT, "not-lower", "Not lower"),
         // Nothing is too large here: there is just none of it to spare.

@@ -30,6 +30,7 @@ pub(crate) mod cases;
 mod changes;
 mod door;
 mod error;
+mod experiments;
 mod explain;
 mod fleet;
 mod health;
@@ -254,6 +255,11 @@ fn table() -> OpenApiRouter<Control> {
         .routes(routes!(ramps::abort))
         .routes(routes!(ramps::roll_back))
         .routes(routes!(ramps::approve))
+        .routes(routes!(experiments::list))
+        .routes(routes!(experiments::show, experiments::begin))
+        .routes(routes!(experiments::promote))
+        .routes(routes!(experiments::end))
+        .routes(routes!(experiments::ending))
         .routes(routes!(plan::plan))
         .routes(routes!(explain::explain))
         .routes(routes!(segments::list))

@@ -47,6 +47,7 @@ use super::{
         (name = "kills", description = "What must stop now."),
         (name = "peers", description = "What nodes of one installation tell each other, by signature."),
         (name = "rollouts", description = "Which version each device gets."),
+        (name = "experiments", description = "A/B tests: what their arms say, and how they end."),
         (name = "segments", description = "Uploaded lists of units. Units go in and never come out."),
         (name = "tokens", description = "Credentials."),
         (name = "history", description = "What was changed, when, by whom and why."),
@@ -308,9 +309,9 @@ impl IntoResponses for NewRefusals {
             .content("application/json", Content::new(Some(schema)))
             .header("Location", text_header("`/api/v1/ops/{op}`"));
         all.insert("202".to_owned(), unknown.build().into());
-        let conflict = "The state does not allow it: `exists`, `life`, `served`, `segment-in-use`, `nothing`, `not-lower`, `same-person`, `other-bundle`, `not-granted`, `not-filed`, `cancelled`.";
+        let conflict = "The state does not allow it: `exists`, `life`, `served`, `segment-in-use`, `nothing`, `not-lower`, `experiment`, `redraws`, `not-shown`, `same-person`, `other-bundle`, `not-granted`, `not-filed`, `cancelled`.";
         add(&mut all, "409", conflict);
-        let invalid = "It does not fit: `bad-field`, `rollout`, `other-app`, `archive`, `segment`, `empty`, `build-metadata`, `member-role`, `not-a-sandbox`, `preview-time`, `permissions`; the `Idempotency-Key` of another change: `key-reused`; `errors` lists every mistake.";
+        let invalid = "It does not fit: `bad-field`, `rollout`, `other-app`, `archive`, `segment`, `empty`, `build-metadata`, `member-role`, `not-a-sandbox`, `preview-time`, `permissions`, `design`; the `Idempotency-Key` of another change: `key-reused`; `errors` lists every mistake.";
         add(&mut all, "422", invalid);
         all
     }

@@ -16,6 +16,8 @@ use huidu_core::{
     compile::no_segments,
     decide::{Refusal, decide},
     event::{Actor, Event},
+    experiment::{Disturbance, disturbed},
+    name::{ExperimentName, RuleName},
     plan::{Change, Plan, SamplePoll, plan as count},
     poll::PollLine,
     rollout::Rollout,
@@ -93,11 +95,50 @@ struct Answered {
     plan: Plan,
     #[serde(skip_serializing_if = "Option::is_none")]
     cases: Option<Tried>,
+    /// Experiments whose counting would begin anew, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    redraws: Vec<Redrawn>,
+}
+
+/// An experiment whose counting would begin anew.
+#[derive(Serialize)]
+struct Redrawn {
+    experiment: ExperimentName,
+    rule: RuleName,
+    why: String,
+}
+
+fn redraws(app: &App, new: &Rollout) -> Vec<Redrawn> {
+    let running = app.experiments.iter().filter(|(_, one)| one.is_running());
+    let redrawn = running.filter_map(|(name, one)| {
+        let rule = &one.design.rule;
+        match disturbed(rule, &one.design.control, app.rollout.as_ref()?, new)? {
+            Disturbance::Redraws(redraw) => Some(Redrawn {
+                experiment: name.clone(),
+                rule: rule.clone(),
+                why: redraw.to_string(),
+            }),
+            Disturbance::Ends(_) => None,
+        }
+    });
+    redrawn.collect()
 }
 
 impl std::fmt::Display for Answered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.plan.fmt(f)
+        self.plan.fmt(f)?;
+        for Redrawn {
+            experiment,
+            rule,
+            why,
+        } in &self.redraws
+        {
+            writeln!(
+                f,
+                "\nrule `{rule}`: this {why}; experiment `{experiment}` would begin to count anew"
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -121,7 +162,7 @@ fn tried(app: &App, new: &Rollout, cases: &CaseFile, now: Timestamp) -> Tried {
 /// Counted exactly, by buckets; and by polls, where a sample is given.
 #[utoipa::path(post, path = "/api/v1/apps/{tenant}/{app}/plan", tag = "rollouts", security(("token" = [])),
     params(AppParams), request_body = QuestionSchema,
-    responses((status = 200, description = "Who gains, loses and switches, rule by rule; `text` says the same in words.", body = Object,
+    responses((status = 200, description = "Who gains, loses and switches, rule by rule; `redraws` names experiments whose counting would begin anew; `text` says the same in words.", body = Object,
         headers(("ETag" = String, description = "The app's revision that the plan was made for."))), BodyRefusals))]
 pub(super) async fn plan(
     State(control): State<Control>,
@@ -159,13 +200,11 @@ pub(super) async fn plan(
     };
     let revision = app.revision;
     let counted = spawn_blocking(move || Answered {
+        redraws: redraws(&app, &rollout),
         cases: cases.map(|cases| tried(&app, &rollout, &cases, now)),
         plan: counted(&app, &rollout, now, &sample),
     });
-    let counted = counted.await.map_err(|_| ApiError::Unavailable {
-        code: "stopping",
-        detail: "this node is shutting down; try another".to_owned(),
-    })?;
+    let counted = counted.await.map_err(|_| stopping())?;
     Ok(wire::json_at(
         StatusCode::OK,
         revision,
@@ -188,6 +227,47 @@ fn sample(lines: &[Box<RawValue>]) -> Result<Vec<SamplePoll>, ApiError> {
         .collect()
 }
 
+/// What a change that leads to the rollout `after` would move now; what would be refused is refused.
+pub(super) async fn of_command(
+    control: &Control,
+    app: App,
+    command: Command,
+    after: Rollout,
+) -> Result<Response, ApiError> {
+    let now = control.node.now();
+    // Where people must agree first it would wait, which moves as many.
+    by_bank(&control.node.catalogue(), command, now)??;
+    let revision = app.revision;
+    let counted = spawn_blocking(move || counted(&app, &after, now, &[])).await;
+    let counted = counted.map_err(|_| stopping())?;
+    Ok(wire::json_at(
+        StatusCode::OK,
+        revision,
+        &wire::Narrated::of(&counted),
+    ))
+}
+
+fn stopping() -> ApiError {
+    ApiError::Unavailable {
+        code: "stopping",
+        detail: "this node is shutting down; try another".to_owned(),
+    }
+}
+
+/// What happens if the bank itself asks for `command` now.
+fn by_bank(
+    catalogue: &Catalogue,
+    command: Command,
+    now: Timestamp,
+) -> Result<Result<Vec<Event>, Refusal>, ApiError> {
+    let huidu = Actor {
+        id: SELF.to_owned(),
+        role: Role::Admin,
+    };
+    let authorised = authorise(command, &huidu, catalogue, now)?;
+    Ok(decide(catalogue, &authorised, now))
+}
+
 /// The rollout as it would be: checked, and with every slot given.
 fn as_if_put(
     catalogue: &Catalogue,
@@ -195,14 +275,12 @@ fn as_if_put(
     rollout: Rollout,
     now: Timestamp,
 ) -> Result<Rollout, ApiError> {
-    let huidu = Actor {
-        id: SELF.to_owned(),
-        role: Role::Admin,
-    };
-    let put = Command::PutRollout {
+    // A plan says what would be drawn anew, and is not refused for it.
+    let put = Command::RedrawRollout {
         rollout: Box::new(rollout.clone()),
+        experiments: app.experiments.keys().cloned().collect(),
     };
-    match decide(catalogue, &authorise(put, &huidu, catalogue, now)?, now) {
+    match by_bank(catalogue, put, now)? {
         Ok(events) => Ok(events
             .into_iter()
             .find_map(|event| match event {

@@ -1,7 +1,9 @@
 //! Which version each device gets: a rollout as a whole, or one number of one rule.
 
+use std::collections::BTreeSet;
+
 use axum::{
-    extract::{Request, State},
+    extract::{Query, Request, State, rejection::QueryRejection},
     http::StatusCode,
     response::Response,
 };
@@ -9,7 +11,7 @@ use huidu_core::{
     authority::{Forbidden, Role},
     command::Command,
     limits,
-    name::{AppId, RuleName},
+    name::{AppId, ExperimentName, RuleName},
     rulefile::{self, Parsed, Problems},
 };
 use serde::Deserialize;
@@ -47,6 +49,28 @@ impl RuleParams {
     }
 }
 
+/// What a rollout may draw anew.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RedrawParams {
+    /// Experiments, separated by commas, whose units may change arms; their counting begins anew. A rollout that moves the units
+    /// of any other is refused.
+    redraw: Option<String>,
+}
+
+impl RedrawParams {
+    fn names(&self) -> Result<BTreeSet<ExperimentName>, ApiError> {
+        let names = self.redraw.as_deref().unwrap_or_default().split(',');
+        let names = names.map(str::trim).filter(|name| !name.is_empty());
+        let names = names.map(str::parse).collect::<Result<_, _>>();
+        names.map_err(|_| {
+            let detail =
+                "names of experiments, separated by commas; `huidu experiment list` shows them";
+            ApiError::field("redraw", detail)
+        })
+    }
+}
+
 /// An app's rollout
 #[utoipa::path(get, path = "/api/v1/apps/{tenant}/{app}/rollout", tag = "rollouts", security(("token" = [])),
     params(AppParams),
@@ -67,18 +91,22 @@ pub(super) async fn show(
 
 /// Put a rollout in place, whole
 ///
-/// As JSON, or as TOML in the form of a rule file. Every mistake is told at once, with where it stands.
+/// As JSON, or as TOML in the form of a rule file. Every mistake is told at once, with where it stands. Units of a running
+/// experiment change arms only where `redraw` names it.
 #[utoipa::path(put, path = "/api/v1/apps/{tenant}/{app}/rollout", tag = "rollouts", security(("token" = [])),
-    params(AppParams, ChangeParams, WhyParams),
+    params(AppParams, RedrawParams, ChangeParams, WhyParams),
     request_body(content((RolloutSchema = "application/json"), (String = "application/toml"))),
     responses((status = 200, body = Changed, headers(("ETag" = String))), ChangeRefusals))]
 pub(super) async fn put(
     State(control): State<Control>,
     named: NamedApp,
+    query: Result<Query<RedrawParams>, QueryRejection>,
     intent: Intent,
     request: Request,
 ) -> Result<Response, ApiError> {
     let expected = intent.must_match()?;
+    let Query(asked) = query.map_err(|error| ApiError::field("query", error.body_text()))?;
+    let experiments = asked.names()?;
     let Parsed {
         rollout, places, ..
     } = parse(request).await?;
@@ -88,8 +116,14 @@ pub(super) async fn put(
             written: rollout.app.to_string(),
         });
     }
-    let command = Command::PutRollout {
-        rollout: Box::new(rollout),
+    let rollout = Box::new(rollout);
+    let command = if experiments.is_empty() {
+        Command::PutRollout { rollout }
+    } else {
+        Command::RedrawRollout {
+            rollout,
+            experiments,
+        }
     };
     let written = control.write(intent, expected, command).await;
     let written = written.map_err(|error| error.placed(&places))?;

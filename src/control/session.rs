@@ -199,6 +199,9 @@ pub(super) const fn is_grave(command: &Command) -> bool {
         | Command::SubmitVersion { .. }
         | Command::List { .. }
         | Command::PutRollout { .. }
+        | Command::RedrawRollout { .. }
+        | Command::BeginExperiment { .. }
+        | Command::EndExperiment { .. }
         | Command::SetShare { .. }
         | Command::SetPause { .. }
         | Command::SteerRamp { .. }

@@ -50,6 +50,10 @@ fn of(catalogue: &Catalogue, event: &Event, events: &[Event]) -> Vec<Asked> {
                 (Command::LowerShare { app, rule, share }, None),
             ]
         }
+        Event::ExperimentRedrawn { .. } => redrawn(events)
+            .map(|command| (command, None))
+            .into_iter()
+            .collect(),
         _ => {
             let command = about_the_bank(catalogue, event, events)
                 .or_else(|| about_versions(catalogue, event, events))
@@ -57,6 +61,23 @@ fn of(catalogue: &Catalogue, event: &Event, events: &[Event]) -> Vec<Asked> {
             command.map(|command| (command, None)).into_iter().collect()
         }
     }
+}
+
+/// A rollout, and the experiments that it draws anew.
+fn redrawn(events: &[Event]) -> Option<Command> {
+    let rollout = events.iter().find_map(|event| match event {
+        Event::RolloutPut { rollout } => Some(rollout.clone()),
+        _ => None,
+    })?;
+    let experiments = events.iter().filter_map(|event| match event {
+        Event::ExperimentRedrawn { experiment, .. } => Some(experiment.clone()),
+        _ => None,
+    });
+    let experiments = experiments.collect();
+    Some(Command::RedrawRollout {
+        rollout,
+        experiments,
+    })
 }
 
 /// The ledger, people, credentials, papers and what people agree on.
@@ -311,6 +332,26 @@ fn about_apps(event: &Event) -> Option<Command> {
             reason,
         },
         Event::RolloutPut { rollout } => Command::PutRollout { rollout },
+        Event::ExperimentBegun {
+            app,
+            experiment,
+            design,
+        } => Command::BeginExperiment {
+            app,
+            experiment,
+            design,
+        },
+        Event::ExperimentEnded {
+            app,
+            experiment,
+            arm,
+            reason,
+        } => Command::EndExperiment {
+            app,
+            experiment,
+            arm,
+            reason,
+        },
         Event::PauseSet { app, rule, paused } => Command::SetPause { app, rule, paused },
         Event::RampMoved {
             app,

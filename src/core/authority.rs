@@ -221,6 +221,9 @@ const fn releases(command: &Command) -> bool {
             | Command::Unkill { .. }
             | Command::RestorePermission { .. }
             | Command::PutRollout { .. }
+            | Command::RedrawRollout { .. }
+            | Command::BeginExperiment { .. }
+            | Command::EndExperiment { .. }
             | Command::SetShare { .. }
             | Command::LowerShare { .. }
             | Command::SetPause { .. }

@@ -19,6 +19,7 @@ use crate::{
     credential::Scope,
     digest::Digest,
     event::{Actor, Event},
+    experiment::{self, Design, End, Experiment, Experiments},
     name::{AppId, HostId, LayerName, MemberId, RuleName, SegmentName, TenantId},
     ramp::{
         Act, Why,
@@ -100,6 +101,9 @@ pub struct App {
     /// How far its ramps have come.
     #[serde(default, skip_serializing_if = "Ramps::is_empty")]
     pub ramps: Ramps,
+    /// Its A/B tests, under way and over.
+    #[serde(default, skip_serializing_if = "Experiments::is_empty")]
+    pub experiments: Experiments,
     /// What it is granted, what was revoked, who tries what.
     #[serde(default, skip_serializing_if = "AppTrust::is_default")]
     pub trust: AppTrust,
@@ -364,6 +368,7 @@ impl Catalogue {
             Event::RolloutPut { rollout } => {
                 let before = app.rollout.as_ref();
                 app.ramps = state::carried(before, &app.ramps, rollout, at, revision);
+                experiment::state::follow(&mut app.experiments, rollout);
                 app.rollout = Some(Rollout::clone(rollout));
             }
             Event::ShareSet {
@@ -383,6 +388,28 @@ impl Catalogue {
                     rule.share = *share;
                 }
                 app.ramp_moved(rule, act, at, revision);
+            }
+            Event::ExperimentBegun {
+                experiment, design, ..
+            } => {
+                let begun = Experiment::begun(Design::clone(design), app.rollout.as_ref(), at);
+                experiment::state::add(&mut app.experiments, experiment.clone(), begun);
+            }
+            Event::ExperimentRedrawn { experiment, .. } => {
+                if let Some(experiment) = app.experiments.get_mut(experiment) {
+                    experiment.redraw(at);
+                }
+            }
+            Event::ExperimentEnded {
+                experiment,
+                arm,
+                reason,
+                ..
+            } => {
+                if let Some(experiment) = app.experiments.get_mut(experiment) {
+                    let (arm, reason) = (arm.clone(), reason.clone());
+                    experiment.end = Some(End { at, arm, reason });
+                }
             }
             Event::PauseSet { rule, paused, .. } => {
                 if let Some(rule) = app.rule_mut(rule) {
@@ -440,6 +467,7 @@ impl App {
             rollout: None,
             killed: None,
             ramps: Ramps::new(),
+            experiments: Experiments::new(),
             trust: AppTrust::default(),
         }
     }
@@ -455,6 +483,7 @@ impl App {
             rollout: self.rollout.clone(),
             killed: self.killed.clone(),
             ramps: self.ramps.clone(),
+            experiments: self.experiments.clone(),
             trust: self.trust.clone(),
         }
     }

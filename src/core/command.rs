@@ -9,9 +9,13 @@ use crate::{
     credential::{Expiry, Scope},
     digest::Digest,
     dossier::Dossier,
+    experiment::Design,
     eyes::EyesPolicy,
     grade::{Grade, PermissionCatalogue},
-    name::{AppId, HostId, MemberId, Permission, RuleName, SegmentName, TenantId},
+    name::{
+        AppId, ArmName, ExperimentName, HostId, MemberId, Permission, RuleName, SegmentName,
+        TenantId,
+    },
     ramp::{Act, Findings, Steer},
     revision::Revision,
     rollout::Rollout,
@@ -141,6 +145,34 @@ pub enum Command {
     PutRollout {
         /// The rollout; names its app.
         rollout: Box<Rollout>,
+    },
+    /// Put a rollout in place that draws units of experiments anew.
+    RedrawRollout {
+        /// The rollout; names its app.
+        rollout: Box<Rollout>,
+        /// The experiments whose counting begins anew.
+        experiments: BTreeSet<ExperimentName>,
+    },
+    /// Read the arms of a rule as an experiment from now on; a paused rule takes its units with it.
+    BeginExperiment {
+        /// The app.
+        app: AppId,
+        /// Its name.
+        experiment: ExperimentName,
+        /// What it compares.
+        design: Box<Design>,
+    },
+    /// End an experiment and its rule; with an arm, that becomes the stable version.
+    EndExperiment {
+        /// The app.
+        app: AppId,
+        /// Its name.
+        experiment: ExperimentName,
+        /// The arm that is promoted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arm: Option<ArmName>,
+        /// Why.
+        reason: String,
     },
     /// Move the share of one rule.
     SetShare {
@@ -404,7 +436,10 @@ impl Command {
             Self::Delist { .. } => "delist a version",
             Self::Kill { .. } => "kill",
             Self::Unkill { .. } => "take back a kill",
-            Self::PutRollout { .. } => "change a rollout",
+            Self::PutRollout { .. } | Self::RedrawRollout { .. } => "change a rollout",
+            Self::BeginExperiment { .. } => "begin an experiment",
+            Self::EndExperiment { arm: Some(_), .. } => "promote an arm",
+            Self::EndExperiment { .. } => "end an experiment",
             Self::SetShare { .. } => "move a share",
             Self::LowerShare { .. } => "lower a share",
             Self::SetPause { paused: true, .. } => "pause a rule",
@@ -452,6 +487,8 @@ impl Command {
             | Self::LowerShare { app, .. }
             | Self::SetPause { app, .. }
             | Self::SteerRamp { app, .. }
+            | Self::BeginExperiment { app, .. }
+            | Self::EndExperiment { app, .. }
             | Self::DecideRamp { app, .. }
             | Self::SetInternal { app, .. }
             | Self::Grant { app, .. }
@@ -466,7 +503,9 @@ impl Command {
             | Self::PutTrial { app, .. }
             | Self::AddPreview { app, .. }
             | Self::RemovePreview { app, .. } => Some(app),
-            Self::PutRollout { rollout } => Some(&rollout.app),
+            Self::PutRollout { rollout } | Self::RedrawRollout { rollout, .. } => {
+                Some(&rollout.app)
+            }
             _ => None,
         }
     }

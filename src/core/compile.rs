@@ -543,10 +543,14 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Since when units of `rule` are counted, where that is by steps.
+    /// Since when units of `rule` are counted, where that is by steps, or for an experiment.
     fn counted_since(&self, rule: &Rule) -> Option<Timestamp> {
-        rule.ramp.as_ref()?;
-        self.app.ramps.get(&rule.name).map(|ramp| ramp.since)
+        if rule.ramp.is_some() {
+            return self.app.ramps.get(&rule.name).map(|ramp| ramp.since);
+        }
+        let mut running = self.app.experiments.values().filter(|one| one.is_running());
+        let read = running.find(|one| one.design.rule == rule.name);
+        read.map(|experiment| experiment.since)
     }
 
     fn pins(&mut self, rollout: &Rollout) -> Box<[(Box<str>, Pin)]> {

@@ -54,11 +54,15 @@ pub enum Scope {
     RampAbort,
     /// Take a ramp back whole.
     RampRollBack,
+    /// Begin and end A/B tests.
+    Experiment,
+    /// Promote an arm of an A/B test.
+    ExperimentPromote,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Read,
         Self::Submit,
         Self::Review,
@@ -78,6 +82,8 @@ impl Scope {
         Self::RampResume,
         Self::RampAbort,
         Self::RampRollBack,
+        Self::Experiment,
+        Self::ExperimentPromote,
     ];
 
     /// Its name.
@@ -102,6 +108,8 @@ impl Scope {
             Self::RampResume => "ramp-resume",
             Self::RampAbort => "ramp-abort",
             Self::RampRollBack => "ramp-roll-back",
+            Self::Experiment => "experiment",
+            Self::ExperimentPromote => "experiment-promote",
         }
     }
 
@@ -117,6 +125,10 @@ impl Scope {
                 Steer::Abort => &[Self::Rollout, Self::Kill, Self::RampAbort],
                 Steer::RollBack => &[Self::Rollout, Self::Kill, Self::RampRollBack],
             },
+            Command::BeginExperiment { .. } | Command::EndExperiment { arm: None, .. } => {
+                &[Self::Rollout, Self::Experiment]
+            }
+            Command::EndExperiment { .. } => &[Self::Rollout, Self::ExperimentPromote],
             Command::AddToken { .. } | Command::RevokeToken { .. } => &[Self::Tokens],
             Command::AddTenant { .. } | Command::AddHost { .. } | Command::AddApp { .. } => {
                 &[Self::Catalogue]
@@ -124,6 +136,7 @@ impl Scope {
             Command::SubmitVersion { .. } => &[Self::Submit],
             Command::List { .. }
             | Command::PutRollout { .. }
+            | Command::RedrawRollout { .. }
             | Command::SetShare { .. }
             | Command::SetPause { paused: false, .. } => &[Self::Rollout],
             Command::Delist { .. }

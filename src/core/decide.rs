@@ -4,6 +4,7 @@
 //! Everything that may be refused is refused here, so that `Catalogue::apply` can be total. It never
 //! changes anything itself and never asks who asks: `authorise` did.
 
+mod experiments;
 mod proposals;
 mod ramps;
 mod refusal;
@@ -258,7 +259,22 @@ fn decide_for_app(catalogue: &Catalogue, authorised: &Authorised, now: Timestamp
         Command::Unkill {
             version, reason, ..
         } => unkill(app, version.as_ref(), reason),
-        Command::PutRollout { rollout } => rollouts::put_rollout(catalogue, app, rollout, day),
+        Command::PutRollout { rollout } => {
+            experiments::put_rollout(catalogue, app, rollout, &BTreeSet::new(), day)
+        }
+        Command::RedrawRollout {
+            rollout,
+            experiments,
+        } => experiments::put_rollout(catalogue, app, rollout, experiments, day),
+        Command::BeginExperiment {
+            experiment, design, ..
+        } => experiments::begin(catalogue, app, experiment, design, day),
+        Command::EndExperiment {
+            experiment,
+            arm,
+            reason,
+            ..
+        } => experiments::end(catalogue, app, experiment, arm.as_ref(), reason, day),
         Command::SetShare { rule, share, .. } => {
             rollouts::set_share(catalogue, app, rule, *share, day)
         }

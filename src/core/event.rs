@@ -12,9 +12,13 @@ use crate::{
     authority::Role,
     credential::Scope,
     digest::Digest,
+    experiment::Design,
     eyes::{EyesPolicy, Proposal},
     grade::{Grade, PermissionCatalogue},
-    name::{AppId, HostId, MemberId, Permission, RuleName, SegmentName, TenantId},
+    name::{
+        AppId, ArmName, ExperimentName, HostId, MemberId, Permission, RuleName, SegmentName,
+        TenantId,
+    },
     ramp::{Act, Findings},
     revision::Revision,
     rollout::Rollout,
@@ -178,6 +182,34 @@ pub enum Event {
         /// What it rests on, where a node did it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         findings: Option<Box<Findings>>,
+    },
+    /// An experiment began.
+    ExperimentBegun {
+        /// The app.
+        app: AppId,
+        /// Its name.
+        experiment: ExperimentName,
+        /// What it compares.
+        design: Box<Design>,
+    },
+    /// The units of an experiment were drawn anew, or its arms serve something else: its counting begins anew.
+    ExperimentRedrawn {
+        /// The app.
+        app: AppId,
+        /// Its name.
+        experiment: ExperimentName,
+    },
+    /// An experiment was ended.
+    ExperimentEnded {
+        /// The app.
+        app: AppId,
+        /// Its name.
+        experiment: ExperimentName,
+        /// The arm that was promoted; none: no arm was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arm: Option<ArmName>,
+        /// Why.
+        reason: String,
     },
     /// A segment was uploaded, or replaced.
     SegmentPut {
@@ -437,6 +469,9 @@ impl Event {
             | Self::ShareSet { app, .. }
             | Self::PauseSet { app, .. }
             | Self::RampMoved { app, .. }
+            | Self::ExperimentBegun { app, .. }
+            | Self::ExperimentRedrawn { app, .. }
+            | Self::ExperimentEnded { app, .. }
             | Self::InternalSet { app, .. }
             | Self::PermissionsWithheld { app, .. }
             | Self::PermissionGranted { app, .. }

@@ -46,7 +46,8 @@ pub mod trust;
 // What was measured of it, and what that means.
 pub mod feedback;
 pub mod stats;
-// How a rule grows by itself, and what stops it.
+// How a rule grows by itself, and what stops it; how its arms are compared.
+pub mod experiment;
 pub mod ramp;
 // What is kept of it.
 pub mod beat;

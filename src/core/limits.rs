@@ -164,3 +164,9 @@ pub const RAMP_GUARDS: usize = 16;
 pub const RAMP_WINDOWS: usize = 32;
 /// The longest that a step is held: what waits longer waits for an approval.
 pub const RAMP_HOLD_MS: u64 = 31 * 24 * 60 * 60 * 1000;
+/// Experiments of one app that are remembered; beyond, those that ended first are forgotten.
+pub const EXPERIMENTS: usize = 64;
+/// Experiments of one app that run at the same time.
+pub const EXPERIMENTS_RUNNING: usize = 32;
+/// The longest that an experiment may be asked to run at least: counts are kept for 30 days.
+pub const EXPERIMENT_LEAST_MS: u64 = 28 * 24 * 60 * 60 * 1000;

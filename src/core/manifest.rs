@@ -123,7 +123,7 @@ pub struct Manifest {
     /// The arm of its split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<ArmName>,
-    /// Of a cohort that is counted by steps: since when. A device that runs the version already says anew that it does
+    /// Of a cohort that is counted by steps, or an arm of an experiment: since when. A device that runs the version already says anew that it does
     /// (`activated`), once for each such time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
@@ -471,6 +471,7 @@ mod tests {
             rollout: None,
             killed,
             ramps: BTreeMap::new(),
+            experiments: BTreeMap::new(),
             trust: AppTrust::default(),
         };
         let gone = |killed| Life::Delisted {

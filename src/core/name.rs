@@ -141,6 +141,8 @@ names! {
     Platform "platform";
     /// What devices report and guards watch, such as `crashed`.
     Measure "measure";
+    /// An A/B test of an app.
+    ExperimentName "experiment";
 }
 
 /// A mini-program: `tenant/app`. There is no look-up by the bare second half, so one tenant can never

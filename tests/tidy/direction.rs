@@ -171,7 +171,7 @@ const ONLY: &[Only] = &[
     ),
     (
         &["toml"],
-        &["settings", "cli/rollout", "cli/rules"],
+        &["settings", "cli/rollout", "cli/rules", "cli/experiment"],
         "files are read at the door",
     ),
     (
@@ -309,7 +309,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("measured", &["feedback", "stats"]),
-    ("grown", &["ramp"]),
+    ("grown", &["experiment", "ramp"]),
     (
         "kept",
         &["beat", "checkpoint", "fingerprint", "op", "record"],

@@ -153,6 +153,46 @@ pub(crate) fn table() -> Vec<(Command, &'static str, &'static str)> {
             "rollout,kill,ramp-roll-back",
         ),
         (
+            Command::RedrawRollout {
+                rollout: rollout(),
+                experiments: Default::default(),
+            },
+            "A,M",
+            "rollout",
+        ),
+        (
+            Command::BeginExperiment {
+                app: app(),
+                experiment: "copy".parse().unwrap(),
+                design: toml::from_str(
+                    "rule = \"ramp\"\ncontrol = \"a\"\nprimary = { measure = \"converted\" }",
+                )
+                .unwrap(),
+            },
+            "A,M",
+            "rollout,experiment",
+        ),
+        (
+            Command::EndExperiment {
+                app: app(),
+                experiment: "copy".parse().unwrap(),
+                arm: None,
+                reason: reason(),
+            },
+            "A,M",
+            "rollout,experiment",
+        ),
+        (
+            Command::EndExperiment {
+                app: app(),
+                experiment: "copy".parse().unwrap(),
+                arm: Some("a".parse().unwrap()),
+                reason: reason(),
+            },
+            "A,M",
+            "rollout,experiment-promote",
+        ),
+        (
             Command::DecideRamp {
                 app: app(),
                 rule: rule(),

@@ -5,6 +5,7 @@
 
 mod commands;
 mod credentials;
+mod experiments;
 mod eyes;
 mod forged;
 mod golden;

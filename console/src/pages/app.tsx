@@ -13,6 +13,7 @@ import { Unkill, Versions } from '../versions';
 
 const Rollout = lazy(async () => ({ default: (await import('../rollout')).Rollout }));
 const Ramps = lazy(async () => ({ default: (await import('../ramps')).Ramps }));
+const Experiments = lazy(async () => ({ default: (await import('./experiments')).Experiments }));
 const Review = lazy(async () => ({ default: (await import('../review')).Review }));
 
 export function Page() {
@@ -43,6 +44,7 @@ export function Page() {
             { key: 'rollout', label: t('app.rollout'), children: <Suspense fallback={<p role="status">{t('loading')}</p>}><Rollout app={value} etag={etag} /></Suspense> },
             { key: 'ramps', label: t('app.ramps'), children: <Suspense fallback={<p role="status">{t('loading')}</p>}><Ramps app={value} etag={etag} /></Suspense> },
             { key: 'versions', label: t('app.versions'), children: <Versions app={value} etag={etag} /> },
+            { key: 'experiments', label: t('app.experiments'), children: <Suspense fallback={<p role="status">{t('loading')}</p>}><Experiments app={app} /></Suspense> },
             { key: 'timeline', label: t('app.timeline'), children: <div className="card"><Happened app={app} /></div> },
           ]} />
         )}

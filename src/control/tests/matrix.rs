@@ -31,6 +31,11 @@ pub(super) fn body(method: &str, path: &str, app: &str) -> (Option<&'static str>
         {
             json(json!({ "rule": "ramp", "reason": "because" }))
         }
+        ("put", "{experiment}") => json(json!({
+            "rule": "ramp", "control": "a", "primary": { "measure": "converted" },
+        })),
+        ("post", "promote") => json(json!({ "arm": "a", "reason": "because" })),
+        ("post", "end") => json(json!({ "reason": "because" })),
         ("post", "approve") if path.contains("/changes/") => {
             json(json!({ "hash": "0".repeat(64) }))
         }
@@ -66,6 +71,7 @@ pub(super) fn filled(path: &str, app: &str) -> String {
         .replace("{app}", name)
         .replace("{version}", "1.0.0")
         .replace("{rule}", "ramp")
+        .replace("{experiment}", "copy")
         .replace("{permission}", "camera")
         .replace("{member}", "nobody")
         .replace("{op}", "01ARZ3NDEKTSV4RRFFQ69G5FAV")
@@ -225,6 +231,12 @@ async fn every_role_may_call_exactly_this() {
     ++-----  POST /api/v1/apps
     +++++++0 GET /api/v1/apps/{tenant}/{app}
     +++++++0 GET /api/v1/apps/{tenant}/{app}/at/{revision}
+    +++++++0 GET /api/v1/apps/{tenant}/{app}/experiments
+    +++++++0 GET /api/v1/apps/{tenant}/{app}/experiments/{experiment}
+    ++-----0 PUT /api/v1/apps/{tenant}/{app}/experiments/{experiment}
+    ++-----0 POST /api/v1/apps/{tenant}/{app}/experiments/{experiment}/end
+    ++++++-0 GET /api/v1/apps/{tenant}/{app}/experiments/{experiment}/plan
+    ++-----0 POST /api/v1/apps/{tenant}/{app}/experiments/{experiment}/promote
     ++++++-0 POST /api/v1/apps/{tenant}/{app}/explain
     +++++++0 GET /api/v1/apps/{tenant}/{app}/health
     +---+--0 PUT /api/v1/apps/{tenant}/{app}/internal

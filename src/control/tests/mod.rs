@@ -4,6 +4,7 @@
 //! chance covered, so that a test asserts all of it.
 
 mod apps;
+mod experiments;
 mod faults;
 mod foreign;
 mod history;

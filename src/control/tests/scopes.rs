@@ -84,6 +84,12 @@ async fn every_scope_opens_exactly_this() {
     catalogue      POST /api/v1/apps
     read           GET /api/v1/apps/{tenant}/{app}
     read           GET /api/v1/apps/{tenant}/{app}/at/{revision}
+    read           GET /api/v1/apps/{tenant}/{app}/experiments
+    read           GET /api/v1/apps/{tenant}/{app}/experiments/{experiment}
+    experiment rollout PUT /api/v1/apps/{tenant}/{app}/experiments/{experiment}
+    experiment rollout POST /api/v1/apps/{tenant}/{app}/experiments/{experiment}/end
+    read           GET /api/v1/apps/{tenant}/{app}/experiments/{experiment}/plan
+    experiment-promote rollout POST /api/v1/apps/{tenant}/{app}/experiments/{experiment}/promote
     read           POST /api/v1/apps/{tenant}/{app}/explain
     read           GET /api/v1/apps/{tenant}/{app}/health
     policies       PUT /api/v1/apps/{tenant}/{app}/internal

@@ -4,9 +4,10 @@ use super::trust::{Missing, summary as asked_too_much};
 use crate::{
     check::Finding,
     digest::Digest,
+    experiment::{self, change::Redraw},
     grade::PermissionCatalogueError,
     limits,
-    name::{AppId, HostId, MemberId, RuleName, SegmentName},
+    name::{AppId, ExperimentName, HostId, MemberId, RuleName, SegmentName},
     paper::PaperError,
     share::Share,
     version::Number,
@@ -110,6 +111,31 @@ pub enum Refusal {
         rule: RuleName,
         /// What is so, and what to do.
         help: &'static str,
+    },
+    /// What an experiment says of itself cannot be.
+    #[error("the experiment cannot be: {fault}")]
+    Design {
+        /// What is wrong.
+        fault: experiment::design::Fault,
+    },
+    /// An experiment stands in the way.
+    #[error("experiment `{experiment}` over rule `{rule}`: {help}")]
+    Experiment {
+        /// The experiment.
+        experiment: ExperimentName,
+        /// Its rule.
+        rule: RuleName,
+        /// What is so, and what to do.
+        help: &'static str,
+    },
+    /// A rollout would move units of experiments between arms, and nobody said that it may.
+    #[error(
+        "{}; grow the share of the rule instead, give it a new name, or accept that counting begins anew (`redraw={}`)",
+        told(.redraws), names(.redraws)
+    )]
+    Redraws {
+        /// The experiments, with their rules and what would happen.
+        redraws: Vec<(ExperimentName, RuleName, Redraw)>,
     },
     /// What a node asks for does not follow from what it found.
     #[error("the ramp of rule `{rule}` does not {act} now")]
@@ -386,6 +412,18 @@ pub enum Refusal {
         /// The mistakes.
         findings: Vec<Finding>,
     },
+}
+
+fn told(redraws: &[(ExperimentName, RuleName, Redraw)]) -> String {
+    let one = |(experiment, rule, redraw): &(ExperimentName, RuleName, Redraw)| {
+        format!("this {redraw} while experiment `{experiment}` reads rule `{rule}`")
+    };
+    redraws.iter().map(one).collect::<Vec<_>>().join(", and ")
+}
+
+fn names(redraws: &[(ExperimentName, RuleName, Redraw)]) -> String {
+    let names = redraws.iter().map(|(experiment, ..)| experiment.as_str());
+    names.collect::<Vec<_>>().join(",")
 }
 
 fn summary(findings: &[Finding]) -> String {

@@ -59,10 +59,11 @@ pub(super) fn put_rollout(
     catalogue: &Catalogue,
     app: &App,
     rollout: &Rollout,
+    tolerated: &[Finding],
     day: Day,
 ) -> Decision {
     let rollout = ramp::state::settled(app.rollout.as_ref(), &app.ramps, rollout);
-    let rollout = checked(catalogue, app, &rollout, &[], day)?;
+    let rollout = checked(catalogue, app, &rollout, tolerated, day)?;
     if app.rollout.as_ref() == Some(&rollout) {
         return Err(Refusal::Nothing {
             what: format!("the rollout of `{}` is this very one", app.id),
@@ -98,7 +99,12 @@ fn checked(
         .map_err(|findings| Refusal::Rollout { findings })
 }
 
-fn mistakes(catalogue: &Catalogue, app: &App, rollout: &Rollout, day: Day) -> Vec<Finding> {
+pub(super) fn mistakes(
+    catalogue: &Catalogue,
+    app: &App,
+    rollout: &Rollout,
+    day: Day,
+) -> Vec<Finding> {
     let barred = barred(catalogue, app, rollout, day);
     let world = World {
         barred: Some(&barred),

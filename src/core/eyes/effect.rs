@@ -9,6 +9,7 @@ use crate::{
     catalogue::{App, Catalogue},
     command::Command,
     envelope::Envelope,
+    experiment,
     keyring::Trust,
     name::{AppId, MemberId, RuleName},
     paper::Paper as _,
@@ -62,11 +63,34 @@ fn by_effect(catalogue: &Catalogue, command: &Command) -> Vec<Kind> {
                 _ => vec![Kind::List],
             }
         }
-        Command::PutRollout { rollout } => {
+        Command::PutRollout { rollout } | Command::RedrawRollout { rollout, .. } => {
             let known = app(&rollout.app);
             let before = known.and_then(|app| app.rollout.as_ref());
             let after = known.map(|app| ramp::state::settled(before, &app.ramps, rollout));
             put_rollout(catalogue, before, after.as_ref().unwrap_or(rollout))
+        }
+        Command::BeginExperiment {
+            app: id, design, ..
+        } => {
+            // A paused rule takes its units from then on.
+            let rule = app(id).and_then(|app| app.rule(&design.rule));
+            when(rule.is_some_and(|rule| rule.paused), Kind::Resume)
+        }
+        // It is a rollout in place of another, and goes by what that does.
+        Command::EndExperiment {
+            app: id,
+            experiment,
+            arm,
+            ..
+        } => {
+            let after = app(id).and_then(|app| {
+                let rule = &app.experiments.get(experiment)?.design.rule;
+                let before = app.rollout.as_ref()?;
+                let after = experiment::concluded(before, rule, arm.as_ref()).ok()?;
+                let after = ramp::state::settled(Some(before), &app.ramps, &after);
+                Some(put_rollout(catalogue, Some(before), &after))
+            });
+            after.unwrap_or_else(|| vec![Kind::Rollout])
         }
         Command::SetShare {
             app: id,

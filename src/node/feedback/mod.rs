@@ -5,6 +5,7 @@
 //! registers.rs what events can count for, by what they say
 //! keep.rs      the tasks behind it: twice a second to the other nodes, once a minute to the store
 //! steps.rs     what ramps are judged by
+//! arms.rs      what experiments are read from
 //! tests.rs     several nodes without a network
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! repeated, or whose answer is lost, changes nothing. What a process that is killed has not flushed is lost, and
 //! nothing else. Memory is bounded everywhere; beyond a bound devices are told to come back.
 
+mod arms;
 mod keep;
 mod registers;
 mod steps;

@@ -160,6 +160,33 @@ fn a_guard_takes_a_ramp_back_before_somebodys_eyes_in_chinese() {
     watched("zh");
 }
 
+fn tested_in(language: &str) {
+    let (world, mut about) = bank();
+    world.rollout(
+        "pingan/travel",
+        "stable = \"1.0.0\"\n[[rule]]\nname = \"copy\"\npaused = true\n[rule.split]\n\
+         a = { serve = \"1.0.0\", weight = 50 }\nb = { serve = \"1.1.0\", weight = 50 }\n",
+    );
+    about["language"] = json!(language);
+    let found = told("experiment.mjs", &about);
+    assert_eq!(found["faults"], json!([]), "{found:#}");
+    assert_eq!(found["serious"], json!([]), "{found:#}");
+    // The arm that was promoted is what everybody is told.
+    for unit in ["u1", "u2", "u3", "u4"] {
+        assert_eq!(world.told("pingan/travel", unit, "")["version"], "1.1.0");
+    }
+}
+
+#[test]
+fn a_test_goes_from_its_beginning_to_a_promoted_arm_in_english() {
+    tested_in("en");
+}
+
+#[test]
+fn a_test_goes_from_its_beginning_to_a_promoted_arm_in_chinese() {
+    tested_in("zh");
+}
+
 #[test]
 fn two_people_see_each_others_change_instead_of_overwriting_it() {
     let (world, about) = bank();
