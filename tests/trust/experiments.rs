@@ -94,6 +94,25 @@ fn running() -> World {
     world
 }
 
+/// The lives of two experiments, in which everything happens that is written of one: what a ledger may hold.
+pub(crate) fn history() -> World {
+    let mut world = running();
+    world.later();
+    let other = FILE.replace(
+        "one-page = { serve = \"2.0.0\", weight = 1 }",
+        "one-page = { serve = \"2.0.0\", weight = 3 }",
+    );
+    let other = other.replace("paused = true\n", "");
+    world.ok("maya", redraw(&other, &["copy-1"]));
+    world.later();
+    world.ok("maya", end("copy-1", Some("one-page")));
+    world.ok("maya", put(FILE));
+    world.ok("maya", begin("copy-2", "copy", "today"));
+    world.later();
+    world.ok("maya", end("copy-2", None));
+    world
+}
+
 impl World {
     fn experiment(&self, name: &str) -> &Experiment {
         &self.catalogue.apps[&app()].experiments[name]

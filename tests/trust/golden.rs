@@ -16,7 +16,7 @@ use huidu_core::{
     validity::{Verdict, judge},
 };
 
-use crate::{history, ramps, world::World};
+use crate::{experiments, history, ramps, world::World};
 
 /// The records of a world, chained, and signed where that is the form.
 fn records(world: &World, rules: Rules) -> Vec<Bytes> {
@@ -123,6 +123,18 @@ fn every_record_of_a_ramp_counts_for_ever() {
     let golden = of_pairs(include_str!("../vectors/ramps-2.txt"));
     assert_eq!(golden.len(), 43);
     let led_to = "3abfeb3e58e0ad9a4b6b0693faa73c7bc488f5f65277c39819932bd9ca502bb5";
+    assert_eq!(state(&fold(&golden)), led_to);
+}
+
+/// The lives of two experiments, as they are written since there are experiments.
+#[test]
+fn every_record_of_an_experiment_counts_for_ever() {
+    let today = records(&experiments::history(), Rules::Two);
+    fold(&today);
+    println!("{}", String::from_utf8_lossy(&today.concat()));
+    let golden = of_pairs(include_str!("../vectors/experiments-2.txt"));
+    assert_eq!(golden.len(), today.len());
+    let led_to = "LEDTO";
     assert_eq!(state(&fold(&golden)), led_to);
 }
 
