@@ -5,7 +5,7 @@ BACKING ?= embedded
 # How the simulation is built: as the tests are; `make simulate SIMULATE=--release` runs more seeds a second.
 SIMULATE ?=
 
-.PHONY: help run console demo test setup setup-test lint fuzz simulate campaign figures statistics bench bench-quick instructions doc bless clean
+.PHONY: help run console demo test setup setup-test lint fuzz simulate campaign figures statistics bench bench-quick instructions doc bless pictures clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -68,6 +68,12 @@ bless: ## rewrite the generated files that tests guard against drift
 	HUIDU_BLESS=1 cargo nextest run --workspace --locked -E 'test(the_committed) + test(metrics)' --no-fail-fast
 	cargo nextest run -p huidu-core --lib --locked --no-capture the_committed_vectors 2>/dev/null | sed -n '/^\[$$/,/^\]$$/p' > target/verify.json || true
 	test ! -s target/verify.json || mv target/verify.json tests/vectors/verify.json
+
+pictures: ## take the pictures of docs/for again, as the stories of the console see them
+	@tests/setup.sh test
+	HUIDU_PICTURES=$(CURDIR)/target/pictures cargo nextest run -p huidu --test it --locked 'console::a_'
+	mkdir -p docs/for/pictures
+	for one in $$(grep -oh 'pictures/[a-z-]*\.png' docs/for/*.md); do cp target/$$one docs/for/$$one; done
 
 doc: ## the library's documentation
 	cargo doc --workspace --no-deps --locked --open

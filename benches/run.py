@@ -60,6 +60,7 @@ COMPARED = [
 # Shown beside them: what explains a row, without a bar.
 SHOWN = [
     ("poll 304", "bare hyper 304, requests per CPU-second", "poll-304", "bare-304"),
+    ("poll 200, 1 000 apps and 4 096 devices", "bare hyper with the replies of 1 000 apps in turn, requests per CPU-second", "poll-spread", "bare-many"),
     ("poll 200, one hot app", "nginx `return 200` with the same headers, requests per CPU-second", "poll", "return-with-headers"),
 ]
 
@@ -96,6 +97,7 @@ class World:
         self.many = start("huidu", "--apps", str(APPS))
         self.bare = start("bare")
         self.bare_304 = start("bare", "--not-modified")
+        self.bare_many = start("bare", "--apps", str(APPS))
         status, headers, body = get(self.hot.address, path(0, 0))
         assert status == 200, status
         kept = {name: value for name, value in headers.items() if name.lower() not in ("date", "content-length")}
@@ -114,6 +116,7 @@ class World:
             "bare": (self.bare, polls),
             "poll-spread": (self.many, spread),
             "bare-spread": (self.bare, spread),
+            "bare-many": (self.bare_many, spread),
             "poll-304": (self.hot, unchanged),
             "bare-304": (self.bare_304, unchanged),
             "batch-304": (self.many, self._batches()),

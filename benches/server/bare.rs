@@ -4,7 +4,14 @@
 //! device plane uses; no watch over connections of our own, no look at the request. What is slower here
 //! than in the device plane is a gain of the device plane, and what is faster is what it still costs.
 
-use std::{convert::Infallible, net::TcpListener};
+use std::{
+    convert::Infallible,
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -13,11 +20,60 @@ use huidu::http::{
     body::Body,
     serve::{self, Limits},
 };
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-/// Sends `reply`, whatever is asked; where it `reads`, once the whole body is there.
-pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Bytes>, reads: bool) {
+/// Sends `reply`, whatever is asked, without a look at it.
+pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Bytes>) {
+    accept(listener, limits, || {
+        let reply = reply.clone();
+        service_fn(move |_request| std::future::ready(Ok(sent(&reply))))
+    });
+}
+
+/// Sends `reply` once the whole body of what is asked is there.
+pub(crate) fn serve_readers(listener: TcpListener, limits: &Limits, reply: &Response<Bytes>) {
+    accept(listener, limits, || {
+        let reply = reply.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let sent = sent(&reply);
+            async move {
+                let _whole = request.into_body().collect().await;
+                Ok(sent)
+            }
+        })
+    });
+}
+
+/// Sends one of `replies` after the other, whatever is asked.
+pub(crate) fn serve_many(listener: TcpListener, limits: &Limits, replies: &[Arc<Response<Bytes>>]) {
+    let (replies, next) = (Arc::<[_]>::from(replies), Arc::new(AtomicUsize::new(0)));
+    let service = || {
+        let (replies, next) = (Arc::clone(&replies), Arc::clone(&next));
+        service_fn(move |_request: Request<Incoming>| {
+            let at = next.fetch_add(1, Ordering::Relaxed) % replies.len();
+            std::future::ready(Ok(sent(&replies[at])))
+        })
+    };
+    accept(listener, limits, service);
+}
+
+fn sent(reply: &Response<Bytes>) -> Response<Body> {
+    let mut sent = Response::new(Body::from(reply.body().clone()));
+    *sent.status_mut() = reply.status();
+    sent.headers_mut().clone_from(reply.headers());
+    sent
+}
+
+/// A service for each connection.
+fn accept<S>(listener: TcpListener, limits: &Limits, service: impl Fn() -> S)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -28,19 +84,8 @@ pub(crate) fn serve(listener: TcpListener, limits: &Limits, reply: &Response<Byt
         loop {
             let (socket, _) = listener.accept().await.unwrap();
             socket.set_nodelay(true).unwrap();
-            let (builder, reply) = (builder.clone(), reply.clone());
+            let (builder, service) = (builder.clone(), service());
             tokio::spawn(async move {
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let mut sent = Response::new(Body::from(reply.body().clone()));
-                    *sent.status_mut() = reply.status();
-                    sent.headers_mut().clone_from(reply.headers());
-                    async move {
-                        if reads {
-                            let _whole = request.into_body().collect().await;
-                        }
-                        Ok::<_, Infallible>(sent)
-                    }
-                });
                 let _its_own_affair = builder
                     .serve_connection(TokioIo::new(socket), service)
                     .await;

@@ -3,7 +3,8 @@
 //! `bench-server huidu` is the real device plane on the real listeners, with limits, timers, metrics and
 //! stamps on, over apps that are made here in place of a ledger. `bench-server bare` is hyper with the
 //! same settings of the listener and of both protocols, which sends the bytes and headers of one poll's
-//! reply without looking at the request. What is measured is never changed for the measurement.
+//! reply without looking at the request; with `--apps`, those of polls of that many apps in turn. What is measured
+//! is never changed for the measurement.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -15,7 +16,7 @@ mod bare;
 mod exchange;
 mod origin;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
@@ -83,15 +84,21 @@ fn main() {
             workers.join().unwrap();
         }
         Kind::Bare => {
-            let reply = match arguments.takes_events {
-                true => taken(),
-                false => sample(&origin, arguments.not_modified),
+            let replies = match (arguments.takes_events, arguments.apps) {
+                (true, _) => vec![taken().into()],
+                (false, 1) => vec![sample(&origin, arguments.not_modified).into()],
+                (false, apps) => samples(&origin, apps),
             };
             println!("listening {addr}");
             let threads = listeners.into_iter().map(|listener| {
-                let (reply, limits) = (reply.clone(), limits.clone());
-                let reads = arguments.takes_events;
-                std::thread::spawn(move || bare::serve(listener, &limits, &reply, reads))
+                let (replies, limits) = (replies.clone(), limits.clone());
+                std::thread::spawn(move || match &replies[..] {
+                    [reply] if arguments.takes_events => {
+                        bare::serve_readers(listener, &limits, reply);
+                    }
+                    [reply] => bare::serve(listener, &limits, reply),
+                    _ => bare::serve_many(listener, &limits, &replies),
+                })
             });
             for thread in threads.collect::<Vec<_>>() {
                 thread.join().unwrap();
@@ -112,31 +119,54 @@ fn taken() -> http::Response<Bytes> {
 
 /// What the device plane says to one ordinary poll, or to its repetition.
 fn sample(origin: &Arc<Fixed>, not_modified: bool) -> http::Response<Bytes> {
-    let plane = DevicePlane::new(Arc::clone(origin), Bounds::default());
-    let ask = |etag: Option<http::HeaderValue>| {
-        let mut request = Request::get("/v1/manifest/retail-bank/t0/app-0?u=device-00000000")
-            .body(Full::<Bytes>::default())
-            .unwrap();
-        if let Some(etag) = etag {
-            request
-                .headers_mut()
-                .insert(http::header::IF_NONE_MATCH, etag);
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let (head, body) = plane.answer(request).await.unwrap().into_parts();
-            let body = body.collect().await.map_err(drop).unwrap().to_bytes();
-            http::Response::from_parts(head, body)
-        })
-    };
-    let whole = ask(None);
+    let path = "/v1/manifest/retail-bank/t0/app-0?u=device-00000000";
+    let whole = told(origin, path, None);
     assert_eq!(whole.status(), 200);
     if !not_modified {
         return whole;
     }
-    let unchanged = ask(whole.headers().get(http::header::ETAG).cloned());
+    let unchanged = told(
+        origin,
+        path,
+        whole.headers().get(http::header::ETAG).cloned(),
+    );
     assert_eq!(unchanged.status(), 304);
     unchanged
+}
+
+/// What it says to polls of many apps, one after the other as chance has it; each answer is there once.
+fn samples(origin: &Arc<Fixed>, apps: usize) -> Vec<Arc<http::Response<Bytes>>> {
+    let mut chance = fastrand::Rng::with_seed(1);
+    let mut known = BTreeMap::new();
+    let drawn = (0..16_384).map(|_| {
+        let (app, device) = (chance.usize(..apps), chance.usize(..4_096));
+        let path = format!(
+            "/v1/manifest/retail-bank/t{}/app-{app}?u=device-{device:08}&p=android&r=CN-31&hv=8.2.1&ov=14&v=2.3.0",
+            app % 50
+        );
+        let reply = told(origin, &path, None);
+        let etag = reply.headers()[http::header::ETAG].clone();
+        let reply = known.entry(etag).or_insert_with(|| Arc::new(reply));
+        Arc::clone(reply)
+    });
+    drawn.collect()
+}
+
+/// What the device plane says to a poll.
+fn told(origin: &Arc<Fixed>, path: &str, etag: Option<http::HeaderValue>) -> http::Response<Bytes> {
+    let plane = DevicePlane::new(Arc::clone(origin), Bounds::default());
+    let mut request = Request::get(path).body(Full::<Bytes>::default()).unwrap();
+    if let Some(etag) = etag {
+        request
+            .headers_mut()
+            .insert(http::header::IF_NONE_MATCH, etag);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (head, body) = plane.answer(request).await.unwrap().into_parts();
+        let body = body.collect().await.map_err(drop).unwrap().to_bytes();
+        http::Response::from_parts(head, body)
+    })
 }

@@ -55,9 +55,11 @@ export function Console() {
   }, [language]);
   useEffect(() => localStorage.setItem('huidu-look', look), [look]);
   const dark = look === 'dark';
+  // Who asked their system for less motion gets none here.
+  const [still] = useState(() => matchMedia('(prefers-reduced-motion: reduce)').matches);
   const themed = useMemo(() => ({
     algorithm: dark ? theme.darkAlgorithm : theme.defaultAlgorithm,
-    token: { colorPrimary: dark ? '#4f83ff' : '#1d4ed8', colorError: dark ? '#cf3a30' : '#b42318', borderRadius: 7, fontFamily: 'inherit', opacityLoading: 1, colorLink: dark ? '#8fb4ff' : '#1d4ed8', colorLinkHover: dark ? '#b5ceff' : '#173fae', colorTextPlaceholder: dark ? '#a3adbb' : '#5b6472', colorTextDescription: dark ? '#a3adbb' : '#5b6472' },
+    token: { motion: !still, colorPrimary: dark ? '#4f83ff' : '#1d4ed8', colorError: dark ? '#cf3a30' : '#b42318', borderRadius: 7, fontFamily: 'inherit', opacityLoading: 1, colorLink: dark ? '#8fb4ff' : '#1d4ed8', colorLinkHover: dark ? '#b5ceff' : '#173fae', colorTextPlaceholder: dark ? '#a3adbb' : '#5b6472', colorTextDescription: dark ? '#a3adbb' : '#5b6472' },
     // On dark ground a word is light and what it stands on is deep; both are readable.
     components: dark ? {
       Button: { colorPrimary: '#2457d6', colorPrimaryHover: '#2f62e0', colorPrimaryActive: '#1d4ed8', colorError: '#b3261e', colorErrorHover: '#c0352c', colorErrorActive: '#9c2019', defaultHoverColor: '#8fb4ff', defaultHoverBorderColor: '#8fb4ff', defaultActiveColor: '#b5ceff', defaultActiveBorderColor: '#b5ceff' },
@@ -66,7 +68,7 @@ export function Console() {
       // What the pointer is over stays readable, too: the usual one is too light.
       Button: { colorPrimaryHover: '#2f62e0', colorErrorHover: '#c0352c' },
     },
-  }), [dark]);
+  }), [dark, still]);
   return (
     <ConfigProvider locale={language === 'zh' ? zhCN : enUS} theme={themed} wave={{ disabled: true }} button={{ autoInsertSpace: false }}>
       <Messages>

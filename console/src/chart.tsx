@@ -4,14 +4,14 @@ import { useEffect, useRef } from 'react';
 
 type Bar = { name: string; parts: number[] };
 
-export function Chart({ bars, series, label, unit = '' }: { bars: Bar[]; series: string[]; label: string; unit?: string }) {
+export function Chart({ bars, series, label, unit = '', stacked = false }: { bars: Bar[]; series: string[]; label: string; unit?: string; stacked?: boolean }) {
   const at = useRef<HTMLDivElement>(null);
-  const told = JSON.stringify([bars, series, unit]);
+  const told = JSON.stringify([bars, series, unit, stacked]);
   useEffect(() => {
     const element = at.current!;
     let end = () => {};
     let over = false;
-    void import('./echarts').then(({ draw }) => { if (!over) end = draw(element, bars, series, unit); });
+    void import('./echarts').then(({ draw }) => { if (!over) end = draw(element, bars, series, unit, stacked); });
     return () => { over = true; end(); };
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [told]);

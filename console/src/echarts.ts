@@ -6,7 +6,7 @@ import { CanvasRenderer } from 'echarts/renderers';
 
 use([BarChart, GridComponent, LegendComponent, TooltipComponent, CanvasRenderer]);
 
-export function draw(element: HTMLElement, bars: { name: string; parts: number[] }[], series: string[], unit: string): () => void {
+export function draw(element: HTMLElement, bars: { name: string; parts: number[] }[], series: string[], unit: string, stacked: boolean): () => void {
   const chart = init(element);
   const style = getComputedStyle(element);
   const ink = style.getPropertyValue('--ink'), line = style.getPropertyValue('--line');
@@ -18,7 +18,7 @@ export function draw(element: HTMLElement, bars: { name: string; parts: number[]
     grid: { left: 8, right: 24, top: series.length > 1 ? 36 : 12, bottom: 8, containLabel: true },
     xAxis: { type: 'category', data: bars.map((bar) => bar.name), axisLabel: { color: ink }, axisLine: { lineStyle: { color: line } } },
     yAxis: { type: 'value', axisLabel: { color: ink, formatter: `{value}${unit}` }, splitLine: { lineStyle: { color: line } } },
-    series: series.map((name, at) => ({ name, type: 'bar', data: bars.map((bar) => bar.parts[at] ?? 0), barMaxWidth: 48 })),
+    series: series.map((name, at) => ({ name, type: 'bar', stack: stacked ? 'all' : undefined, data: bars.map((bar) => bar.parts[at] ?? 0), barMaxWidth: 48 })),
   });
   const watch = new ResizeObserver(() => chart.resize());
   watch.observe(element);

@@ -1,8 +1,8 @@
 // The kill: one click opens it, a reason, one click does it. Then the receipt, as it grows: which nodes refuse, within
 // how many milliseconds, and the instant after which no valid older answer can exist. It waits for nothing.
-import { Alert, Button, Input, Modal, Radio } from 'antd';
+import { Alert, Button, Input, Modal, Radio, type GetRef } from 'antd';
 import { useQuery } from '@tanstack/react-query';
-import { useState, type FormEvent } from 'react';
+import { useRef, useState, type FormEvent } from 'react';
 import { change, get } from './api/client';
 import type { AppPage, KillReceipt } from './api/schema';
 import { lifeWord } from './api/shapes';
@@ -15,6 +15,7 @@ export function Kill({ app }: { app: AppPage }) {
   const [version, setVersion] = useState('');
   const [reason, setReason] = useState('');
   const [op, setOp] = useState<string | null>(null);
+  const why = useRef<GetRef<typeof Input.TextArea>>(null);
   const [tenant = '', name = ''] = app.app.split('/');
   const kill = useChange(
     () => change('POST /api/v1/apps/{tenant}/{app}/kill', { reason: reason.trim(), ...(version ? { version } : {}) }, { names: { tenant, app: name } }),
@@ -26,7 +27,7 @@ export function Kill({ app }: { app: AppPage }) {
   return (
     <>
       <Button danger type="primary" onClick={() => setOpen(true)}>{t('kill.button')}</Button>
-      <Modal open={open} onCancel={shut} title={op ? t('receipt.title') : `${t('kill.title')} · ${app.title || app.app}`} footer={null} destroyOnHidden>
+      <Modal open={open} onCancel={shut} title={op ? t('receipt.title') : `${t('kill.title')} · ${app.title || app.app}`} footer={null} destroyOnHidden afterOpenChange={(shown) => { if (shown) why.current?.focus(); }}>
         {op ? <Receipt op={op} filings={kill.data?.filings ?? []} first={kill.data?.receipt ?? null} /> : (
           <form onSubmit={submit}>
             <Alert type="warning" showIcon title={t('kill.warn')} />
@@ -36,7 +37,7 @@ export function Kill({ app }: { app: AppPage }) {
                 { label: t('kill.whole'), value: '' }, ...running.map((one) => ({ label: t('kill.version', { v: one.number }), value: one.number })),
               ]} />
             </fieldset>
-            <Field label={t('reason')}><Input.TextArea autoFocus rows={2} maxLength={1000} value={reason} onChange={(event) => setReason(event.target.value)} /></Field>
+            <Field label={t('reason')}><Input.TextArea ref={why} autoFocus rows={2} maxLength={1000} value={reason} onChange={(event) => setReason(event.target.value)} /></Field>
             {kill.error && <Trouble error={kill.error} />}
             <p><Button danger type="primary" htmlType="submit" disabled={!reason.trim()} loading={kill.isPending}>{t('kill.confirm')}</Button></p>
           </form>

@@ -9,6 +9,7 @@ import { useTexts } from './texts';
 const TONES: Record<string, string> = {
   live: 'good', listed: 'good', approved: 'good', ready: 'good', holds: 'good', committed: 'good', added: 'good',
   ramping: 'accent', held: 'warn', 'in-review': 'warn', submitted: 'warn', degraded: 'warn', 'expires-soon': 'warn', provisional: 'warn', changed: 'warn', doubting: 'warn', draining: 'warn',
+  running: 'accent', finished: 'good', paused: 'warn', aborted: 'warn', overtaken: 'warn', 'held by a guard': 'warn', 'moved by hand': 'warn', 'held: units do not arrive as drawn': 'warn', 'rolled back': 'bad', pass: 'good', fail: 'bad', error: 'warn',
   killed: 'bad', rejected: 'bad', quarantined: 'bad', expired: 'bad', removed: 'bad', silent: 'bad', voided: 'bad',
 };
 

@@ -12,7 +12,7 @@ export async function open(home, { dark = false, language = 'en' } = {}) {
   });
   const faults = [];
   const people = async () => {
-    const context = await browser.newContext({ locale: language === 'zh' ? 'zh-CN' : 'en-GB', colorScheme: dark ? 'dark' : 'light', viewport: { width: 1280, height: 860 } });
+    const context = await browser.newContext({ locale: language === 'zh' ? 'zh-CN' : 'en-GB', colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce', viewport: { width: 1280, height: 860 } });
     context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
     page.on('console', (message) => {

@@ -45,6 +45,7 @@ await button(say.preview).click();
 const plan = page.getByTestId('plan');
 await plan.getByText(say.passes).waitFor();
 check((await plan.innerText()).includes('20.5%'), 'the preview says what the rule gains');
+await plan.evaluate((element) => element.scrollIntoView({ block: 'center' }));
 await see('preview');
 await button(say.apply).click();
 await plan.waitFor({ state: 'detached' });

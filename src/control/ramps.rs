@@ -82,6 +82,7 @@ impl Shown {
             plan,
             ramp,
             stable,
+            drawn,
             findings,
             act,
             waits,
@@ -93,7 +94,7 @@ impl Shown {
                 action: guard.action.word(),
                 verdict: found.verdict,
                 events: found.events,
-                evidence: found.evidence(&plan, ramp.step, rule.share, findings.units),
+                evidence: found.evidence(&plan, ramp.step, drawn, findings.units),
             })
         });
         let guards = found.collect();
@@ -110,7 +111,7 @@ impl Shown {
             next: act.map(|act| act.word()),
             waits,
             units,
-            ratio: units.and_then(|units| judge::skew(rule.share, units).ok()),
+            ratio: units.and_then(|units| judge::skew(drawn, units).ok()),
             guards,
             rule: rule.name,
             stable,

@@ -2,7 +2,7 @@
 //!
 //! A [`Plan`] is written into a rule; a [`Ramp`] is how far it has come, a fold of the ledger. Which step is in force,
 //! and so who gets what, follows from the ledger alone: every node at one revision says the same, whatever its clock.
-//! The clock and what devices reported decide only what happens *next* ([`next`]), and that becomes an event, written by
+//! The clock and what devices reported decide only what happens *next* ([`next()`]), and that becomes an event, written by
 //! whichever node is first. Nothing here reads a clock, counts a device or knows a store.
 
 pub mod calendar;

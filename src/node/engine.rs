@@ -396,9 +396,12 @@ impl Engine {
                 self.unproved.clear();
                 true
             }
-            Verdict::Silent => false,
+            Verdict::Silent => {
+                tracing::debug!(%report, "the store did not answer every request");
+                false
+            }
             Verdict::Unusable => {
-                tracing::error!(store = %report.endpoints.join(","), "the store is {}", report.verdict);
+                tracing::error!(%report, "the store is {}", report.verdict);
                 false
             }
         }

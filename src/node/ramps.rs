@@ -9,6 +9,7 @@ use huidu_core::{
     name::{AppId, Measure, RuleName},
     ramp::{self, Act, Counted, Findings, Phase, Plan, Ramp, Wait},
     rollout::Rule,
+    share::Share,
     time::Timestamp,
     version::Number,
 };
@@ -50,6 +51,8 @@ pub struct Looked {
     pub ramp: Ramp,
     /// The version that the control cohort is held on.
     pub stable: Number,
+    /// The share that the counted units were drawn by: that of the rule, or of the last step once it takes nobody any more.
+    pub drawn: Share,
     /// What was counted, judged; none: what was counted is not known.
     pub findings: Option<Findings>,
     /// What happens now, if anything.
@@ -65,7 +68,11 @@ pub(super) fn look(app: &App, counts: Option<&dyn StepCounts>, now: Timestamp) -
     };
     let looked = rollout.rules.iter().filter_map(|rule| {
         let (plan, ramp) = (rule.ramp.as_deref()?, app.ramps.get(&rule.name)?);
-        let findings = found(app, rule, plan, ramp, counts, &rollout.stable);
+        let drawn = match (&ramp.phase, plan.steps.get(ramp.step)) {
+            (Phase::RolledBack, Some(step)) => step.share,
+            _ => rule.share,
+        };
+        let findings = found(app, rule, (plan, ramp, drawn), counts, &rollout.stable);
         let act = (findings.as_ref().filter(|_| !rule.paused))
             .and_then(|findings| ramp::next(plan, ramp, findings, now));
         let mut waits = match &findings {
@@ -81,6 +88,7 @@ pub(super) fn look(app: &App, counts: Option<&dyn StepCounts>, now: Timestamp) -
             plan: plan.clone(),
             ramp: ramp.clone(),
             stable: rollout.stable.clone(),
+            drawn,
             findings,
             act,
             waits,
@@ -93,8 +101,7 @@ pub(super) fn look(app: &App, counts: Option<&dyn StepCounts>, now: Timestamp) -
 fn found(
     app: &App,
     rule: &Rule,
-    plan: &Plan,
-    ramp: &Ramp,
+    (plan, ramp, drawn): (&Plan, &Ramp, Share),
     counts: Option<&dyn StepCounts>,
     stable: &Number,
 ) -> Option<Findings> {
@@ -116,7 +123,7 @@ fn found(
         None if asks => return None,
         None => Counted::default(),
     };
-    Some(ramp::judge(plan, ramp.step, rule.share, &counted))
+    Some(ramp::judge(plan, ramp.step, drawn, &counted))
 }
 
 /// How many ramps there are.

@@ -93,6 +93,10 @@ fn many(first: u64, seeds: u64, bug: Option<Bug>, stops: bool) -> Totals {
                 return;
             }
             let ended = tell(seed, bug, false);
+            // A long run says so at once.
+            if let (None, Some(violation)) = (bug, ended.violations.first()) {
+                eprintln!("seed {seed}: {violation}");
+            }
             let mut totals = locked(&totals);
             totals.add(ended);
             if bug.is_none() && totals.seeds.is_multiple_of(1_000) {

@@ -148,6 +148,15 @@ impl StoreError {
         }
     }
 
+    /// True when the store answered, and not that it is busy or that something is amiss with it: it takes no such request.
+    pub fn is_refusal(&self) -> bool {
+        let Self::Unavailable { source, .. } = self else {
+            return false;
+        };
+        let answer = source.downcast_ref::<s3::Failure>();
+        answer.is_some_and(s3::Failure::is_refusal)
+    }
+
     /// True when the object is known to be absent.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })

@@ -15,9 +15,6 @@ use super::{Folder, Key, ProbeName, Store, StoreError};
 
 mod checks;
 
-/// The check that time ran out.
-const TIME: &str = "time";
-
 /// How hard to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -38,7 +35,7 @@ pub enum Verdict {
     SingleWriter,
     /// No node may write.
     Unusable,
-    /// It does not answer, so nothing is known of it: no node may write before it has been asked again.
+    /// It did not answer every request, so some promise is unknown: no node may write before it has been asked again.
     Silent,
 }
 
@@ -49,6 +46,8 @@ pub struct Check {
     pub name: &'static str,
     /// True when it was kept.
     pub passed: bool,
+    /// False when a request had no answer, so that nothing is known of this promise.
+    pub answered: bool,
     /// What should have been seen.
     pub expected: &'static str,
     /// What was seen.
@@ -133,17 +132,19 @@ async fn check_within(endpoints: &[Arc<dyn Store>], depth: Depth, patience: Dura
 }
 
 fn verdict(checks: &[Check]) -> Verdict {
-    let mut broken = checks.iter().filter(|check| !check.passed).peekable();
-    // No answer in time says nothing about promises, however many were kept before.
-    let unheard = |check: &Check| check.name == checks::ANSWER || check.name == TIME;
-    if broken.peek().is_some() && broken.clone().all(unheard) {
+    let broken = |check: &Check| !check.passed && check.answered;
+    if checks
+        .iter()
+        .any(|check| broken(check) && check.name != checks::RACE)
+    {
+        Verdict::Unusable
+    } else if checks.iter().any(|check| !check.answered) {
+        // However many were kept: what nobody answered may be broken.
         Verdict::Silent
-    } else if broken.peek().is_none() {
-        Verdict::MultiWriter
-    } else if broken.all(|check| check.name == checks::RACE) {
+    } else if checks.iter().any(broken) {
         Verdict::SingleWriter
     } else {
-        Verdict::Unusable
+        Verdict::MultiWriter
     }
 }
 
@@ -152,6 +153,7 @@ impl Check {
         Self {
             name: "endpoints",
             passed: false,
+            answered: true,
             expected: "at least one",
             seen: "none".into(),
         }
@@ -159,8 +161,9 @@ impl Check {
 
     fn out_of_time(patience: Duration) -> Self {
         Self {
-            name: TIME,
+            name: "time",
             passed: false,
+            answered: false,
             expected: "an answer to every request",
             seen: format!("not all within {} s", patience.as_secs_f32()),
         }
@@ -188,9 +191,14 @@ impl fmt::Display for Report {
                 name,
                 expected,
                 seen,
-                ..
+                passed,
+                answered,
             } = check;
-            let mark = if check.passed { "ok    " } else { "BROKEN" };
+            let mark = match (passed, answered) {
+                (true, _) => "ok    ",
+                (false, true) => "BROKEN",
+                (false, false) => "SILENT",
+            };
             writeln!(f, "{mark}  {name}: expected {expected}; saw {seen}")?;
         }
         write!(f, "verdict {}", self.verdict)

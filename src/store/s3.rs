@@ -67,7 +67,7 @@ pub struct S3Store {
 
 /// Why the bucket did not do as asked.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(super) enum Failure {
     #[error("the bucket answered {status} `{code}`: {message}")]
     Answered {
         status: u16,
@@ -76,6 +76,21 @@ enum Failure {
     },
     #[error("the bucket did not answer: {detail}")]
     Silent { detail: String },
+}
+
+impl Failure {
+    /// True when the bucket answered to the point: it does not take such a request. Rights, a bucket that is busy and an
+    /// inner error may all be other the next time.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Answered { status, .. } => match status {
+                401 | 403 | 408 | 425 | 429 => false,
+                500..=599 => *status == 501,
+                _ => true,
+            },
+            Self::Silent { .. } => false,
+        }
+    }
 }
 
 impl S3Store {

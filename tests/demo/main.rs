@@ -1,5 +1,5 @@
 //! The whole story on real packages, through the real ports of real processes: publish, 5 %, 50 %, a hotfix
-//! over the running ramp, a kill, and ten thousand devices that obey.
+//! over the running ramp, a kill, and ten thousand devices that obey; then a ramp that its guard stops.
 //!
 //! `make demo` runs it on one node with a directory, `make demo BACKING=s3+redis` on three nodes with
 //! SeaweedFS and Redis; both end in the same table. Every figure is checked: a wrong one ends the demo
@@ -11,6 +11,7 @@
     reason = "a demo tells its story, and stops at the first surprise"
 )]
 
+mod guarded;
 mod people;
 mod table;
 
@@ -194,6 +195,7 @@ impl<'a> Story<'a> {
         self.fifty_percent();
         self.hotfix();
         self.kill();
+        self.guarded();
     }
 
     /// Asks for a change, made for whatever revision is there, and waits until every node serves it.
@@ -227,30 +229,13 @@ impl<'a> Story<'a> {
             "/hosts",
             Content::Json(json!({"host": HOST, "title": "Retail bank"})),
         );
-        let mut bytes = 0;
-        for (package, file) in PACKAGES.iter().zip(&self.files) {
-            let app = if package.name.starts_with('@') {
-                MALL
-            } else {
-                SHOP
-            };
-            if self
-                .admin
-                .find(&format!("/api/v1/apps/{app}"))
-                .unwrap()
-                .is_none()
-            {
-                self.change(
-                    "POST",
-                    "/apps",
-                    Content::Json(json!({"app": app, "title": package.name})),
-                );
-            }
-            let path = format!("/apps/{app}/versions?version={}&list=true", package.version);
-            let media = "application/gzip";
-            self.change("POST", &path, Content::File { path: file, media });
-            bytes += fs::metadata(file).unwrap().len();
-        }
+        let of = |is_mall: bool| -> Vec<(usize, &str)> {
+            let all = PACKAGES.iter().enumerate();
+            all.filter(|(_, package)| package.name.starts_with('@') == is_mall)
+                .map(|(at, package)| (at, package.version))
+                .collect()
+        };
+        let bytes = self.publish_as(SHOP, &of(false)) + self.publish_as(MALL, &of(true));
         let staff = self.people.devices.iter().filter(|device| device.is_staff);
         let units: String = staff.map(|device| format!("{}\n", device.unit)).collect();
         let list = self.cluster.path().join("staff.txt");
@@ -286,6 +271,21 @@ impl<'a> Story<'a> {
             DEVICES,
             1.0,
         );
+    }
+
+    /// An app, and the packages by their place as versions of it; how many bytes they have.
+    fn publish_as(&self, app: &str, versions: &[(usize, &str)]) -> u64 {
+        let title = PACKAGES[versions[0].0].name;
+        let content = Content::Json(json!({"app": app, "title": title}));
+        self.change("POST", "/apps", content);
+        let mut bytes = 0;
+        for (package, version) in versions {
+            let (path, media) = (&self.files[*package], "application/gzip");
+            let to = format!("/apps/{app}/versions?version={version}&list=true");
+            self.change("POST", &to, Content::File { path, media });
+            bytes += fs::metadata(path).unwrap().len();
+        }
+        bytes
     }
 
     fn five_percent(&mut self) {

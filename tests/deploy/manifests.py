@@ -183,7 +183,8 @@ def stops(tree, pods, by_kind, settings):
     floor, serve = tree.text("src/http/serve.rs"), tree.text("src/cli/serve.rs")
     devices = int(re.search(r"drain: Duration::from_secs\((\d+)\)", floor).group(1))
     people = int(re.search(r"timeout\(Duration::from_secs\((\d+)\), controlling\)", serve).group(1))
-    counts = int(re.search(r"COUNTS_EVERY: Duration = Duration::from_millis\((\d+)\)", serve).group(1)) * 3 / 1000
+    flush = int(re.search(r"FLUSH: Duration = Duration::from_millis\((\d+)\)", tree.text("src/node/feedback/keep.rs")).group(1))
+    counts = int(re.search(r"timeout\(FLUSH \* (\d+), counting\)", serve).group(1)) * flush / 1000
     # Where nodes serve on for a while before they close their ports, that is a setting.
     default = tomllib.loads(tree.text("deploy/huidu.toml")).get("node", {}).get("drain", "0s")
     drain = int(settings.get("node", {}).get("drain", default).removesuffix("s"))

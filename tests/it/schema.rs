@@ -119,10 +119,15 @@ fn operation(document: &Value, method: &str, url: &str) -> Option<String> {
 }
 
 /// The document, with names that are there and bodies that can be meant beside the shapes.
-fn exemplified(mut document: Value, app: &str, bundle: &Value) -> Value {
+fn exemplified(
+    mut document: Value,
+    app: &str,
+    bundle: &Value,
+    steered: &BTreeMap<&str, String>,
+) -> Value {
     let (tenant, name) = app.split_once('/').unwrap();
     let names = json!({ "tenant": tenant, "app": name, "version": "1.0.0", "rule": "ramp",
-        "permission": "camera", "member": "lin", "segment": "staff", "revision": 1, "If-Match": "*" });
+        "permission": "camera", "member": "lin", "experiment": "copy", "segment": "staff", "revision": 1, "If-Match": "*" });
     // Two weeks ahead at most.
     let soon = System.now().plus_ms(86_400_000);
     let rollout = json!({ "app": app, "hosts": ["retail-bank"], "stable": "1.0.0" });
@@ -143,6 +148,11 @@ fn exemplified(mut document: Value, app: &str, bundle: &Value) -> Value {
         "put {member}": { "role": "sre" }, "post tokens": { "role": "sre", "scopes": ["read"] },
         "post tenants": { "tenant": "bare" }, "post hosts": { "host": "new" },
         "post apps": { "app": "new/new" }, "put {segment}": "u-1\n",
+        "post ramp/pause": { "reason": "x" }, "post ramp/abort": { "reason": "x" },
+        "post ramp/roll-back": { "reason": "x" }, "post ramp/resume": {}, "post ramp/approve": {},
+        "put experiments/{experiment}": design(),
+        "post experiments/promote": { "arm": "two", "reason": "x", "anyway": true },
+        "post experiments/end": { "reason": "x" },
     });
     // What is done to a version is done to one that it can be done to.
     let version = |last: &str| match last {
@@ -155,12 +165,21 @@ fn exemplified(mut document: Value, app: &str, bundle: &Value) -> Value {
         _ => "1.0.0",
     };
     for (path, methods) in document["paths"].as_object_mut().unwrap() {
-        let last = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut last = path.rsplit('/').next().unwrap_or_default().to_owned();
+        // What is done to a ramp or an experiment is done to one of an app of its own.
+        for of in ["ramp/", "experiments/"] {
+            if path.contains(&format!("/{of}")) {
+                last.insert_str(0, of);
+            }
+        }
+        let steered = steered.get(last.as_str());
         for (method, operation) in methods.as_object_mut().unwrap() {
             if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
                 for parameter in parameters {
                     let name = parameter["name"].as_str().unwrap_or_default();
-                    if name == "version" && path.contains("{version}") {
+                    if let Some(steered) = steered.filter(|_| name == "app") {
+                        parameter["example"] = json!(steered);
+                    } else if name == "version" && path.contains("{version}") {
                         parameter["example"] = json!(version(&last));
                     } else if let Some(example) = names.get(name) {
                         parameter["example"] = example.clone();
@@ -193,13 +212,11 @@ fn every_answer_is_one_that_the_document_names() {
     }
     let lab = json!({ "host": "lab", "sandbox": true });
     world.done(&world.by(&world.ada, "POST", "/hosts").json(&lab).send());
-    let rui = json!({ "role": "reviewer" });
-    world.done(
-        &world
-            .by(&world.ada, "PUT", "/members/rui")
-            .json(&rui)
-            .send(),
-    );
+    for (member, role) in [("rui", "reviewer"), ("mei", "release-manager")] {
+        let put = world.by(&world.ada, "PUT", &format!("/members/{member}"));
+        world.done(&put.json(&json!({ "role": role })).send());
+    }
+    let steered = steered(&world);
     world.rollout(
         &app,
         "stable = \"1.0.0\"\n[[rule]]\nname = \"ramp\"\nshare = \"2%\"\nserve = \"1.1.0\"\n",
@@ -213,7 +230,7 @@ fn every_answer_is_one_that_the_document_names() {
     let mut versions = shown["versions"].as_array().unwrap().iter();
     let judged = versions.find(|one| one["number"] == UNDER_REVIEW[0]);
     let bundle = judged.unwrap()["bundle"]["sha256"].clone();
-    let exemplified = exemplified(document.clone(), &app, &bundle);
+    let exemplified = exemplified(document.clone(), &app, &bundle, &steered);
     let mut exemplified = exemplified;
     let endless = exemplified["paths"].as_object_mut().unwrap();
     endless.remove("/api/v1/events");
@@ -226,6 +243,7 @@ fn every_answer_is_one_that_the_document_names() {
     let partner = world.given(&json!({ "role": { "partner": tenant } }));
     let reviewer = world.given(&json!({ "role": "reviewer", "member": "rui" }));
     let sre = world.given(&json!({ "role": "sre" }));
+    let manager = world.given(&json!({ "role": "release-manager", "member": "mei" }));
     let admin = world.cluster.token();
     let (mut sent, mut answers) = (0, BTreeMap::<String, BTreeSet<u64>>::new());
     for (who, token, phases, examples) in [
@@ -233,6 +251,7 @@ fn every_answer_is_one_that_the_document_names() {
         ("partner", partner.as_str(), "examples,fuzzing", "1"),
         ("reviewer", reviewer.as_str(), "examples", "1"),
         ("sre", sre.as_str(), "examples", "1"),
+        ("manager", manager.as_str(), "examples", "1"),
         ("admin", admin, "examples,coverage,fuzzing", "2"),
     ] {
         let more = ["--phases", phases, "--max-examples", examples];
@@ -274,6 +293,51 @@ fn every_answer_is_one_that_the_document_names() {
     assert!(!node.log().contains("panicked"), "{}", node.log());
 
     it_would_notice(&document, dir, &url, world.cluster.token());
+}
+
+/// What an experiment over a rule with arms compares.
+fn design() -> Value {
+    json!({ "rule": "copy", "control": "one", "primary": { "measure": "converted" } })
+}
+
+/// An app with a ramp or an experiment for each thing that is done to one, by its name within the tenant.
+fn steered(world: &World) -> BTreeMap<&'static str, String> {
+    let steered = [
+        "ramp/pause",
+        "ramp/resume",
+        "ramp/abort",
+        "ramp/roll-back",
+        "ramp/approve",
+        "experiments/{experiment}",
+        "experiments/plan",
+        "experiments/promote",
+        "experiments/end",
+    ];
+    let steered = steered.map(|what| {
+        let app = world.app(&["1.0.0", "1.1.0"]);
+        let rule = if what.starts_with("ramp/") {
+            "name = \"ramp\"\nserve = \"1.1.0\"\n[rule.ramp]\n\
+             step = [{ share = \"1%\", hold = \"1h\" }, { share = \"10%\", approval = true }]\n"
+        } else {
+            "name = \"copy\"\npaused = true\n[rule.split]\n\
+             one = { serve = \"1.0.0\", weight = 1 }\ntwo = { serve = \"1.1.0\", weight = 1 }\n"
+        };
+        world.rollout(&app, &format!("stable = \"1.0.0\"\n[[rule]]\n{rule}"));
+        match what {
+            "ramp/resume" => {
+                let pause = world.by(&world.ada, "POST", &format!("/apps/{app}/ramp/pause"));
+                world.done(&pause.json(&json!({ "reason": "x" })).send());
+            }
+            "experiments/plan" | "experiments/promote" | "experiments/end" => {
+                let path = format!("/apps/{app}/experiments/copy");
+                world.done(&world.by(&world.ada, "PUT", &path).json(&design()).send());
+            }
+            _ => {}
+        }
+        let name = app.split_once('/').unwrap().1.to_owned();
+        (what, name)
+    });
+    steered.into()
 }
 
 /// Handed in, and not listed.

@@ -72,6 +72,7 @@ pub(crate) fn app(listed: &[&str], rollout: Option<Rollout>) -> App {
         rollout,
         killed: None,
         ramps: BTreeMap::new(),
+        experiments: Default::default(),
         trust: AppTrust::default(),
     }
 }

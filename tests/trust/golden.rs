@@ -16,7 +16,7 @@ use huidu_core::{
     validity::{Verdict, judge},
 };
 
-use crate::{history, world::World};
+use crate::{history, ramps, world::World};
 
 /// The records of a world, chained, and signed where that is the form.
 fn records(world: &World, rules: Rules) -> Vec<Bytes> {
@@ -57,16 +57,21 @@ fn read(rules: Rules) -> Vec<Bytes> {
         Rules::One => include_str!("../vectors/ledger-1.txt"),
         Rules::Two => include_str!("../vectors/ledger-2.txt"),
     };
-    let lines: Vec<&str> = text.lines().collect();
     match rules {
-        Rules::One => lines
-            .iter()
-            .map(|line| Bytes::from((*line).to_owned()))
+        Rules::One => (text.lines())
+            .map(|line| Bytes::from(line.to_owned()))
             .collect(),
-        Rules::Two => (lines.chunks(2))
-            .map(|pair| format!("{}\n{}\n", pair[0], pair[1]).into())
-            .collect(),
+        Rules::Two => of_pairs(text),
     }
+}
+
+/// Records of the second form: one is two lines.
+fn of_pairs(text: &str) -> Vec<Bytes> {
+    let lines: Vec<&str> = text.lines().collect();
+    lines
+        .chunks(2)
+        .map(|pair| format!("{}\n{}\n", pair[0], pair[1]).into())
+        .collect()
 }
 
 /// What the records lead to; every one of them counts.
@@ -106,6 +111,19 @@ fn every_record_of_the_second_form_counts_for_ever() {
     assert_eq!(records.len(), 120);
     let led_to = "993fd633af0d2ae3ffa8e73428bf4af9f5e983765976e994006af6ec5692ef8a";
     assert_eq!(state(&fold(&records)), led_to);
+}
+
+/// The lives of three ramps, as they are written since there are ramps.
+#[test]
+fn every_record_of_a_ramp_counts_for_ever() {
+    // What is written today counts as well; `--no-capture` shows it.
+    let today = records(&ramps::history(), Rules::Two);
+    fold(&today);
+    println!("{}", String::from_utf8_lossy(&today.concat()));
+    let golden = of_pairs(include_str!("../vectors/ramps-2.txt"));
+    assert_eq!(golden.len(), 43);
+    let led_to = "3abfeb3e58e0ad9a4b6b0693faa73c7bc488f5f65277c39819932bd9ca502bb5";
+    assert_eq!(state(&fold(&golden)), led_to);
 }
 
 /// Nodes of different versions that came to the same say so in the same digits. One that does not, in a later

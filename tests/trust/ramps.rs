@@ -177,6 +177,45 @@ fn of<'a>(all: &'a [(String, Option<String>)], arm: &'a str) -> Vec<usize> {
         .collect()
 }
 
+/// The life of three ramps, in which everything happens that is written of one: what a ledger may hold.
+pub(crate) fn history() -> World {
+    let mut world = ramping(&FILE.replace(
+        "share = \"20%\"\nhold = \"1h\"",
+        "share = \"20%\"\nhold = \"1h\"\napproval = true",
+    ));
+    let enough = counted((200, 210), (1, 1));
+    world.after(30);
+    // It waits for somebody, grows, is paused, goes on, is aborted, and goes on again.
+    world.ok("maya", steer(Steer::Approve));
+    assert_eq!(world.looks(&enough), Some("advance"));
+    world.ok("sven", steer(Steer::Pause));
+    world.ok("maya", steer(Steer::Resume));
+    world.ok("sven", steer(Steer::Abort));
+    world.ok("maya", steer(Steer::Resume));
+    // Units arrive as they are not drawn, then as they are.
+    assert_eq!(world.looks(&counted((400, 90), (1, 1))), Some("hold"));
+    assert_eq!(world.looks(&counted((400, 395), (1, 1))), Some("resume"));
+    // The new version crashes.
+    assert_eq!(
+        world.looks(&counted((400, 395), (60, 1))),
+        Some("roll-back")
+    );
+    // Another one notes what it sees, reaches its end, and a third is killed by its guard.
+    world.ok(
+        "maya",
+        put(&FILE.replace("roll-back", "note").replace("2.0.0", "2.0.1")),
+    );
+    assert_eq!(world.looks(&counted((400, 395), (60, 1))), Some("note"));
+    for minutes in [30, 60] {
+        world.after(minutes);
+        assert_eq!(world.looks(&enough), Some("advance"));
+    }
+    assert_eq!(world.looks(&enough), Some("finish"));
+    world.ok("maya", put(&FILE.replace("roll-back", "kill")));
+    assert_eq!(world.looks(&counted((400, 395), (60, 1))), Some("kill"));
+    world
+}
+
 #[test]
 fn a_ramp_grows_when_its_hold_and_its_sample_are_there_and_never_before() {
     let mut world = ramping(FILE);

@@ -12,6 +12,7 @@ import { Answer } from '../ui';
 import { Unkill, Versions } from '../versions';
 
 const Rollout = lazy(async () => ({ default: (await import('../rollout')).Rollout }));
+const Ramps = lazy(async () => ({ default: (await import('../ramps')).Ramps }));
 const Experiments = lazy(async () => ({ default: (await import('./experiments')).Experiments }));
 const Review = lazy(async () => ({ default: (await import('../review')).Review }));
 
@@ -41,6 +42,7 @@ export function Page() {
         ) : (
           <Tabs activeKey={tab} onChange={(key) => go(appPath(app, `/${key}`))} destroyOnHidden={false} items={[
             { key: 'rollout', label: t('app.rollout'), children: <Suspense fallback={<p role="status">{t('loading')}</p>}><Rollout app={value} etag={etag} /></Suspense> },
+            { key: 'ramps', label: t('app.ramps'), children: <Suspense fallback={<p role="status">{t('loading')}</p>}><Ramps app={value} etag={etag} /></Suspense> },
             { key: 'versions', label: t('app.versions'), children: <Versions app={value} etag={etag} /> },
             { key: 'experiments', label: t('app.experiments'), children: <Suspense fallback={<p role="status">{t('loading')}</p>}><Experiments app={app} /></Suspense> },
             { key: 'timeline', label: t('app.timeline'), children: <div className="card"><Happened app={app} /></div> },

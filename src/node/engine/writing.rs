@@ -168,7 +168,8 @@ impl Engine {
         }
     }
 
-    /// Writes a kill that may be in force already. What the ledger refuses is voided.
+    /// Writes a kill that may be in force already. What the ledger refuses is voided; until it is, others who were told of
+    /// it may yet write it, so its end is not known.
     pub(super) async fn write_kill(
         &mut self,
         change: Change,
@@ -180,8 +181,8 @@ impl Engine {
             result,
             Err(WriteError::Refused(_) | WriteError::Forbidden(_))
         );
-        if is_refused && self.front.holds(&op).is_some() {
-            self.void(op, by).await;
+        if is_refused && self.front.holds(&op).is_some() && !self.void(op, by).await {
+            return Err(WriteError::Unknown { op });
         }
         if result.is_ok() {
             // From when on nobody can prove that there is no such kill is a part of its receipt.
@@ -190,10 +191,10 @@ impl Engine {
         result
     }
 
-    /// Makes sure that a want never happens: every node hears it from the ledger.
-    async fn void(&mut self, op: OpId, by: Instant) {
+    /// Makes sure that a want never happens: every node hears it from the ledger. True once the ledger says so.
+    async fn void(&mut self, op: OpId, by: Instant) -> bool {
         let Source::Store(ledger) = &mut self.source else {
-            return;
+            return false;
         };
         let want = Want {
             op: derived_op(&["huidu void", op.as_str()]),
@@ -206,12 +207,15 @@ impl Engine {
             why: None,
         };
         let patience = by.saturating_duration_since(Instant::now());
-        match ledger.cancel(op, want, patience).await {
-            Ok(Appended::Committed(rev)) => self.parts.bus.publish(Hint { rev, urgent: false }),
-            Ok(_) => {}
-            Err(error) => self.note_store(Some(&error)),
+        let result = ledger.cancel(op, want, patience).await;
+        if let Ok(Appended::Voided(rev)) = result {
+            self.parts.bus.publish(Hint { rev, urgent: false });
+        }
+        if let Err(error) = &result {
+            self.note_store(Some(error));
         }
         self.caught_up().await;
+        matches!(result, Ok(Appended::Voided(_)))
     }
 
     /// The digest of what stands in the ledger, or on its way there, under the name of a change that ended

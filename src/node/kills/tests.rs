@@ -37,7 +37,7 @@ use crate::{
     },
     store::{
         Store,
-        faulty::{Fault, FaultyStore, Switch},
+        faulty::{Fault, FaultyStore, Switch, Verb},
         memory::MemoryStore,
     },
 };
@@ -79,6 +79,8 @@ struct Fleet {
     nodes: Vec<Option<Arc<Node>>>,
     switches: Vec<Switch>,
     hangs: Arc<AtomicBool>,
+    /// Whether the store can be read and not written.
+    is_full: Arc<AtomicBool>,
 }
 
 impl Fleet {
@@ -97,6 +99,7 @@ impl Fleet {
             nodes: vec![None, None, None],
             switches: vec![Switch::default(); 3],
             hangs: Arc::default(),
+            is_full: Arc::default(),
         };
         for n in 0..3 {
             fleet.open(n, lines).await;
@@ -164,9 +167,12 @@ impl Fleet {
     async fn open(&mut self, n: usize, lines: bool) {
         let hangs = Arc::clone(&self.hangs);
         let inner: Arc<dyn Store> = self.store.clone();
-        let store = FaultyStore::scripted(inner, move |_| {
+        let is_full = Arc::clone(&self.is_full);
+        let store = FaultyStore::scripted(inner, move |call| {
             if hangs.load(Ordering::SeqCst) {
                 Fault::Hangs
+            } else if call.verb == Verb::PutNew && is_full.load(Ordering::SeqCst) {
+                Fault::RequestLost
             } else {
                 Fault::None
             }
@@ -351,8 +357,11 @@ async fn a_kill_is_in_force_on_every_node_and_in_the_ledger_when_it_is_answered(
     assert!(receipt.nodes.values().all(|node| node.kept) && receipt.unreached.is_empty());
     // In the ledger; on the disk as well, unless the ledger was quicker.
     assert!(receipt.ledger_at.is_some());
-    let known_by = receipt.known_by.unwrap();
-    assert_eq!(receipt.complete_by(), Some(known_by.plus_ms(60_000)));
+    // The look at the end of the ledger that says so may come after the answer.
+    let now = || fleet.node(0).receipt(&receipt.op).unwrap();
+    until("it is known", || now().known_by.is_some()).await;
+    let known_by = now().known_by.unwrap();
+    assert_eq!(now().complete_by(), Some(known_by.plus_ms(60_000)));
     for n in 0..3 {
         until("the files go", || fleet.kept(n) == 0).await;
         let gauge = &fleet.node(n).parts.metrics.provisional_kills;
@@ -531,6 +540,44 @@ async fn of_two_kills_of_one_thing_one_is_voided_and_neither_is_left_behind() {
     assert_eq!(fleet.told(), ["run"; 3]);
 }
 
+/// Somebody loses the right to kill, and the ledger refuses the kill. While that cannot be written there, it did not fail:
+/// any node that was told of it may find it possible later, and write it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_that_is_refused_has_not_failed_before_the_ledger_says_so() {
+    let fleet = Fleet::start().await;
+    fleet.switches[0].down();
+    fleet.switches[1].down();
+    let node = fleet.node(1);
+    let kill = change(&node, "sven", Role::Sre, kill(None));
+    let op = kill.op;
+    node.kill(kill.clone()).await.unwrap();
+    // The third node still reaches the store.
+    let revoked = Command::RevokeToken { id: "sven".into() };
+    let by = fleet.node(2);
+    let revoked = by.write(change(&by, "ada", Role::Admin, revoked)).await;
+    fleet.is_full.store(true, Ordering::SeqCst);
+    fleet.store_is(true);
+    let knows = node.serves(revoked.unwrap().revision);
+    tokio::time::timeout(PATIENCE, knows).await.unwrap();
+    let asked = node.write(kill).await;
+    assert!(
+        matches!(asked, Err(WriteError::Unknown { .. })),
+        "{asked:?}"
+    );
+    assert_eq!(fleet.told(), ["killed"; 3]);
+
+    fleet.is_full.store(false, Ordering::SeqCst);
+    for n in 0..3 {
+        let node = fleet.node(n);
+        until("it is over", || {
+            node.parts.metrics.provisional_kills.get() == 0
+        })
+        .await;
+        assert!(matches!(node.op(op).await, OpState::Cancelled(_)));
+    }
+    assert_eq!(fleet.told(), ["run"; 3]);
+}
+
 /// Somebody loses the right to kill while the store is down: the kill is over when the ledger says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_that_the_ledger_refuses_is_over_on_every_node() {
@@ -583,6 +630,8 @@ async fn a_full_disk_is_told_and_stops_no_kill() {
     let fleet = Fleet::start().await;
     let dir = fleet.disks.path().join("kills-0");
     std::fs::remove_dir_all(&dir).unwrap();
+    // What the ledger has by then need not be kept.
+    fleet.store_is(false);
     let killed = fleet.kill(0, None).await;
     assert_eq!(fleet.told(), ["killed"; 3]);
     let receipt = killed.receipt.unwrap();

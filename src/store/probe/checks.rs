@@ -1,17 +1,35 @@
 //! The promises, one function each.
 //!
 //! A function answers `Ok` with what it saw when the promise was kept, and `Err` with what it saw
-//! when it was not. None assumes that another one passed.
+//! when it was not, or when nobody answered. None assumes that another one passed.
 
 use super::*;
 
 /// The one promise whose breach still leaves a store for one writer.
 pub(super) const RACE: &str = "racing creates";
-/// Said alone, and only when there is no answer at all.
-pub(super) const ANSWER: &str = "answer";
 
-/// What was seen: kept or broken.
-type Seen = Result<String, String>;
+/// What was seen of a kept promise, or why it is not known to be kept.
+type Seen = Result<String, Unkept>;
+
+/// Why a promise is not known to be kept.
+enum Unkept {
+    /// It was broken: this was seen.
+    Broken(String),
+    /// A request had no answer that says anything, so nothing is known of it.
+    Unheard(String),
+}
+
+impl From<String> for Unkept {
+    fn from(seen: String) -> Self {
+        Self::Broken(seen)
+    }
+}
+
+impl From<&str> for Unkept {
+    fn from(seen: &str) -> Self {
+        Self::Broken(seen.into())
+    }
+}
 
 /// What one writer of a race wrote, and what it was told.
 type Answer = (Bytes, Result<(), StoreError>);
@@ -28,7 +46,7 @@ pub(super) async fn all(endpoints: &[Arc<dyn Store>], depth: Depth, checks: &mut
     let mut random = [0; 8];
     if let Err(error) = getrandom::fill(&mut random) {
         let expected = "randomness from the system";
-        record(checks, "names", expected, Err(error.to_string()));
+        record(checks, "names", expected, Err(error.to_string().into()));
         return;
     }
     let run = Run {
@@ -39,7 +57,7 @@ pub(super) async fn all(endpoints: &[Arc<dyn Store>], depth: Depth, checks: &mut
     if let Err(seen) = run.answer().await {
         record(
             checks,
-            ANSWER,
+            "answer",
             "an answer through every endpoint",
             Err(seen),
         );
@@ -73,11 +91,14 @@ pub(super) async fn all(endpoints: &[Arc<dyn Store>], depth: Depth, checks: &mut
 }
 
 fn record(checks: &mut Vec<Check>, name: &'static str, expected: &'static str, seen: Seen) {
+    let (passed, answered) = (seen.is_ok(), !matches!(seen, Err(Unkept::Unheard(_))));
+    let (Ok(seen) | Err(Unkept::Broken(seen) | Unkept::Unheard(seen))) = seen;
     checks.push(Check {
         name,
-        passed: seen.is_ok(),
+        passed,
+        answered,
         expected,
-        seen: seen.unwrap_or_else(|seen| seen),
+        seen,
     });
 }
 
@@ -91,15 +112,20 @@ impl Run<'_> {
     }
 
     /// One question to each endpoint, whose answer does not matter, but that there is one soon.
-    async fn answer(&self) -> Result<(), String> {
+    async fn answer(&self) -> Result<(), Unkept> {
         let (key, soon) = (self.key("answer", 0)?, self.depth.first_word());
         for endpoint in self.endpoints {
             match tokio::time::timeout(soon, endpoint.get(&key)).await {
+                // No such bucket, no right to it: whatever it says, this is not what it shall be judged by.
                 Ok(Err(error @ StoreError::Unavailable { .. })) => {
-                    return Err(failed("asking for an absent object", &error));
+                    let seen = told("asking for an absent object", &error);
+                    return Err(Unkept::Unheard(seen));
                 }
                 Ok(_) => {}
-                Err(_) => return Err(format!("none within {} s", soon.as_secs())),
+                Err(_) => {
+                    let seen = format!("none within {} s", soon.as_secs());
+                    return Err(Unkept::Unheard(seen));
+                }
             }
         }
         Ok(())
@@ -143,11 +169,13 @@ impl Run<'_> {
         Ok(format!("the new bytes in {reads} reads"))
     }
 
-    async fn read_everywhere(&self, key: &Key, bytes: &Bytes) -> Result<usize, String> {
+    async fn read_everywhere(&self, key: &Key, bytes: &Bytes) -> Result<usize, Unkept> {
         for reader in self.endpoints {
             match reader.get(key).await {
                 Ok(found) if found == bytes => {}
-                Ok(found) => return Err(format!("other bytes ({}) of `{key}`", excerpt(&found))),
+                Ok(found) => {
+                    return Err(format!("other bytes ({}) of `{key}`", excerpt(&found)).into());
+                }
                 Err(error) => return Err(failed("reading what was just written", &error)),
             }
         }
@@ -166,7 +194,7 @@ impl Run<'_> {
                 let mut listed = listed.map_err(|error| failed("list", &error))?;
                 listed.retain(|key| expected[0] <= *key && *key <= expected[number]);
                 if listed != expected {
-                    return Err(format!("{} of {} objects", listed.len(), expected.len()));
+                    return Err(format!("{} of {} objects", listed.len(), expected.len()).into());
                 }
             }
         }
@@ -213,7 +241,7 @@ impl Run<'_> {
 
     /// One race for each key, all begun in one moment; says how many writers were left in doubt, which
     /// is allowed.
-    async fn race(&self, keys: &[Key]) -> Result<usize, String> {
+    async fn race(&self, keys: &[Key]) -> Result<usize, Unkept> {
         let each = self.depth.writers();
         let barrier = Arc::new(Barrier::new(keys.len() * each));
         let mut writers = JoinSet::new();
@@ -239,7 +267,7 @@ impl Run<'_> {
     }
 
     /// What the writers of one race were told, against what is there now.
-    async fn judge(&self, key: &Key, answers: Vec<Answer>) -> Result<usize, String> {
+    async fn judge(&self, key: &Key, answers: Vec<Answer>) -> Result<usize, Unkept> {
         let (mut winners, mut doubts, mut last) = (Vec::new(), Vec::new(), None);
         for (bytes, answer) in answers {
             match answer {
@@ -261,7 +289,7 @@ impl Run<'_> {
                 Ok(_) => return Err("no winner, and the bytes of a loser".into()),
                 Err(error) => return Err(failed("no winner", last.as_ref().unwrap_or(&error))),
             },
-            more => return Err(format!("{} winners of `{key}`", more.len())),
+            more => return Err(format!("{} winners of `{key}`", more.len()).into()),
         }
         Ok(doubts.len())
     }
@@ -271,8 +299,18 @@ impl Run<'_> {
     }
 }
 
+/// What the store could not do this time says nothing of its promises; what it does not do does.
+fn failed(doing: &str, error: &StoreError) -> Unkept {
+    let text = told(doing, error);
+    if error.is_unavailable() && !error.is_refusal() {
+        Unkept::Unheard(text)
+    } else {
+        Unkept::Broken(text)
+    }
+}
+
 /// An error in one line, with its causes.
-fn failed(doing: &str, error: &StoreError) -> String {
+fn told(doing: &str, error: &StoreError) -> String {
     let mut text = format!("{doing} failed: {error}");
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {

@@ -1,12 +1,21 @@
 //! The probe against stores that are known to be bad, each in its own way.
 
-use std::{collections::HashMap, ops::Range, path::Path, sync::Mutex};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use super::*;
 use crate::store::{
     BoxFuture, Place,
     faulty::{Fault, FaultyStore, Verb},
     memory::MemoryStore,
+    s3::Failure,
 };
 
 /// What is wrong with a double.
@@ -28,6 +37,8 @@ enum Flaw {
     StaleLists,
     /// Drops the end of objects.
     CutsObjects,
+    /// Answers that it does not implement the condition.
+    RefusesTheCondition,
 }
 
 struct Double {
@@ -106,6 +117,14 @@ impl Store for Double {
                         other => other,
                     }
                 }
+                Flaw::RefusesTheCondition => Err(StoreError::unavailable(
+                    key.clone(),
+                    Failure::Answered {
+                        status: 501,
+                        code: "NotImplemented".into(),
+                        message: "no condition on PUT".into(),
+                    },
+                )),
                 _ => self.inner.put_new(key, bytes).await,
             }
         })
@@ -184,6 +203,16 @@ async fn each_bad_store_is_found_out_by_the_promise_it_breaks() {
         (Flaw::StaleObjects, Unusable, vec!["get after replace"]),
         (Flaw::StaleLists, Unusable, vec!["list after put"]),
         (
+            Flaw::RefusesTheCondition,
+            Unusable,
+            vec![
+                "get after put",
+                "list after put",
+                "repeated create",
+                "racing creates",
+            ],
+        ),
+        (
             Flaw::CutsObjects,
             Unusable,
             vec![
@@ -257,6 +286,46 @@ async fn of_a_store_that_is_down_or_silent_nothing_is_known_and_none_at_all_is_u
 
     let report = check(&[], Depth::Quick).await;
     assert_eq!(broken(&report), ["endpoints"], "{report}");
+    assert_eq!(report.verdict, Verdict::Unusable, "{report}");
+}
+
+/// Whichever request is lost, nothing is known of the promise that it asked for; no promise is broken.
+#[tokio::test]
+async fn a_request_that_nobody_answers_breaks_no_promise() {
+    let mut silent = 0;
+    for lost in 0.. {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let store = FaultyStore::scripted(Arc::new(MemoryStore::new()), move |_| {
+            if counted.fetch_add(1, Ordering::Relaxed) == lost {
+                Fault::RequestLost
+            } else {
+                Fault::None
+            }
+        });
+        let report = check(&[Arc::new(store)], Depth::Quick).await;
+        if asked.load(Ordering::Relaxed) <= lost {
+            break;
+        }
+        // A race goes on without one of its writers.
+        let heard = report.verdict == Verdict::MultiWriter;
+        assert!(
+            heard || report.verdict == Verdict::Silent,
+            "{lost}: {report}"
+        );
+        silent += usize::from(!heard);
+    }
+    assert!(silent > 30, "only {silent} requests mattered");
+
+    // What is known to be broken stays known, whatever else nobody answered.
+    let store = FaultyStore::scripted(double(Flaw::ConfirmsRepeats), |call| {
+        if call.verb == Verb::List {
+            Fault::RequestLost
+        } else {
+            Fault::None
+        }
+    });
+    let report = check(&[Arc::new(store)], Depth::Quick).await;
     assert_eq!(report.verdict, Verdict::Unusable, "{report}");
 }
 

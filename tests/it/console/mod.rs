@@ -26,8 +26,25 @@ const NOT_BUILT: &str = "the console is not built; run: make console";
 const HOSTILE: &str =
     r#"<img src=x onerror="document.title='taken'"><script>alert(1)</script>"'`{{7*7}}"#;
 
+/// Two steps, the second of which somebody lets begin.
+const RAMP: &str = r#"
+stable = "1.0.0"
+[[rule]]
+name = "next"
+serve = "2.0.0"
+[rule.ramp]
+step = [{ share = "20%", hold = "1h", units = 500 }, { share = "50%", hold = "1h", approval = true }]
+guard = [{ measure = "crashed", action = "roll-back" }]
+"#;
+
 fn console() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("console")
+}
+
+/// Where stories leave what they saw; `make pictures` says where.
+fn pictures() -> PathBuf {
+    let place = std::env::var_os("HUIDU_PICTURES");
+    place.map_or_else(|| console().join("../target/tmp/console"), PathBuf::from)
 }
 
 fn chromium() -> PathBuf {
@@ -49,7 +66,7 @@ fn told(story: &str, about: &Value) -> Value {
         .arg(console().join("tests").join(story))
         .arg(about.to_string())
         .env("CHROMIUM", chromium())
-        .env("PICTURES", console().join("../target/tmp/console"))
+        .env("PICTURES", pictures())
         .output()
         .expect("`node` is missing; run: apt-get install -y nodejs");
     let said = String::from_utf8_lossy(&told.stdout);
@@ -119,6 +136,30 @@ fn a_release_goes_from_review_to_kill_in_chinese() {
     in_language("zh");
 }
 
+/// A ramp of an app with two versions, as it is watched.
+fn watched(language: &str) {
+    let (world, mut about) = bank();
+    let app = world.app(&["1.0.0", "2.0.0"]);
+    world.rollout(&app, RAMP);
+    about["ramped"] = json!(app);
+    about["device"] = json!(world.cluster.nodes[0].device_url());
+    about["language"] = json!(language);
+    about["dark"] = json!(language == "en");
+    let found = told("ramp.mjs", &about);
+    assert_eq!(found["faults"], json!([]), "{found:#}");
+    assert_eq!(found["serious"], json!([]), "{found:#}");
+}
+
+#[test]
+fn a_guard_takes_a_ramp_back_before_somebodys_eyes_in_english() {
+    watched("en");
+}
+
+#[test]
+fn a_guard_takes_a_ramp_back_before_somebodys_eyes_in_chinese() {
+    watched("zh");
+}
+
 fn tested_in(language: &str) {
     let (world, mut about) = bank();
     world.rollout(
@@ -173,4 +214,41 @@ fn every_page_is_for_everybody_and_text_stays_text() {
         json!([]),
         "no credential is where a script reads: {found:#}"
     );
+}
+
+/// Pictures of the pages for people are those that stories take, all of them are there, and none is left over.
+#[test]
+fn every_picture_in_the_documents_is_taken_by_a_story() {
+    let docs = console().join("../docs/for");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let files = |dir: &Path, ends: &str| -> Vec<PathBuf> {
+        let files = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        files
+            .filter(|path| path.to_string_lossy().ends_with(ends))
+            .collect()
+    };
+    let pages: String = files(&docs, ".md").iter().map(|page| read(page)).collect();
+    let stories = console().join("tests");
+    let stories: String = files(&stories, ".mjs")
+        .iter()
+        .map(|one| read(one))
+        .collect();
+    let named = pages.split("](pictures/").skip(1);
+    let mut named: Vec<&str> = named.map(|rest| rest.split(')').next().unwrap()).collect();
+    named.sort_unstable();
+    let mut there: Vec<String> = (files(&docs.join("pictures"), ".png").iter())
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    there.sort_unstable();
+    assert_eq!(named, there, "run: make pictures");
+    for name in &named {
+        let taken = name.trim_start_matches("en-").trim_end_matches(".png");
+        assert!(
+            stories.contains(&format!("see('{taken}')")),
+            "no story takes {name}"
+        );
+    }
+    assert!(named.len() > 5, "{named:?}");
 }

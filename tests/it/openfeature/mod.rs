@@ -1,5 +1,5 @@
 //! Real OpenFeature clients against a real node: npm's `@openfeature/ofrep-provider` and `@openfeature/ofrep-web-provider`,
-//! PyPI's `openfeature-provider-ofrep`. They read the variant that a phone is told; what is killed reads as the default in
+//! `PyPI`'s `openfeature-provider-ofrep`. They read the variant that a phone is told; what is killed reads as the default in
 //! their code; and a page learns of a change and of a kill by events alone.
 
 use std::{
@@ -141,10 +141,10 @@ impl Page {
     /// What it shows now.
     fn shows(&self) -> Option<Value> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines = log
+        let mut lines = log
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());
-        lines.last()
+        lines.next_back()
     }
 
     /// Waits until it shows `value` for `reason`; how long that took.
