@@ -54,6 +54,7 @@ impl Names {
             .replace("{app}", name)
             .replace("{version}", "1.0.0")
             .replace("{rule}", "ramp")
+            .replace("{experiment}", "copy")
             .replace("{permission}", "camera")
             .replace("{member}", &self.member)
             .replace("{op}", &self.op)

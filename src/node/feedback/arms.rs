@@ -27,8 +27,8 @@ impl Feedback {
             return None;
         }
         let from = minute_of(experiment.since.unix_ms());
-        let until = experiment.until(now).unix_ms().saturating_add(59_999);
-        let until = minute_of(until);
+        // The minute that has just begun is part of it.
+        let until = minute_of(experiment.until(now).unix_ms()).saturating_add(1);
         let book = self.book();
         let arms = experiment.arms.iter().map(|(name, side)| {
             let cell = Cell {
