@@ -211,6 +211,20 @@ metrics! {
     ramps: IntGaugeVec = "huidu_ramps" ["phase"];
     /// Ramps that this node cannot judge, because what was counted is not known to it.
     ramps_blind: IntGauge = "huidu_ramps_blind";
+    /// Guards of ramps that are running or held, by what each says now: pass, fail, inconclusive, error.
+    ramp_verdicts: IntGaugeVec = "huidu_ramp_verdicts" ["verdict"];
+    /// Ramps whose units do not arrive in the cohorts as they are drawn.
+    ramps_skewed: IntGauge = "huidu_ramps_skewed";
+    /// Messages to receivers of webhooks, by how each try ended: delivered, failed (it is tried again), given-up (it was
+    /// not taken for a day, and is not tried again).
+    webhook_deliveries: IntCounterVec = "huidu_webhook_deliveries_total" ["receiver", "outcome"];
+    /// Messages that wait for a receiver of webhooks, as the node knows that tells it; 0 on the others. Those that were
+    /// not read from the ledger yet are not counted.
+    webhook_waiting: IntGaugeVec = "huidu_webhook_waiting" ["receiver"];
+    /// Seconds since what the oldest of them tells happened; 0: none waits.
+    webhook_oldest_seconds: IntGaugeVec = "huidu_webhook_oldest_seconds" ["receiver"];
+    /// 1 while this node is the one that tells a receiver of webhooks. Without Redis all nodes do.
+    webhook_turn: IntGaugeVec = "huidu_webhook_turn" ["receiver"];
     /// Checkpoints this node wrote, by how it ended.
     ledger_checkpoints: IntCounterVec = "huidu_ledger_checkpoints_total" ["outcome"];
     /// Records of the ledger that do not count: written by nobody who may, or without the agreement they take.

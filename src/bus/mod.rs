@@ -11,6 +11,7 @@
 //! redis.rs     many, through Redis
 //! counts.rs    beside the hints: live counts of all nodes, in the same Redis
 //! beats.rs     likewise: what each node says of itself
+//! turns.rs     likewise: which of them does what one of them should do
 //! contract.rs  what both promise
 //! ```
 
@@ -19,6 +20,7 @@ pub mod contract;
 pub mod counts;
 pub mod local;
 pub mod redis;
+pub mod turns;
 
 use std::{fmt, str::FromStr};
 

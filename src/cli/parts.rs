@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
-use huidu_core::feedback::Life;
+use huidu_core::{feedback::Life, time::Timestamp};
 
 use super::keys::files;
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
         counts::{Before, RedisCounts},
         local::LocalBus,
         redis::{RedisBus, RedisSettings},
+        turns::RedisTurns,
     },
     clock,
     http::tls::{self, Tls},
@@ -37,9 +38,10 @@ use crate::{
         feedback::{self, Exchanged, Remembered},
         kills,
         peers::{Answer, Peers, Reach},
+        webhooks::{Ended, Receiver, TURN, Turns, Way},
     },
     outward,
-    settings::{BusSettings, S3Settings, Settings, StoreSettings, TlsFiles},
+    settings::{BusSettings, S3Settings, Settings, StoreSettings, TlsFiles, WebhookSettings},
     signin::{SignIn, SignInSettings, seal::Sealer},
     store::{
         Store,
@@ -299,6 +301,79 @@ impl Board for OnRedis {
     fn exchange<'a>(&'a self, node: &'a str, text: &'a str) -> Exchange<'a> {
         Box::pin(async move { Ok(self.0.exchange(node, text).await?) })
     }
+}
+
+/// Who is told of kills and guards.
+pub(super) fn receivers(settings: &Settings) -> anyhow::Result<Vec<Receiver>> {
+    settings.webhooks.iter().map(receiver).collect()
+}
+
+fn receiver(settings: &WebhookSettings) -> anyhow::Result<Receiver> {
+    let about = || format!("webhook `{}`", settings.name);
+    let authorities = settings.ca_file.as_ref().map(fs::read);
+    let authorities = authorities.transpose().with_context(about)?;
+    let reach = match (settings.address.is_plain(), settings.private) {
+        (true, _) => outward::reach::Reach::Loopback,
+        (false, true) => outward::reach::Reach::Private,
+        (false, false) => outward::reach::Reach::Public,
+    };
+    let secrets = settings.secrets.iter().map(|one| one.expose().as_bytes());
+    let address = settings.address.as_str();
+    let hook = outward::hook::Hook::new(address, reach, secrets, authorities.as_deref());
+    Ok(Receiver {
+        name: settings.name.parse().with_context(about)?,
+        topics: settings.topics.clone(),
+        way: Arc::new(ToHook(Arc::new(hook.with_context(about)?))),
+    })
+}
+
+/// A receiver by HTTP.
+struct ToHook(Arc<outward::hook::Hook>);
+
+impl Way for ToHook {
+    fn tell(&self, body: Bytes, at: Timestamp) -> Ended<'_, ()> {
+        let hook = Arc::clone(&self.0);
+        Box::pin(async move {
+            let told = tokio::task::spawn_blocking(move || hook.tell(&body, at.unix_ms() / 1_000));
+            let told = told.await.map_err(|_| "this node is stopping".to_owned())?;
+            told.map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// Whose turn it is to tell them; none: there is one node.
+pub(super) fn turns(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Turns>>> {
+    Ok(match &settings.bus {
+        BusSettings::Local => None,
+        BusSettings::Redis { url } => {
+            let turns = RedisTurns::new(url.expose(), &settings.audience, REDIS_TIMEOUT)?;
+            Some(Arc::new(ByRedis(turns)))
+        }
+    })
+}
+
+/// Turns in the Redis of the bus.
+struct ByRedis(RedisTurns);
+
+impl Turns for ByRedis {
+    fn take<'a>(&'a self, receiver: &'a str, holder: &'a str) -> Ended<'a, bool> {
+        Box::pin(async move {
+            let taken = self.0.take(&of(receiver), holder, TURN).await;
+            taken.map_err(|error| error.to_string())
+        })
+    }
+
+    fn pass<'a>(&'a self, receiver: &'a str, holder: &'a str) -> Ended<'a, ()> {
+        Box::pin(async move {
+            let passed = self.0.pass(&of(receiver), holder).await;
+            passed.map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// The turn of a receiver, among all turns.
+fn of(receiver: &str) -> String {
+    format!("webhook:{receiver}")
 }
 
 /// Where other nodes reach this one's private port, which may be bound to `bound`; none: that is not known.

@@ -226,6 +226,11 @@ async fn serve(settings: &Settings) -> Done {
     let counting = node.keep_counting(parts::counts(settings)?, async move {
         stopping.told().await;
     });
+    let mut stopping = told.clone();
+    let (receivers, turns) = (parts::receivers(settings)?, parts::turns(settings)?);
+    let telling = node.keep_telling(receivers, turns, async move {
+        stopping.told().await;
+    });
     if let Some(address) = parts::address(settings, bound) {
         node.fleet().is_at(address);
     }
@@ -251,6 +256,8 @@ async fn serve(settings: &Settings) -> Done {
     let _closed = tokio::time::timeout(Duration::from_secs(10), controlling).await;
     // The last counts, when nothing comes any more.
     let _closed = tokio::time::timeout(FLUSH * 10, counting).await;
+    // And what is on its way to receivers.
+    let _closed = telling.await;
     node.flush();
     Ok(0)
 }

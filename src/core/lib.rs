@@ -71,6 +71,8 @@ pub mod preview;
 pub mod seal;
 pub mod validity;
 pub mod verify;
+// What receivers outside are told.
+pub mod webhook;
 // What a device is told, and why.
 pub mod compile;
 pub mod explain;

@@ -91,10 +91,18 @@ impl<F: Fold> Ledger<F> {
         Self::new(parts, fold)
     }
 
+    /// The ledger in `parts.store` at the newest checkpoint that counts and lies before `rev`, or in front of its first
+    /// record: whoever wants to know what has happened since follows it from there.
+    pub async fn from_before(parts: Parts, fold: F, rev: Revision) -> Result<Self, LedgerError> {
+        let mut ledger = Self::new(parts, fold);
+        ledger.begin(Trust::Vouched, |name| name.rev < rev).await?;
+        Ok(ledger)
+    }
+
     /// Opens the ledger in `parts.store` and catches up, in front of what this build cannot read. Reads only.
     pub async fn open(parts: Parts, fold: F, start: Start) -> Result<Self, LedgerError> {
         let mut ledger = Self::new(parts, fold);
-        let newest = ledger.begin(start.trust).await?;
+        let newest = ledger.begin(start.trust, |_| true).await?;
         match ledger.catch_up().await {
             // Following says so again; what is known up to there can be served meanwhile.
             Err(LedgerError::Unreadable { rev, source }) => {
@@ -186,11 +194,15 @@ impl<F: Fold> Ledger<F> {
         name
     }
 
-    /// Takes in the newest checkpoint that counts. Answers the newest revision of which any readable
-    /// checkpoint tells: the ledger cannot end before it.
-    async fn begin(&mut self, trust: Trust) -> Result<Revision, LedgerError> {
+    /// Takes in the newest checkpoint that counts, of those that `fits`. Answers the newest revision of which any of
+    /// these that is readable tells: the ledger cannot end before it.
+    async fn begin(
+        &mut self,
+        trust: Trust,
+        fits: impl Fn(&CheckpointRef) -> bool,
+    ) -> Result<Revision, LedgerError> {
         let mut newest = Revision::ZERO;
-        for name in self.names().await? {
+        for name in self.names().await?.into_iter().filter(fits) {
             let Some((kept, bytes)) = self.load(name).await? else {
                 continue;
             };

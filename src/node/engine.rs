@@ -445,10 +445,13 @@ impl Engine {
         changed.touched.apps.extend(cleared.touched.apps);
         changed.touched.kills |= cleared.touched.kills;
         self.parts.metrics.ledger_invalid.inc_by(changed.invalid);
+        let said = std::mem::take(&mut changed.said);
         if changed.records > 0 || changed.everything {
             self.checkpoints.grew(changed.records);
             self.refresh(changed).await;
         }
+        // Who is told of it may ask here at once.
+        self.shared.news.take_in(said);
     }
 }
 

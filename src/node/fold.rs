@@ -16,11 +16,12 @@ use huidu_core::{
     revision::Revision,
     time::Timestamp,
     validity::{self, Invalid, Verdict},
+    webhook,
 };
 
 use tokio::time::Instant;
 
-use super::mirror::Copies;
+use super::{mirror::Copies, webhooks::Said};
 use crate::{ledger::Fold, store::Key};
 
 /// The catalogue, shared between the task that changes it and those that read it.
@@ -112,6 +113,8 @@ pub(super) struct Changed {
     pub(super) ends: Vec<End>,
     /// When this node had each of them in hand.
     pub(super) known_at: Vec<Instant>,
+    /// What receivers outside are to be told of them.
+    pub(super) said: Said,
 }
 
 impl Folded {
@@ -197,6 +200,7 @@ impl Fold for Folded {
         tracing::error!(revision = %rev, %why, "a record in the store does not count: somebody wrote it past the servers");
         self.shared.write().apply(rev, Timestamp::EPOCH, &[]);
         self.mark_if_due(rev);
+        self.changed.said.reach(rev, Vec::new());
         self.changed.invalid += 1;
         self.changed.records += 1;
         if let Some(mirror) = &self.mirror {
@@ -214,7 +218,11 @@ impl Fold for Folded {
                 .ends
                 .push((voided, Settled::Voided(record.rev)));
         }
-        let touched = record.make_true(&mut self.shared.write());
+        let mut catalogue = self.shared.write();
+        let touched = record.make_true(&mut catalogue);
+        let said = webhook::of(record, &catalogue);
+        drop(catalogue);
+        self.changed.said.reach(record.rev, said);
         self.mark_if_due(record.rev);
         self.changed.touched.apps.extend(touched.apps);
         self.changed.touched.segments.extend(touched.segments);

@@ -22,6 +22,7 @@
 //! metered.rs      the store, counted and timed
 //! mirror.rs       the last-known-good copy on this node's disk
 //! ramps.rs        rules that grow by themselves: what follows for each
+//! webhooks/       receivers outside, told of kills and of what guards did
 //! told.rs         the metrics of a node as a whole
 //! pace.rs         so many a second and no more
 //! honesty.rs      tests: no answer is stamped with a time at which it was known to be over
@@ -61,6 +62,7 @@ pub mod ramps;
 mod segments;
 mod standing;
 mod told;
+pub mod webhooks;
 mod write;
 
 use std::{
@@ -222,6 +224,8 @@ struct Shared {
     made: Mutex<HashMap<Digest, Arc<Segment>>>,
     /// Whoever counted what ramps are judged by; unset: nobody does.
     step_counts: OnceLock<Arc<dyn ramps::StepCounts>>,
+    /// What receivers outside are to be told.
+    news: webhooks::News,
 }
 
 impl Shared {
@@ -318,6 +322,7 @@ impl Node {
             fleet: Fleet::new(settings.name.clone(), run.to_string(), clock.now()),
             made: Mutex::default(),
             step_counts: OnceLock::new(),
+            news: webhooks::News::new(),
         });
         let memory = settings.bundle_memory;
         let bundles = Bundles::new(Arc::clone(&store), memory, Arc::clone(&metrics));

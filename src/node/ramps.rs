@@ -7,7 +7,7 @@ use huidu_core::{
     catalogue::{App, Catalogue},
     command::Command,
     name::{AppId, Measure, RuleName},
-    ramp::{self, Act, Counted, Findings, Phase, Plan, Ramp, Wait},
+    ramp::{self, Act, Counted, Findings, Phase, Plan, Ramp, Verdict, Wait},
     rollout::Rule,
     share::Share,
     time::Timestamp,
@@ -135,6 +135,32 @@ pub(super) struct Census {
     pub(super) held: i64,
     /// Of both, those whose counts are not known.
     pub(super) blind: i64,
+    /// Of both, those whose units do not arrive as they are drawn.
+    pub(super) skewed: i64,
+    /// What their guards say, in the order of [`VERDICTS`].
+    pub(super) verdicts: [i64; VERDICTS.len()],
+}
+
+/// What guards say.
+pub(super) const VERDICTS: [Verdict; 4] = [
+    Verdict::Pass,
+    Verdict::Fail,
+    Verdict::Inconclusive,
+    Verdict::Error,
+];
+
+impl Census {
+    /// Counts what was found at one.
+    fn note(&mut self, findings: &Findings) {
+        self.skewed += i64::from(findings.skewed);
+        for (verdict, count) in VERDICTS.iter().zip(&mut self.verdicts) {
+            let says = findings
+                .guards
+                .iter()
+                .filter(|guard| guard.verdict == *verdict);
+            *count += i64::try_from(says.count()).unwrap_or(i64::MAX);
+        }
+    }
 }
 
 /// What follows for all ramps now: one command each, with the words that its name is derived from.
@@ -152,7 +178,10 @@ pub(super) fn due(
                 Phase::Held(_) => census.held += 1,
                 Phase::RolledBack | Phase::Finished => continue,
             }
-            census.blind += i64::from(looked.findings.is_none());
+            match &looked.findings {
+                Some(findings) => census.note(findings),
+                None => census.blind += 1,
+            }
             if let (Some(act), Some(findings)) = (looked.act, looked.findings) {
                 due.push(Command::DecideRamp {
                     app: app.id.clone(),

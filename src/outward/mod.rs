@@ -1,10 +1,12 @@
-//! How a server asks others by HTTP: its identity provider, and the other nodes. One set of manners for all of it.
+//! How a server asks others by HTTP: its identity provider, the other nodes, receivers of webhooks. One set of manners for all of it.
 //!
 //! Redirects are answers like any other and are never followed, no proxy of the environment is asked, and
 //! certificates are always checked. Blocking: whoever must not wait asks on a thread of its own. Whoever asks sets
 //! how long and how much; nothing here knows whom it asks, and no request may name where to.
 
+pub mod hook;
 pub mod peer;
+pub mod reach;
 
 use ureq::{
     Agent,

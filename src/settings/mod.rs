@@ -11,6 +11,7 @@ mod raw;
 mod tests;
 mod tls;
 pub mod units;
+mod webhooks;
 
 use std::{fmt, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -19,6 +20,7 @@ use huidu_core::{limits, version::Review};
 pub use keys::{KEYS, Key};
 pub use raw::{FlagValue, Origin, Problem, Sources, Value};
 pub use tls::TlsFiles;
+pub use webhooks::WebhookSettings;
 
 use crate::signin::{Required, address::Address};
 use parse::{address, audience, duration, one_of, scopes, secure, size, url, whole};
@@ -47,6 +49,8 @@ pub struct Settings {
     pub node: NodeSettings,
     /// What a bundle may be.
     pub bundles: BundleSettings,
+    /// Who outside is told of kills and guards.
+    pub webhooks: Vec<WebhookSettings>,
     /// What is written about what happens.
     pub log: LogSettings,
 }
@@ -297,6 +301,7 @@ impl Reader {
             bus: self.bus(),
             node: self.node(),
             bundles: self.bundles(),
+            webhooks: self.webhooks(),
             log: LogSettings {
                 format: self.parsed("log.format", |text| {
                     one_of(

@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Key};
+use super::{
+    keys::{self, Key},
+    webhooks::Typed,
+};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,8 @@ pub(super) struct Raw {
     typed: BTreeMap<&'static str, (Value, Origin)>,
     /// What could not even be filed under a setting.
     pub problems: Vec<Problem>,
+    /// Receivers of webhooks, which the file alone lists.
+    pub webhooks: Vec<Typed>,
 }
 
 /// Variables of the same prefix that are no settings: the command line's own.
@@ -194,6 +199,11 @@ impl Raw {
                         self.problems.push(unknown(&inside, origin));
                     }
                 }
+                DeValue::Array(values) if path == "webhook" => {
+                    for value in values {
+                        self.read_webhook(file, text, value);
+                    }
+                }
                 DeValue::Array(values) => {
                     let texts = values.iter().filter_map(|value| scalar(value.get_ref()));
                     self.put(&path, Value::List(texts.collect()), origin);
@@ -204,6 +214,42 @@ impl Raw {
                 }
             }
         }
+    }
+}
+
+impl Raw {
+    /// One table of a list of them.
+    fn read_webhook(
+        &mut self,
+        file: &std::path::Path,
+        text: &str,
+        value: &toml::Spanned<DeValue<'_>>,
+    ) {
+        let begins = origin(file, text, value.span().start);
+        let DeValue::Table(table) = value.get_ref() else {
+            self.problems.push(Problem {
+                origin: begins,
+                key: "webhook".into(),
+                given: None,
+                what: "is no table; begin each receiver with [[webhook]]".into(),
+            });
+            return;
+        };
+        let fields = table.iter().map(|(name, value)| {
+            let value = match value.get_ref() {
+                DeValue::Array(values) => {
+                    let texts = values.iter().filter_map(|value| scalar(value.get_ref()));
+                    Value::List(texts.collect())
+                }
+                one => Value::Text(scalar(one).unwrap_or_default()),
+            };
+            let at = origin(file, text, name.span().start);
+            (name.get_ref().to_string(), value, at)
+        });
+        self.webhooks.push(Typed {
+            origin: begins,
+            fields: fields.collect(),
+        });
     }
 }
 

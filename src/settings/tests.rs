@@ -213,3 +213,77 @@ fn sign_in_is_off_until_a_provider_is_named_and_then_whole() {
     assert_eq!(signin.client_secret.unwrap().expose(), "hush");
     assert_eq!(signin.required, Required::ForCustomers);
 }
+
+/// What stands under `[[webhook]]` in the commented example.
+fn example_of_a_webhook(secret_file: &std::path::Path) -> String {
+    let text = include_str!("../../deploy/huidu.toml");
+    let (_, example) = text.split_once("# [[webhook]]").unwrap();
+    let lines = example.lines().map(|line| line.trim_start_matches("# "));
+    let lines: Vec<&str> = lines.filter(|line| line.contains(" = ")).collect();
+    let example = format!("[[webhook]]\n{}\n", lines.join("\n"));
+    example.replace(
+        "/etc/huidu/secrets/pager",
+        &secret_file.display().to_string(),
+    )
+}
+
+#[test]
+fn the_commented_example_of_a_webhook_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pager");
+    fs::write(&file, format!("{}\n{}\n", "n".repeat(32), "o".repeat(64))).unwrap();
+    let settings = Settings::read(&from_file(&example_of_a_webhook(&file))).unwrap();
+    let [webhook] = &settings.webhooks[..] else {
+        panic!("{:?}", settings.webhooks)
+    };
+    assert_eq!((webhook.name.as_str(), webhook.private), ("pager", false));
+    assert_eq!(webhook.address.as_str(), "https://hooks.bank.example/huidu");
+    let topics: Vec<&str> = webhook.topics.iter().map(|topic| topic.word()).collect();
+    assert_eq!(topics, ["kill", "guard.roll-back", "guard.kill"]);
+    assert_eq!(webhook.secrets[1].expose(), "o".repeat(64));
+    assert!(!format!("{settings:?}").contains("ooo"));
+    assert!(webhook.ca_file.is_some());
+    // Of all events, where none is named; nobody without the table.
+    let short = format!(
+        "[[webhook]]\nname = \"a\"\naddress = \"http://127.0.0.1:9/x?room=7\"\nsecret_file = {file:?}\n"
+    );
+    let settings = Settings::read(&from_file(&short)).unwrap();
+    assert_eq!(settings.webhooks[0].topics.len(), 6);
+    assert!(
+        Settings::read(&Sources::default())
+            .unwrap()
+            .webhooks
+            .is_empty()
+    );
+}
+
+#[test]
+fn everything_wrong_with_webhooks_is_told_and_no_address_is_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let weak = dir.path().join("weak");
+    fs::write(&weak, "hunter2\n").unwrap();
+    let text = format!(
+        "[[webhook]]\nname = \"Pager\"\naddress = \"http://hooks.example/T0KEN\"\nsecret_file = {weak:?}\nevents = [\"kil\"]\nprivate = \"perhaps\"\ncolour = 1\n"
+    );
+    let error = Settings::read(&from_file(&text)).unwrap_err().to_string();
+    assert!(
+        !error.contains("T0KEN") && !error.contains("hunter2"),
+        "{error}"
+    );
+    insta::assert_snapshot!(error, @r"
+    6 settings are wrong
+      huidu.toml:7: `webhook.colour`: there is no such setting; write one of name, address, secret_file, events, private, ca_file
+      huidu.toml:2: `webhook.name`: use 1 to 63 of a-z 0-9 . _ - beginning with a letter or digit
+      huidu.toml:3: `webhook.address`: plain http is for loopback alone; write https://
+      huidu.toml:4: `webhook.secret_file`: holds no secret, or a weak one; write one of 32 to 256 characters, or two, the newest first, each on a line of its own
+      huidu.toml:5: `webhook.events`: write a list of kill, unkill, guard.note, guard.hold, guard.roll-back, guard.kill; leave it out for all of them
+      huidu.toml:6: `webhook.private`: write true or false
+    ");
+    let twice = "[[webhook]]\nname = \"a\"\n[[webhook]]\nname = \"a\"\n";
+    let error = Settings::read(&from_file(twice)).unwrap_err().to_string();
+    assert!(error.contains("`webhook.address`: is not set"), "{error}");
+    // The environment lists none.
+    let mut sources = Sources::default();
+    sources.env = vec![env("HUIDU_WEBHOOK__NAME", "a")];
+    assert!(Settings::read(&sources).is_err());
+}

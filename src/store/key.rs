@@ -3,6 +3,7 @@
 //! ```text
 //! cas/sha256/{hex}               a bundle, named by its bytes; never changes
 //! counts/{minute:010}-{life}-{n:010}  what devices reported, as one run of a node summed it up; never changes
+//! hook/{receiver}                how far a receiver of webhooks has been told; grows, and losing it tells it again
 //! log/{revision:020}             one change of the ledger; created once, never changes
 //! probe/{name}                   what the start-up probe leaves behind; worthless afterwards
 //! snap/{revision:020}-{hex}      the state after a revision, named by its bytes; never changes
@@ -30,6 +31,8 @@ pub enum Key {
     },
     /// The signed head of the ledger at a revision.
     Head(u64),
+    /// How far a receiver of webhooks has been told.
+    Webhook(HookName),
     /// One record of the ledger.
     Log(u64),
     /// An object of the start-up probe.
@@ -61,6 +64,10 @@ pub enum Folder {
 /// The name of a probe's object; the grammar of all names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProbeName(Box<str>);
+
+/// The name of a receiver of webhooks; the grammar of all names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HookName(Box<str>);
 
 /// What stands before every path in a bucket that several clusters share, such as `bank-a/huidu`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -101,14 +108,18 @@ impl Key {
     pub fn digest(&self) -> Option<Digest> {
         match self {
             Self::Cas(digest) | Self::Checkpoint { digest, .. } => Some(*digest),
-            Self::Log(_) | Self::Probe(_) | Self::Head(_) | Self::Counts { .. } => None,
+            Self::Log(_)
+            | Self::Probe(_)
+            | Self::Head(_)
+            | Self::Webhook(_)
+            | Self::Counts { .. } => None,
         }
     }
 
     /// The folder in which the key is listed, where it is.
     pub fn folder(&self) -> Option<Folder> {
         match self {
-            Self::Cas(_) => None,
+            Self::Cas(_) | Self::Webhook(_) => None,
             Self::Log(_) => Some(Folder::Log),
             Self::Counts { .. } => Some(Folder::Counts),
             Self::Probe(_) => Some(Folder::Probe),
@@ -127,6 +138,7 @@ impl fmt::Display for Key {
                 life,
                 number,
             } => write!(f, "counts/{minute:010}-{life}-{number:010}"),
+            Self::Webhook(name) => write!(f, "hook/{}", name.0),
             Self::Log(rev) => write!(f, "log/{rev:020}"),
             Self::Probe(name) => write!(f, "probe/{}", name.0),
             Self::Head(rev) => write!(f, "head/{rev:020}"),
@@ -161,6 +173,7 @@ fn parse(path: &str) -> Option<Key> {
                 number: u32::try_from(ten(number)?).ok()?,
             })
         }
+        "hook" => Some(Key::Webhook(name.parse().ok()?)),
         "log" => Some(Key::Log(revision(name)?)),
         "head" => Some(Key::Head(revision(name)?)),
         "probe" => Some(Key::Probe(name.parse().ok()?)),
@@ -210,6 +223,31 @@ impl fmt::Display for Folder {
 }
 
 impl FromStr for ProbeName {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        if name::is_name(text) {
+            Ok(Self(text.into()))
+        } else {
+            Err(KeyError { given: text.into() })
+        }
+    }
+}
+
+impl HookName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HookName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for HookName {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
@@ -281,6 +319,7 @@ mod tests {
             ),
             any::<u64>().prop_map(Key::Log),
             any::<u64>().prop_map(Key::Head),
+            "[a-z0-9][a-z0-9_-]{0,62}".prop_map(|name| Key::Webhook(name.parse().unwrap())),
             "[a-z0-9][a-z0-9_-]{0,62}".prop_map(|name| Key::Probe(name.parse().unwrap())),
             (any::<u64>(), digest).prop_map(|(rev, digest)| Key::Checkpoint { rev, digest }),
         ]
@@ -300,7 +339,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_parses_to_a_key_of_another_path(text in "(log|snap|cas/sha256|probe|counts)/[0-9a-f+./-]{0,50}") {
+        fn no_text_parses_to_a_key_of_another_path(text in "(log|snap|cas/sha256|probe|counts|hook)/[0-9a-f+./-]{0,50}") {
             if let Ok(key) = text.parse::<Key>() {
                 prop_assert_eq!(key.path(), text);
             }
@@ -312,12 +351,14 @@ mod tests {
         let digest = Digest::of(b"abc");
         let probe = Key::Probe("race-0".parse().unwrap());
         let checkpoint = Key::Checkpoint { rev: 64, digest };
-        let paths: Vec<_> = [Key::Cas(digest), Key::Log(7), probe, checkpoint]
+        let hook = Key::Webhook("pager".parse().unwrap());
+        let paths: Vec<_> = [Key::Cas(digest), hook, Key::Log(7), probe, checkpoint]
             .iter()
             .map(Key::path)
             .collect();
         insta::assert_snapshot!(paths.join("\n"), @r"
         cas/sha256/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
+        hook/pager
         log/00000000000000000007
         probe/race-0
         snap/00000000000000000064-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad

@@ -19,7 +19,7 @@ use std::{error::Error, fmt, fs::File, ops::Range, path::Path, pin::Pin};
 use bytes::Bytes;
 use huidu_core::{digest::Digest, time::Timestamp};
 
-pub use key::{Folder, Key, KeyError, KeyPrefix, KeyPrefixError, ProbeName};
+pub use key::{Folder, HookName, Key, KeyError, KeyPrefix, KeyPrefixError, ProbeName};
 
 /// A boxed future, so that the trait is object-safe: nodes hold `Arc<dyn Store>`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

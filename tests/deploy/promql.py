@@ -17,7 +17,7 @@ DASHBOARD = "deploy/grafana/huidu.json"
 # Prometheus' own.
 FOREIGN = {"up", "ALERTS"}
 # Labels whose values are words that the program writes.
-WORDS = {"outcome", "code", "verb", "key", "event", "state", "reason", "source", "when"}
+WORDS = {"outcome", "code", "verb", "key", "event", "state", "reason", "source", "when", "act", "phase", "verdict"}
 EVERY_ALERT = 'count by (alertname) (ALERTS{alertstate="firing"})'
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 

@@ -29,4 +29,5 @@ mod s3;
 mod schema;
 mod signin;
 mod vectors;
+mod webhooks;
 mod world;

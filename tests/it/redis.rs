@@ -8,6 +8,7 @@ use huidu::{
         Bus as _, Hint, Wake, contract,
         counts::{Before, RedisCounts},
         redis::{RedisBus, RedisSettings},
+        turns::RedisTurns,
     },
 };
 use huidu_core::{feedback::Life, revision::Revision};
@@ -123,4 +124,48 @@ async fn ids_are_claimed_once_sheets_are_heard_and_forgetting_is_noticed() {
     redis.start_again();
     assert_eq!(one.tell(&a, b"sheet 3").await.unwrap(), Before::Nothing);
     assert_eq!(other.hear(&b).await.unwrap(), [b"sheet 3"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_is_one_nodes_until_it_passes_it_on_or_is_silent_for_too_long() {
+    let mut redis = Redis::start();
+    let patience = Duration::from_secs(2);
+    let node = || RedisTurns::new(&redis.url(), "bank/test", patience).unwrap();
+    let (one, other) = (node(), node());
+    let elsewhere = RedisTurns::new(&redis.url(), "bank/other", patience).unwrap();
+    let (long, short) = (Duration::from_secs(600), Duration::from_millis(300));
+    assert!(one.take("webhook:pager", "n1", long).await.unwrap());
+    assert!(!other.take("webhook:pager", "n2", long).await.unwrap());
+    // It is kept by asking again; every other thing, and every other installation, has its own.
+    assert!(one.take("webhook:pager", "n1", long).await.unwrap());
+    assert!(other.take("webhook:chat", "n2", long).await.unwrap());
+    assert!(elsewhere.take("webhook:pager", "n2", long).await.unwrap());
+    // Nobody gives up what is not theirs.
+    other.pass("webhook:pager", "n2").await.unwrap();
+    assert!(!other.take("webhook:pager", "n2", long).await.unwrap());
+    one.pass("webhook:pager", "n1").await.unwrap();
+    assert!(other.take("webhook:pager", "n2", short).await.unwrap());
+    let since = std::time::Instant::now();
+    while !one.take("webhook:pager", "n1", long).await.unwrap() {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "the turn does not end"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(
+        since.elapsed() >= Duration::from_millis(200),
+        "it ended too early"
+    );
+    redis.kill();
+    assert!(one.take("webhook:pager", "n1", long).await.is_err());
+    redis.start_again();
+    // It may have forgotten: then whoever asks first has it.
+    let since = std::time::Instant::now();
+    while one.take("webhook:pager", "n1", long).await.is_err() {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "it does not come back"
+        );
+    }
 }

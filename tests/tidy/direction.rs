@@ -96,8 +96,8 @@ const ONLY: &[Only] = &[
     ),
     (
         &["redis"],
-        &["bus/redis", "bus/counts", "bus/beats"],
-        "hints, live counts and beats, and nothing else, go through Redis",
+        &["bus/redis", "bus/counts", "bus/beats", "bus/turns"],
+        "hints, live counts, beats and turns, and nothing else, go through Redis",
     ),
     (
         &["rust_embed"],
@@ -147,7 +147,7 @@ const ONLY: &[Only] = &[
     (
         &["ureq"],
         &["client", "outward", "signin/fetch"],
-        "the blocking client belongs to devices and operators; a server asks its identity provider and the other nodes",
+        "the blocking client belongs to devices and operators; a server asks its identity provider, the other nodes and receivers of webhooks",
     ),
     (
         &["unicode_normalization", "unicase"],
@@ -215,8 +215,8 @@ const ONLY: &[Only] = &[
     ),
     (
         &["ring"],
-        &["signin", "http/tls"],
-        "providers' signatures, sealed sessions and what TLS on our ports is made with, nothing else",
+        &["signin", "http/tls", "outward/hook"],
+        "providers' signatures, sealed sessions, what TLS on our ports is made with, signed webhooks, nothing else",
     ),
     (
         &[
@@ -353,6 +353,7 @@ const CORE_GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("believed", &["verify"]),
+    ("said", &["webhook"]),
     ("lib", &["lib"]),
 ];
 
@@ -386,6 +387,8 @@ const CORE_ROOMS: &[Room] = &[
         &["words", "signed", "bound", "told"],
         &["written"],
     ),
+    // What receivers outside are told of what happened.
+    ("said", &["words", "grown", "happens", "kept"], &["judged"]),
     ("lib", &[], &[]),
 ];
 

@@ -39,6 +39,11 @@ impl Engine {
             metrics.ramps.with_label_values(&[phase]).set(count);
         }
         metrics.ramps_blind.set(census.blind);
+        metrics.ramps_skewed.set(census.skewed);
+        for (verdict, count) in ramps::VERDICTS.into_iter().zip(census.verdicts) {
+            let says = metrics.ramp_verdicts.with_label_values(&[verdict.word()]);
+            says.set(count);
+        }
         for command in due {
             self.decide_ramp(command).await;
         }

@@ -20,7 +20,15 @@ use crate::store::check_digest;
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Everything there can be a file in.
-const FOLDERS: [&str; 6] = ["cas/sha256", "counts", "head", "log", "probe", "snap"];
+const FOLDERS: [&str; 7] = [
+    "cas/sha256",
+    "counts",
+    "head",
+    "hook",
+    "log",
+    "probe",
+    "snap",
+];
 
 /// What is to be written.
 pub(super) enum Body {
