@@ -228,7 +228,7 @@ async fn serve(settings: &Settings) -> Done {
     });
     let mut stopping = told.clone();
     let (receivers, turns) = (parts::receivers(settings)?, parts::turns(settings)?);
-    let telling = node.keep_telling(receivers, turns, async move {
+    let telling = node.keep_telling(receivers, turns.as_ref(), async move {
         stopping.told().await;
     });
     if let Some(address) = parts::address(settings, bound) {

@@ -283,7 +283,9 @@ fn everything_wrong_with_webhooks_is_told_and_no_address_is_repeated() {
     let error = Settings::read(&from_file(twice)).unwrap_err().to_string();
     assert!(error.contains("`webhook.address`: is not set"), "{error}");
     // The environment lists none.
-    let mut sources = Sources::default();
-    sources.env = vec![env("HUIDU_WEBHOOK__NAME", "a")];
+    let sources = Sources {
+        env: vec![env("HUIDU_WEBHOOK__NAME", "a")],
+        ..Sources::default()
+    };
     assert!(Settings::read(&sources).is_err());
 }

@@ -13,9 +13,10 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
+use huidu::clock::{Clock as _, System};
 use ring::hmac;
 use serde_json::{Value, json};
 
@@ -169,10 +170,8 @@ fn is_signed(header: &str, body: &[u8]) -> bool {
     let [("t", time), ("v1", new), ("v1", old)] = fields[..] else {
         return false;
     };
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
-    let is_now = now.as_secs().abs_diff(time.parse().unwrap()) < 60;
+    let now = System.now().unix_ms() / 1_000;
+    let is_now = now.abs_diff(time.parse().unwrap()) < 60;
     let message = [time.as_bytes(), b".", body].concat();
     let fits = |secret: &str, signature: &str| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());

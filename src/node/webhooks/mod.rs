@@ -70,13 +70,13 @@ impl Node {
     pub fn keep_telling(
         self: &Arc<Self>,
         receivers: Vec<Receiver>,
-        turns: Option<Arc<dyn Turns>>,
+        turns: Option<&Arc<dyn Turns>>,
         stopped: impl Future<Output = ()> + Send + 'static,
     ) -> JoinHandle<()> {
         let (stop, stopping) = watch::channel(false);
         let mut telling = JoinSet::new();
         for receiver in receivers {
-            let teller = tell::Teller::new(Arc::clone(self), receiver, turns.clone());
+            let teller = tell::Teller::new(Arc::clone(self), receiver, turns.cloned());
             telling.spawn(teller.run(stopping.clone()));
         }
         tokio::spawn(async move {

@@ -225,7 +225,7 @@ impl Bank {
         let stop = Arc::new(Notify::new());
         let told = Arc::clone(&stop);
         let turns = shared.then(|| Arc::clone(&self.table) as Arc<dyn Turns>);
-        let telling = node.keep_telling(receivers.collect(), turns, async move {
+        let telling = node.keep_telling(receivers.collect(), turns.as_ref(), async move {
             told.notified().await;
         });
         Teller {
