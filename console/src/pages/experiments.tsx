@@ -103,13 +103,14 @@ function Ending({ app, test, arm, etag, shut }: { app: string; test: Test; arm?:
   const [reason, setReason] = useState('');
   const [anyway, setAnyway] = useState(false);
   const names = { ...named(app), experiment: test.experiment };
-  const plan = useQuery({ queryKey: ['experiment-plan', app, test.experiment, arm, etag], queryFn: () => get(`GET ${ONE}/plan`, names, arm ? { arm } : {}) });
   const end = useChange(
     () => arm
       ? change(`POST ${ONE}/promote`, { arm, reason: reason.trim(), anyway }, { names, ifMatch: etag })
       : change(`POST ${ONE}/end`, { reason: reason.trim() }, { names, ifMatch: etag }),
     shut,
   );
+  // Once it is under way, whom it would move is no question any more.
+  const plan = useQuery({ enabled: end.isIdle || end.isError, queryKey: ['experiment-plan', app, test.experiment, arm, etag], queryFn: () => get(`GET ${ONE}/plan`, names, arm ? { arm } : {}) });
   const submit = (event: FormEvent) => { event.preventDefault(); if (reason.trim() && !end.isPending) end.mutate(undefined); };
   const title = arm ? t('experiment.promote', { arm }) : t('experiment.end');
   return (
