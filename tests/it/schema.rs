@@ -330,7 +330,8 @@ fn steered(world: &World) -> BTreeMap<&'static str, String> {
             }
             "experiments/plan" | "experiments/promote" | "experiments/end" => {
                 let path = format!("/apps/{app}/experiments/copy");
-                world.done(&world.by(&world.ada, "PUT", &path).json(&design()).send());
+                let begin = world.by(&world.ada, "PUT", &path).if_match("*");
+                world.done(&begin.json(&design()).send());
             }
             _ => {}
         }
