@@ -1,7 +1,8 @@
 //! Bare hyper: the floor under the device plane.
 //!
 //! The same listener, runtime, protocol detection, limits and timers, all from the settings that the
-//! device plane uses; no watch over connections of our own, no look at the request. What is slower here
+//! device plane uses; no watch over connections of our own, no look at the request (where events are compared, its body is
+//! read, because they are). What is slower here
 //! than in the device plane is a gain of the device plane, and what is faster is what it still costs.
 
 use std::{

@@ -1,5 +1,5 @@
-//! A node that starts without its store serves its copy to the last bit or not at all, whatever of the copy was
-//! damaged; and nodes of adjacent versions get along.
+//! How nodes start: without the store one serves its copy to the last bit or not at all, whatever of the copy was
+//! damaged; nodes of adjacent versions get along; and a fleet that starts at once does not look at once.
 
 use std::{
     collections::BTreeSet,
@@ -98,6 +98,33 @@ async fn a_node_that_has_no_copy_asks_a_store_again_that_hangs_up_and_not_for_ev
         asked.elapsed() >= Duration::from_millis(200),
         "it was asked for a while"
     );
+}
+
+/// Nodes that are started in one moment read the ledger then, and look each at a moment of its own from then on.
+#[tokio::test(start_paused = true)]
+async fn a_fleet_that_starts_at_once_does_not_look_at_once() {
+    const NODES: usize = 20;
+    let asked = Arc::new(Mutex::new(BTreeSet::new()));
+    let heard = Arc::clone(&asked);
+    let store = FaultyStore::scripted(Arc::new(MemoryStore::new()), move |_| {
+        heard.lock().unwrap().insert(tokio::time::Instant::now());
+        Fault::None
+    });
+    let store: Arc<dyn Store> = Arc::new(store);
+    let mut nodes = Vec::new();
+    for _ in 0..NODES {
+        nodes.push(started(Arc::clone(&store), None).await.unwrap());
+    }
+    let tick = nodes[0].settings().tick;
+    for when in ["after the start", "one tick later"] {
+        asked.lock().unwrap().clear();
+        tokio::time::sleep(tick).await;
+        let moments = asked.lock().unwrap().len();
+        assert!(
+            moments >= NODES / 2,
+            "{when}: {moments} moments for {NODES} nodes"
+        );
+    }
 }
 
 async fn does(node: &Node, command: Command) -> Result<Written, WriteError> {
